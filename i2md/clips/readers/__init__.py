@@ -1,0 +1,41 @@
+"""Readers: one file a format, each opening a folder or file as a Source that streams one recording at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from i2md.clips.recording import Source
+from i2md.errors import InputError
+
+# A reader: open_source(path, **options) -> Source. Modules are imported only when asked for.
+_BUILT_IN = {
+    "arrays": "i2md.clips.readers.arrays",
+    "generated": "i2md.clips.readers.generated",
+    "msr-action3d": "i2md.clips.readers.msr_action3d",
+    "ntu-rgbd": "i2md.clips.readers.ntu_rgbd",
+    "nw-ucla": "i2md.clips.readers.nw_ucla",
+    "utd-mhad": "i2md.clips.readers.utd_mhad",
+}
+
+
+def reader_names() -> tuple[str, ...]:
+    """Formats that can be read, those of installed plug-ins (entry-point group `i2md.readers`) included."""
+    return tuple(sorted({*_BUILT_IN, *(point.name for point in entry_points(group="i2md.readers"))}))
+
+
+def open_source(format: str, path: Path, **options: Any) -> Source:
+    """The recordings at `path`, read as `format`; options are the reader's own."""
+    return _reader(format)(path, **options)
+
+
+def _reader(format: str) -> Callable[..., Source]:
+    if format in _BUILT_IN:
+        return import_module(_BUILT_IN[format]).open_source
+    for point in entry_points(group="i2md.readers"):
+        if point.name == format:
+            return point.load()
+    raise InputError(f"format {format!r} is not known; choose one of {', '.join(reader_names())}")

@@ -1,0 +1,59 @@
+"""What a reader yields: one recording, in memory, before preparation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float32
+
+from i2md.clips.splits import Split
+from i2md.skeletons import Layout
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One clip as its file holds it; a person absent from a frame is all zeros there.
+
+    `positions` are in the source's units; `label` is 0-based into the source's class names. A number
+    that the format does not tell is `UNKNOWN`, an unknown rate is 0.
+    """
+
+    name: str
+    positions: Float32[np.ndarray, "people frames joints channels"]
+    label: int = UNKNOWN
+    subject: int = UNKNOWN
+    camera: int = UNKNOWN
+    setup: int = UNKNOWN
+    trial: int = UNKNOWN
+    fps: float = 0.0
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that yields no clip, and why (one line, with the file's name)."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder or file of recordings, opened by a reader.
+
+    `read()` starts a fresh pass that holds one recording at a time; `count` is the number of recordings
+    where it is known beforehand. `preset` is the preparation that suits the format (i2md.clips.preparation).
+    """
+
+    name: str
+    layout: Layout
+    class_names: tuple[str, ...]
+    units: str
+    preset: str
+    read: Callable[[], Iterator[Recording | Unreadable]]
+    count: int | None = None
+    splits: Mapping[str, Split] = field(default_factory=dict)
