@@ -1,0 +1,183 @@
+"""The report's map: the test clips on a plane by t-SNE, and each clip's skeleton packed to be played."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int, Int16, Int64
+
+from i2md.skeletons import Layout
+
+MOST_CLIPS = 1000
+_FEWEST_CLIPS = 4  # t-SNE needs a perplexity of at least 1 and below the number of clips
+_WIDE = 50  # wider features go through PCA first: the same picture, in a fraction of the time
+_FRAMES = (32, 24, 16, 12, 8, 4)
+_PACKED_CHARACTERS = 2_300_000  # leaves the whole page below 3 MB
+_STEPS = 1000  # a figure's half-extent in quantised steps: finer than the pixels it is drawn with
+
+
+@dataclass(frozen=True)
+class MappedClips:
+    """The test clips that the map shows, one entry a clip in every field.
+
+    `labels` are 0-based into `class_names`, -1 where unknown; `features` are the three streams side by side;
+    each skeleton is (people, frames, joints, channels), prepared; a person absent from a frame is all zeros.
+    """
+
+    names: list[str]
+    labels: Int[np.ndarray, " clips"]
+    predictions: Int[np.ndarray, " clips"] | None
+    class_names: tuple[str, ...]
+    features: Float32[np.ndarray, "clips width"]
+    skeletons: list[Float32[np.ndarray, "people frames joints channels"]]
+    layout: Layout
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.names), len(self.labels), len(self.features), len(self.skeletons)}
+        if self.predictions is not None:
+            sizes.add(len(self.predictions))
+        if len(sizes) > 1:
+            raise ValueError(f"one entry a clip in every field, got {sorted(sizes)}")
+
+
+def map_clips(clips: MappedClips) -> dict[str, Any] | str:
+    """What the page needs to draw and play the map, as JSON data; or, in a sentence, why there is none.
+
+    At most `MOST_CLIPS` clips, taken at even steps through the list.
+    """
+    shown = np.unique(
+        np.linspace(0, len(clips.names) - 1, min(len(clips.names), MOST_CLIPS)).round().astype(int)
+    )
+    if len(shown) < _FEWEST_CLIPS:
+        return f"A map needs at least {_FEWEST_CLIPS} test clips; there are {len(shown)}."
+    features = clips.features[shown]
+    if not np.isfinite(features).all():
+        return (
+            "The features hold values that are not finite: the run has diverged, and there is nothing to map."
+        )
+    if (features == features[0]).all():
+        return "All features are the same: the run has collapsed, and there is nothing to map."
+    skeletons = [clips.skeletons[i] for i in shown]
+    view = viewing_axes(skeletons, clips.layout)
+    frames, packed = _pack_within([_to_view(skeleton, view) for skeleton in skeletons])
+    predictions = None if clips.predictions is None else clips.predictions[shown].tolist()
+    return {
+        "total": len(clips.names),
+        "names": [clips.names[i] for i in shown],
+        "labels": clips.labels[shown].tolist(),
+        "predictions": predictions,
+        "classes": list(clips.class_names),
+        "points": project(features).round(4).tolist(),
+        "joints": len(clips.layout.joints),
+        "bones": [list(bone) for bone in clips.layout.bones],
+        "sides": [_side(clips.layout.joints[child]) for _, child in clips.layout.bones],
+        "people": [len(skeleton) for skeleton in skeletons],
+        "frames": [min(skeleton.shape[1], frames) for skeleton in skeletons],
+        "recorded": [skeleton.shape[1] for skeleton in skeletons],
+        "packed": packed,
+    }
+
+
+def project(features: Float32[np.ndarray, "clips width"]) -> Float64[np.ndarray, "clips 2"]:
+    """The clips on a plane by t-SNE, repeatably; the longer side runs from -1 to 1.
+
+    Rows are scaled to length one first, because the nearest-neighbour protocol compares directions.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    rows = features / np.maximum(lengths, np.finfo(np.float32).tiny)
+    if rows.shape[1] > _WIDE:
+        rows = PCA(min(_WIDE, len(rows)), random_state=0).fit_transform(rows)
+    # A random start: the PCA start divides by a spread that is zero where features differ in length alone.
+    tsne = TSNE(2, perplexity=min(30.0, (len(rows) - 1) / 3), init="random", random_state=0)
+    points = tsne.fit_transform(rows).astype(np.float64)
+    low, high = points.min(axis=0), points.max(axis=0)
+    return (points - (low + high) / 2) / max(float((high - low).max()) / 2, 1e-12)
+
+
+def viewing_axes(
+    skeletons: list[Float32[np.ndarray, "people frames joints channels"]], layout: Layout
+) -> Float64[np.ndarray, "3 channels"]:
+    """The signed axes that put most bodies upright, facing us: rows are right, up and towards us.
+
+    Preparation may have turned the sensor's vertical away, so the axes are read off the trunks themselves.
+    Three channels keep their handedness (a left arm stays a left arm); two are never mirrored sideways.
+    """
+    channels = skeletons[0].shape[-1]
+    up = _nearest_axis(_mean_direction(skeletons, layout.spine), np.zeros(channels, dtype=bool))
+    if channels < 3:
+        view = np.zeros((3, channels))
+        view[0, 0], view[1] = 1.0, up if up[1] else np.array([0.0, 1.0])
+        return view
+    leftwards = _mean_direction(skeletons, layout.across)
+    if _side(layout.joints[layout.across[0]]) == "left":
+        leftwards = -leftwards
+    right_of_screen = _nearest_axis(leftwards, up != 0)  # a body that faces us has its left there
+    return np.stack([right_of_screen, up, np.cross(right_of_screen, up)])
+
+
+def _mean_direction(
+    skeletons: list[Float32[np.ndarray, "people frames joints channels"]], ends: tuple[int, int]
+) -> Float64[np.ndarray, " channels"]:
+    segments = [
+        np.nan_to_num(s[:, :, ends[1]] - s[:, :, ends[0]]).sum((0, 1), dtype=np.float64) for s in skeletons
+    ]
+    return np.sum(segments, axis=0)
+
+
+def _nearest_axis(
+    direction: Float64[np.ndarray, " channels"], taken: Bool[np.ndarray, " channels"]
+) -> Float64[np.ndarray, " channels"]:
+    axis = int(np.argmax(np.where(taken, -1.0, np.abs(direction))))
+    return np.eye(len(direction))[axis] * (-1.0 if direction[axis] < 0 else 1.0)
+
+
+def _side(joint: str) -> str:
+    return next((side for side in ("left", "right") if side in joint.lower()), "")
+
+
+def _to_view(
+    skeleton: Float32[np.ndarray, "people frames joints channels"], view: Float64[np.ndarray, "3 channels"]
+) -> Int16[np.ndarray, "people frames joints 3"]:
+    """The clip turned to the viewer, centred, scaled to its extent and quantised; absent people stay zero."""
+    finite = np.nan_to_num(skeleton)
+    present = finite.any(axis=(2, 3))
+    turned = finite.astype(np.float64) @ view.T
+    if not present.any():
+        return np.zeros(turned.shape, dtype=np.int16)
+    seen = turned[present]
+    centred = turned - (seen.min(axis=(0, 1)) + seen.max(axis=(0, 1))) / 2
+    extent = np.linalg.norm(centred[present], axis=-1).max()
+    centred *= present[:, :, None, None] * _STEPS / max(float(extent), 1e-12)
+    return centred.round().astype(np.int16)
+
+
+def _pack_within(clips: list[Int16[np.ndarray, "people frames joints 3"]]) -> tuple[int, str]:
+    """The most frames a clip, and the clips packed with them, that keep the page small."""
+    for frames in _FRAMES:
+        packed = pack([clip[:, _even_frames(clip.shape[1], frames)] for clip in clips])
+        if len(packed) <= _PACKED_CHARACTERS:
+            break
+    return frames, packed
+
+
+def _even_frames(available: int, wanted: int) -> Int64[np.ndarray, " frames"]:
+    return np.linspace(0, available - 1, min(available, wanted)).round().astype(np.int64)
+
+
+def pack(clips: list[Int16[np.ndarray, "people frames joints 3"]]) -> str:
+    """The clips as text: int16 steps from frame to frame, all low bytes before all high, deflate, base64.
+
+    Steps are small, so that most high bytes are alike and a value costs about one byte in place of two.
+    """
+    if not clips:
+        return ""
+    steps = np.concatenate([np.diff(clip, axis=1, prepend=np.int16(0)).ravel() for clip in clips])
+    planes = steps.astype("<i2").view(np.uint8).reshape(-1, 2).T
+    return base64.b64encode(zlib.compress(planes.tobytes(), 6)).decode("ascii")

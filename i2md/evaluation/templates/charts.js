@@ -1,0 +1,147 @@
+const STREAM_COLOURS = { joint: 0, motion: 1, bone: 2, "3-stream": 3, all: 0 };
+const DASHES = ["", "6 3", "2 3", "9 3 2 3"];
+
+// A line takes its stream's colour in every chart; "joint>motion" the teacher's colour, with a dash of its own.
+function styleLines(lines) {
+  const used = new Map();
+  return lines.map((line, i) => {
+    const stream = line.name.split(">")[0];
+    const slot = STREAM_COLOURS[stream] ?? (4 + i) % 8;
+    const repeat = used.get(slot) ?? 0;
+    used.set(slot, repeat + 1);
+    return { ...line, colour: `var(--s${slot})`, dash: DASHES[repeat % DASHES.length] };
+  });
+}
+
+function niceTicks(low, high, count) {
+  const rough = (high - low) / count || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
+  const ticks = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.push(i * step);
+  return ticks;
+}
+
+function shortNumber(value) {
+  if (value !== 0 && Math.abs(value) < 0.01) return value.toExponential(2).replace(/\.?0+e/, "e");
+  return String(Number(value.toPrecision(6)));
+}
+
+function range(values) {
+  let low = Infinity, high = -Infinity;
+  for (const value of values) if (value !== null) { low = Math.min(low, value); high = Math.max(high, value); }
+  if (low > high) return [0, 1];
+  if (low === high) return [low - (Math.abs(low) || 1) * 0.1, high + (Math.abs(high) || 1) * 0.1];
+  return [low, high];
+}
+
+function linePath(line, x, y) {
+  let path = "", pen = false;
+  line.x.forEach((epoch, i) => {
+    if (line.y[i] === null) { pen = false; return; }
+    path += `${pen ? "L" : "M"}${x(epoch).toFixed(1)},${y(line.y[i]).toFixed(1)}`;
+    pen = true;
+  });
+  return path;
+}
+
+function keyEntry(line) {
+  const stroke = make("line", { x1: 0, x2: 20, y1: 4, y2: 4, "stroke-width": 2, "stroke-dasharray": line.dash, style: `stroke:${line.colour}` });
+  return make("span", {}, make("svg", { viewBox: "0 0 20 8" }, stroke), line.name.replace(">", " \u2192 "));
+}
+
+function drawLines(host, lines, label, show, share, width) {
+  const height = Math.round(Math.min(260, Math.max(190, width * 0.48)));
+  const edge = { left: 54, right: 10, top: 8, bottom: 38 };
+  const epochs = [...new Set(lines.flatMap((line) => line.x))].sort((a, b) => a - b);
+  const [x0, x1] = range(epochs);
+  let [y0, y1] = range(lines.flatMap((line) => line.y));
+  if (share) [y0, y1] = [0, Math.min(1, niceTicks(0, y1 * 1.2, 5).pop() || 1)];
+  y1 = Math.max(y1, range(lines.flatMap((line) => line.y))[1]);
+  const x = (value) => edge.left + ((value - x0) / (x1 - x0)) * (width - edge.left - edge.right);
+  const y = (value) => height - edge.bottom - ((value - y0) / (y1 - y0)) * (height - edge.top - edge.bottom);
+  const svg = make("svg", { class: "plot", width, height, role: "img", "aria-label": `${label} by epoch` });
+  for (const tick of niceTicks(y0, y1, 5)) {
+    svg.append(make("line", { class: "grid", x1: edge.left, x2: width - edge.right, y1: y(tick), y2: y(tick) }),
+      make("text", { x: edge.left - 8, y: y(tick) + 4, "text-anchor": "end" }, show(tick)));
+  }
+  for (const tick of niceTicks(x0, x1, width / 90).filter(Number.isInteger)) {
+    svg.append(make("text", { x: x(tick), y: height - edge.bottom + 17, "text-anchor": "middle" }, String(tick)));
+  }
+  svg.append(make("text", { x: (edge.left + width - edge.right) / 2, y: height - 4, "text-anchor": "middle" }, "epoch"),
+    make("text", { transform: `translate(11,${(height - edge.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, label));
+  for (const line of lines) {
+    svg.append(make("path", { class: "line", d: linePath(line, x, y), "stroke-dasharray": line.dash, style: `stroke:${line.colour}` }));
+    if (line.x.length <= 40) line.x.forEach((epoch, i) => line.y[i] !== null
+      && svg.append(make("circle", { cx: x(epoch), cy: y(line.y[i]), r: 2.4, style: `fill:${line.colour}` })));
+  }
+  const cursor = make("line", { class: "cursor", y1: edge.top, y2: height - edge.bottom, visibility: "hidden" });
+  svg.append(cursor);
+  svg.addEventListener("pointermove", (event) => {
+    const at = event.clientX - svg.getBoundingClientRect().left;
+    const epoch = epochs.reduce((best, e) => (Math.abs(x(e) - at) < Math.abs(x(best) - at) ? e : best), epochs[0]);
+    cursor.setAttribute("x1", x(epoch)); cursor.setAttribute("x2", x(epoch)); cursor.setAttribute("visibility", "visible");
+    showTip(event, `epoch ${epoch}`, lines.filter((line) => line.x.includes(epoch)).map((line) => {
+      const value = line.y[line.x.indexOf(epoch)];
+      return { name: line.name.replace(">", " \u2192 "), colour: line.colour, value: value === null ? "not finite" : show(value) };
+    }));
+  });
+  svg.addEventListener("pointerleave", () => { hideTip(); cursor.setAttribute("visibility", "hidden"); });
+  host.replaceChildren(svg);
+}
+
+function lineChart(parent, chart, label, show, share) {
+  const lines = styleLines(chart.lines);
+  const plot = make("div");
+  const key = make("div", { class: "key" }, ...(lines.length > 1 ? lines.map(keyEntry) : []));
+  parent.append(make("figure", {}, make("figcaption", {}, chart.title), key, plot));
+  redrawOnResize(plot, (width) => drawLines(plot, lines, label, show, share, width));
+}
+
+const clipped = (name, length) => (name.length > length ? `${name.slice(0, length - 1)}\u2026` : name);
+
+function drawConfusion(host, matrix, width) {
+  const size = matrix.classes.length;
+  const longest = Math.min(26, Math.max(...matrix.classes.map((name) => name.length)));
+  const cell = Math.max(13, Math.min(46, Math.floor((width - longest * 6.6 - 60) / size)));
+  const font = Math.min(12.5, cell - 2);
+  const steep = cell < 22;
+  const left = Math.ceil(longest * font * 0.56) + 12, top = Math.ceil(longest * font * (steep ? 0.56 : 0.46)) + 14;
+  const svg = make("svg", { width: left + size * cell + (steep ? 4 : top * 0.75), height: top + size * cell + 4, role: "img", "aria-label": "confusion matrix" });
+  const label = (name, attributes) => make("text", { ...attributes, style: `font-size:${font}px` }, clipped(name, 26));
+  const rows = matrix.classes.map((name, i) => label(name, { x: left - 8, y: top + (i + 0.5) * cell, "text-anchor": "end", "dominant-baseline": "central" }));
+  const columns = matrix.classes.map((name, i) => label(name, { transform: `translate(${left + (i + 0.5) * cell + font * 0.3},${top - 7}) rotate(${steep ? -90 : -52})` }));
+  svg.append(...rows, ...columns);
+  matrix.counts.forEach((row, i) => {
+    const total = row.reduce((sum, count) => sum + count, 0);
+    row.forEach((count, j) => {
+      const share = total ? count / total : 0;
+      const kind = count === 0 ? "zero" : i === j ? "right" : "wrong";
+      const fill = count ? { "fill-opacity": (0.1 + 0.72 * Math.sqrt(share)).toFixed(3) } : {};
+      const rect = make("rect", { class: `cell ${kind}`, x: left + j * cell, y: top + i * cell, width: cell, height: cell, ...fill });
+      rect.addEventListener("pointermove", (event) => {
+        rows[i].classList.add("on"); columns[j].classList.add("on");
+        showTip(event, matrix.classes[i], [{ name: i === j ? "recognised" : `taken for ${matrix.classes[j]}` },
+          { name: `${count} of ${total} clips`, value: `${(100 * share).toFixed(1)} %` }]);
+      });
+      rect.addEventListener("pointerleave", () => { rows[i].classList.remove("on"); columns[j].classList.remove("on"); hideTip(); });
+      svg.append(rect);
+      if (count && cell >= 24) {
+        svg.append(make("text", { class: "percent", x: left + (j + 0.5) * cell, y: top + (i + 0.5) * cell, style: `font-size:${cell >= 34 ? 12.5 : 10.5}px` }, Math.round(100 * share)));
+      }
+    });
+  });
+  host.replaceChildren(svg);
+}
+
+for (const chart of DATA.losses) {
+  const label = chart.group === "learning_rate" ? "learning rate" : "loss";
+  lineChart(document.getElementById("losses"), chart, label, shortNumber, false);
+}
+for (const chart of DATA.knn) {
+  lineChart(document.getElementById("knn"), { ...chart, title: "" }, "accuracy, %", (value) => String(Number((100 * value).toFixed(1))), true);
+}
+if (DATA.confusion) {
+  const host = document.getElementById("confusion");
+  redrawOnResize(host, (width) => drawConfusion(host, DATA.confusion, width));
+}
