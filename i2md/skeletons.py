@@ -82,8 +82,9 @@ class Layout:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Layout:
         """The layout that `to_dict` wrote; InputError where a field is missing or unknown."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
         try:
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+            return cls(**fields)
         except TypeError as error:
             raise InputError(
                 f"layout {data.get('name', '?')!r} is not what Layout.to_dict writes: {error}"
@@ -95,9 +96,9 @@ def _layout(
     joints: str,
     limbs: tuple[str, ...],
     centre: str,
-    across: tuple[str, str],
     spine: tuple[str, str],
-    **rest: Any,
+    up: tuple[float, float, float] = (0.0, 1.0, 0.0),
+    channels: int = 3,
 ) -> Layout:
     """A layout told by names: `joints` in the format's order, each limb outwards, `*` for left and right."""
     names = tuple(joint.strip() for joint in joints.split(","))
@@ -109,8 +110,17 @@ def _layout(
             for parent, child in pairwise(chain):
                 parents[child] = parent
     mirror = tuple(index[_other_side(joint)] for joint in names)
-    ends = {"across": (index[across[0]], index[across[1]]), "spine": (index[spine[0]], index[spine[1]])}
-    return Layout(name, names, tuple(parents), mirror, index[centre], **ends, **rest)
+    return Layout(
+        name,
+        names,
+        tuple(parents),
+        mirror,
+        centre=index[centre],
+        across=(index["left shoulder"], index["right shoulder"]),
+        spine=(index[spine[0]], index[spine[1]]),
+        up=up,
+        channels=channels,
+    )
 
 
 def _other_side(joint: str) -> str:
@@ -118,7 +128,6 @@ def _other_side(joint: str) -> str:
     return {"left": f"right {part}", "right": f"left {part}"}.get(side, joint)
 
 
-_SHOULDERS = ("left shoulder", "right shoulder")
 _IMAGE_UP = (0.0, -1.0, 0.0)
 
 _KINECT_V2 = _layout(
@@ -134,7 +143,6 @@ _KINECT_V2 = _layout(
         "neck > spine middle > spine base > * hip > * knee > * ankle > * foot",
     ),
     centre="spine middle",
-    across=_SHOULDERS,
     spine=("spine base", "spine middle"),
 )
 
@@ -149,7 +157,6 @@ _KINECT_V1 = _layout(
         "hip centre > * hip > * knee > * ankle > * foot",
     ),
     centre="spine",
-    across=_SHOULDERS,
     spine=("hip centre", "shoulder centre"),
 )
 
@@ -164,7 +171,6 @@ _COCO_17 = _layout(
         "* shoulder > * hip > * knee > * ankle",
     ),
     centre="nose",
-    across=_SHOULDERS,
     spine=("left hip", "left shoulder"),
     up=_IMAGE_UP,
     channels=2,
@@ -186,7 +192,6 @@ _MEDIAPIPE_33 = _layout(
         "* shoulder > * hip > * knee > * ankle > * heel > * toes",
     ),
     centre="nose",
-    across=_SHOULDERS,
     spine=("left hip", "left shoulder"),
     up=_IMAGE_UP,
 )
@@ -202,7 +207,6 @@ _OPENPOSE_18 = _layout(
         "neck > * hip > * knee > * ankle",
     ),
     centre="neck",
-    across=_SHOULDERS,
     spine=("left hip", "neck"),
     up=_IMAGE_UP,
     channels=2,
@@ -219,7 +223,6 @@ _OPENNI_15 = _layout(
         "torso > * hip > * knee > * foot",
     ),
     centre="torso",
-    across=_SHOULDERS,
     spine=("torso", "neck"),
 )
 
