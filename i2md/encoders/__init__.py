@@ -1,0 +1,1 @@
+"""Encoders: one class a file, (batch, frames, channels) -> (batch, width)."""

@@ -1,0 +1,258 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import json
+import os
+import re
+import sys
+import traceback
+from argparse import ArgumentError as UsageError
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+
+from i2md.errors import InputError
+from i2md.pretraining.settings import PretrainSettings
+
+# What the operating system refuses for reasons that the user can mend.
+_MENDABLE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space or raise the quota",
+    errno.EFBIG: "raise the limit on file sizes",
+    errno.EROFS: "name a place that can be written to",
+    errno.EACCES: "name a place that you may use",
+    errno.EPERM: "name a place that you may use",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path: a part of it is a file",
+    errno.EISDIR: "name a file, not a folder",
+    errno.EEXIST: "name a place that is free",
+}
+
+
+class Command(NamedTuple):
+    """One command: its arguments, what it calls, and how its result reads."""
+
+    help: str
+    arguments: Callable[[ArgumentParser], None]
+    call: Callable[[Namespace], Any]
+    show: Callable[[Any], str]
+
+
+def _prepare_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("format", help="utd-mhad, msr-action3d, nw-ucla, ntu-rgbd, arrays, generated or a plug-in's")
+    parser.add_argument("source", help="folder, zip or file of recordings (any word for generated)")
+    parser.add_argument("clips", help="folder to write")
+    parser.add_argument("--preset", type=str | None, default=None, help="preparation; by default the format's own")
+    parser.add_argument("--strict", action="store_true", help="stop at the first recording that can't be read")
+    parser.add_argument("--overwrite", action="store_true", help="replace the clips that are there")
+    parser.add_argument("--options", type=dict[str, Any], default={}, help="the reader's, as --options.NAME VALUE")
+
+
+def _prepare(args: Namespace) -> Any:
+    from i2md.clips.info import info
+    from i2md.clips.prepare import prepare
+
+    clips = prepare(
+        args.format, Path(args.source), Path(args.clips), args.preset, args.strict, args.overwrite, **args.options
+    )
+    return info(clips)
+
+
+def _info_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("clips", help="folder of clips")
+
+
+def _info(args: Namespace) -> Any:
+    from i2md.clips.info import info
+    from i2md.clips.store import open_clips
+
+    return info(open_clips(args.clips))
+
+
+def _show_info(data: dict[str, Any]) -> str:
+    plain = {k: v for k, v in data.items() if k not in ("classes", "warnings", "report")}
+    lines = [f"{name + ':':13}{_words(value)}" for name, value in plain.items()]
+    lines.append(f"classes:     {len(data['classes'])}")
+    lines += [f"  {count:6} {name}" for name, count in data["classes"].items()]
+    lines += [f"warning: {text}" for text in data["warnings"]]
+    return "\n".join(lines)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_words(v)}" if not isinstance(v, dict) else f"{k} ({_words(v)})" for k, v in value.items())
+    return str(value)
+
+
+def _pretrain_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("clips", help="folder of clips")
+    parser.add_argument("run", help="folder of the run; one that was stopped goes on")
+    parser.add_argument("--recipe", action=ActionConfigFile, help="settings: a recipe's name or a YAML file")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_class_arguments(PretrainSettings, None)
+
+
+def _pretrain(args: Namespace) -> Any:
+    from i2md.commands import pretrain
+
+    names = PretrainSettings.__dataclass_fields__
+    settings = PretrainSettings(**{name: getattr(args, name) for name in names})
+    done = pretrain(args.clips, args.run, settings, args.device)
+    return {"run": str(done.run), "clips": done.clips, "split": done.split, "epochs": done.epochs}
+
+
+def _evaluate_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("run", help="folder of a run")
+    parser.add_argument("clips", help="folder of clips")
+    parser.add_argument(
+        "--protocol", nargs="+", default=["knn", "linear"], help="knn, linear, linear-sweep (default: knn linear)"
+    )
+    parser.add_argument("--split", type=str | None, default=None, help="named split; by default the run's")
+    parser.add_argument("--untrained", action="store_true", help="put the same encoders before training beside it")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
+def _evaluate(args: Namespace) -> Any:
+    from i2md.commands import evaluate
+
+    results = evaluate(args.run, args.clips, args.protocol, args.split, args.untrained, args.device)
+    return {"results": results, "report": str(Path(args.run) / "report.html")}
+
+
+def _show_results(data: dict[str, Any]) -> str:
+    from i2md.evaluation.table import accuracy_table
+
+    return f"{accuracy_table(data['results'])}\n\nreport: {data['report']}"
+
+
+def _embed_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("run", help="folder of a run")
+    parser.add_argument("clips", help="folder of clips")
+    parser.add_argument("out", help=".npz file to write")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
+def _embed(args: Namespace) -> Any:
+    from i2md.commands import embed
+
+    return {"out": args.out, **embed(args.run, args.clips, args.out, args.device)}
+
+
+def _import_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("checkpoint", help="official CMD checkpoint (.pth.tar)")
+    parser.add_argument("run", help="folder to write")
+
+
+def _import_cmd(args: Namespace) -> Any:
+    from i2md.commands import import_cmd
+
+    config = import_cmd(args.checkpoint, args.run)
+    return {"run": args.run, "units": config.settings.encoder.units, "layers": config.settings.encoder.layers}
+
+
+def _show_plain(data: dict[str, Any]) -> str:
+    return "\n".join(f"{name}: {_words(value)}" for name, value in data.items())
+
+
+COMMANDS = {
+    "prepare": Command("Read recordings and write clips.", _prepare_arguments, _prepare, _show_info),
+    "info": Command("Show what a folder of clips holds.", _info_arguments, _info, _show_info),
+    "pretrain": Command("Learn representations from unlabelled clips.", _pretrain_arguments, _pretrain, _show_plain),
+    "evaluate": Command("Evaluate a run by the field's protocols.", _evaluate_arguments, _evaluate, _show_results),
+    "embed": Command("Write the features of clips.", _embed_arguments, _embed, _show_plain),
+    "import-cmd": Command("Turn an official CMD checkpoint into a run.", _import_arguments, _import_cmd, _show_plain),
+}
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of all commands."""
+    parser = ArgumentParser(prog="i2md", description=__doc__, exit_on_error=False, allow_abbrev=False)
+    parser.description = "Representations of 3D human action from unlabelled skeleton sequences."
+    commands = parser.add_subcommands()
+    for name, command in COMMANDS.items():
+        inner = ArgumentParser(exit_on_error=False, description=command.help, allow_abbrev=False)
+        command.arguments(inner)
+        inner.add_argument("--json", type=str | None, default=None, help="write what is printed here, as data")
+        commands.add_subcommand(name, inner, help=command.help)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command: 0 when done, 2 with one line for what the user can mend, 1 for a bug, 130 on Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(words)
+    except InputError as error:
+        return _complain(str(error))
+    except OSError as error:
+        if error.errno not in _MENDABLE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{os.strerror(error.errno)}; {_MENDABLE[error.errno]}")
+    except KeyboardInterrupt:
+        print("i2md: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
+def _run(words: list[str]) -> int:
+    if not words:
+        words = ["--help"]
+    parser = build_parser()
+    try:
+        parsed = parser.instantiate(parser.parse_args(_with_recipe_path(words)))
+    except UsageError as error:
+        raise InputError(_usage(str(error), parser, words)) from None
+    command, args = COMMANDS[parsed.subcommand], parsed[parsed.subcommand]
+    data = command.call(args)
+    if args.json:
+        from i2md.pretraining.run import write_text
+
+        write_text(Path(args.json), json.dumps(data, indent=1) + "\n")
+    print(command.show(data))
+    return 0
+
+
+def _with_recipe_path(words: list[str]) -> list[str]:
+    """The words, a recipe's name replaced by its file."""
+    if "--recipe" not in words[:-1]:
+        return words
+    from i2md.recipes import recipe_path
+
+    at = words.index("--recipe") + 1
+    return [*words[:at], str(recipe_path(words[at])), *words[at + 1 :]]
+
+
+def _usage(message: str, parser: ArgumentParser, words: list[str]) -> str:
+    """One line out of the parser's complaint, naming the nearest setting where one is unknown."""
+    message = " ".join(message.split())
+    unknown = re.search(r"(?:unrecognized arguments: |key [\"'])-*([\w.]+)", message)
+    if unknown and ("unrecognized" in message or "not accepted" in message or "does not exist" in message):
+        known = [option.lstrip("-") for option in _options(parser, words)]
+        near = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"see i2md {words[0]} --help"
+        return f"unknown setting {unknown[1]!r}: {hint}"
+    return message
+
+
+def _options(parser: ArgumentParser, words: list[str]) -> list[str]:
+    inner = parser._subcommands_action.choices.get(words[0])  # type: ignore[union-attr]
+    return [option for action in inner._actions for option in action.option_strings] if inner else []
+
+
+def _complain(message: str) -> int:
+    print(f"i2md: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""NTU RGB+D 60 and 120 (Shahroudy et al., CVPR 2016; Liu et al., TPAMI 2020): Kinect v2, .skeleton text."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from i2md.clips.readers.files import BadFile, File, find_files
+from i2md.clips.readers.ntu_rgbd_splits import (
+    NAME,
+    class_names,
+    columns_of,
+    has_120,
+    missing_names,
+    splits_for,
+)
+from i2md.clips.readers.reading import (
+    Reading,
+    label_of,
+    numbers_in_name,
+    require_sound,
+    to_positions,
+    without_absent_people,
+)
+from i2md.clips.recording import Recording, Source
+from i2md.skeletons import get_layout
+
+_FILE = re.compile(rf"{NAME.pattern}\.skeleton", re.IGNORECASE)
+_ANY_SKELETON = re.compile(r".*\.skeleton", re.IGNORECASE)
+_LAYOUT = get_layout("kinect-v2")
+_JOINTS = 25
+_FIELDS = 12
+_MOST_BODIES = 6
+# The published program looks for its two people among the first four bodies (golden/ntu_preparation.npz).
+_CANDIDATES = 4
+_PEOPLE = 2
+
+_log = logging.getLogger(__name__)
+
+
+def open_source(path: Path) -> Source:
+    """The `.skeleton` files at `path`: a folder, a parent of it, a .zip, or the folder of both .zip files.
+
+    One or two people in layout kinect-v2, metres. The publisher's 535 incomplete samples are left out, and
+    their number is logged. Splits as `splits_for` says; 60 class names, or 120 where NTU-120 is there.
+    """
+    found = find_files(path, _ANY_SKELETON, "*.skeleton files")
+    files = tuple(file for file in found if file.stem not in missing_names())
+    if len(files) < len(found):
+        _log.info("%s: %d samples of the publisher's list left out", path, len(found) - len(files))
+    columns = columns_of([file.stem for file in files if _FILE.fullmatch(file.base)])
+    return Source(
+        name="ntu-rgbd-120" if has_120(columns) else "ntu-rgbd-60",
+        layout=_LAYOUT,
+        class_names=class_names() if has_120(columns) else class_names()[:60],
+        units="m",
+        preset="ntu",
+        read=Reading(files, _LAYOUT, _parse),
+        count=len(files),
+        splits=splits_for(columns),
+    )
+
+
+def _parse(file: File, data: bytes) -> Recording:
+    numbers = numbers_in_name(file, _FILE)
+    bodies = to_positions(parse_skeleton(data))
+    # Before the choice, whose energies a coordinate that is not finite would spoil.
+    require_sound(bodies, _LAYOUT)
+    return Recording(
+        name=file.stem,
+        label=label_of(numbers.pop("action"), class_names()),
+        positions=choose_people(bodies),
+        fps=30.0,
+        source=file.name,
+        **numbers,
+    )
+
+
+def parse_skeleton(data: bytes) -> Float64[np.ndarray, "bodies frames 25 3"]:
+    """The first four bodies of a .skeleton file, told apart by their place in the frame, zeros where absent.
+
+    Lines: a frame count; for each frame a body count; for each body a line about it, the joint count and 25
+    lines of 12 fields, x y z (metres) first. Raises BadFile where the file does not say exactly that.
+    """
+    lines = data.split(b"\n")
+    frames = _count(lines, 0, "a frame count")
+    firsts, places = [], []
+    at = 1
+    for frame in range(frames):
+        bodies = _count(lines, at, "a body count", most=_MOST_BODIES)
+        at += 1
+        for body in range(bodies):
+            if _count(lines, at + 1, "a joint count") != _JOINTS:
+                raise BadFile(f"line {at + 2}: {lines[at + 1].strip().decode()} joints, not {_JOINTS}")
+            if body < _CANDIDATES:
+                firsts.append(at + 2)
+                places.append((body, frame))
+            at += 2 + _JOINTS
+    _require_end(lines, at)
+    positions = np.zeros((1 + max((body for body, _ in places), default=0), frames, _JOINTS, 3))
+    if places:
+        positions[tuple(np.transpose(places))] = _coordinates(lines, firsts)
+    return positions
+
+
+def choose_people(
+    bodies: Float[np.ndarray, "bodies frames joints 3"],
+) -> Float[np.ndarray, "people frames joints 3"]:
+    """The two most energetic bodies, most energetic first; one where no second ever appears.
+
+    Energy is the sum over x, y, z of the standard deviation over the frames where the body is present
+    (golden/ntu_preparation.npz).
+    """
+    energy = [_energy(body) for body in bodies]
+    order = np.argsort(energy, kind="stable")[::-1][:_PEOPLE]
+    return without_absent_people(bodies[order])
+
+
+def _energy(body: Float[np.ndarray, "frames joints 3"]) -> float:
+    present = body[body.any(axis=(1, 2))]
+    return float(present.std(axis=(0, 1), dtype=np.float64).sum()) if len(present) else 0.0
+
+
+def _count(lines: list[bytes], at: int, what: str, most: int | None = None) -> int:
+    if at >= len(lines):
+        raise BadFile(f"the file ends after {len(lines)} lines, where {what} should stand: it is cut short")
+    line = lines[at].strip()
+    if not line.isdigit() or len(line) > 9 or (most is not None and int(line) > most):
+        raise BadFile(f"line {at + 1}: {_shown(line)} is not {what}" + (f" of 0 to {most}" if most else ""))
+    return int(line)
+
+
+def _require_end(lines: list[bytes], at: int) -> None:
+    if at > len(lines):
+        raise BadFile(f"the file ends after {len(lines)} lines, within a body: it is cut short")
+    if any(line.strip() for line in lines[at:]):
+        raise BadFile(f"line {at + 1}: more follows after the announced frames")
+
+
+def _coordinates(lines: list[bytes], firsts: list[int]) -> Float64[np.ndarray, "bodies 25 3"]:
+    """x y z of the 25 lines from each of `firsts` on."""
+    # Only three fields of twelve are split off and converted: this is where a file's reading time goes.
+    rows = [line.split(None, 3) for first in firsts for line in lines[first : first + _JOINTS]]
+    try:
+        values = [float(value) for x, y, z, _ in rows for value in (x, y, z)]
+        whole = all(rest.count(b" ") == _FIELDS - 4 for _, _, _, rest in rows)
+    except ValueError:
+        whole = False
+    if not whole:
+        joints = (at for first in firsts for at in range(first, first + _JOINTS))
+        values = [value for at in joints for value in _xyz(lines, at)]
+    return np.array(values).reshape(-1, _JOINTS, 3)
+
+
+def _xyz(lines: list[bytes], at: int) -> list[float]:
+    """x y z of one joint's line, however it is spaced; BadFile names the line that is not one."""
+    fields = lines[at].split()
+    if len(fields) != _FIELDS:
+        raise BadFile(f"line {at + 1}: {len(fields)} fields, not {_FIELDS}")
+    try:
+        return [float(field) for field in fields[:3]]
+    except ValueError:
+        raise BadFile(f"line {at + 1}: {_shown(lines[at])} does not start with x y z") from None
+
+
+def _shown(line: bytes) -> str:
+    return repr(line.strip()[:40].decode("ascii", "replace"))

@@ -1,0 +1,128 @@
+"""The commands as functions: what `i2md NAME` does, under the same name in Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from i2md.apply.model import Model
+from i2md.clips.store import Clips, open_clips
+from i2md.errors import InputError
+from i2md.evaluation.evaluate import evaluate_run
+from i2md.evaluation.watch import neighbour_watch
+from i2md.pretraining.checkpoint import save_tensors
+from i2md.pretraining.device import choose_device
+from i2md.pretraining.loop import train
+from i2md.pretraining.model import I2MD
+from i2md.pretraining.official import official_settings, read_official, rename_official
+from i2md.pretraining.run import CONFIG, MODEL, RunConfig, versions, write_text, written_whole
+from i2md.pretraining.settings import PretrainSettings
+from i2md.skeletons import get_layout
+
+PathLike = str | os.PathLike[str]
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What a pretraining left behind."""
+
+    run: Path
+    clips: int
+    split: str
+    epochs: int
+
+
+def pretrain(
+    clips: PathLike | Clips, run: PathLike, settings: PretrainSettings | None = None, device: str = "auto"
+) -> Pretrained:
+    """Pretrain on unlabelled clips into a run folder; called again with the same arguments, it goes on.
+
+    Raises InputError where clips, settings and folder contradict one another.
+    """
+    clips = clips if isinstance(clips, Clips) else open_clips(clips)
+    settings = settings or PretrainSettings()
+    split = settings.split or clips.default_split() or ALL
+    chosen = clips if split == ALL else clips.part(split, "train")
+    where = choose_device(device)
+    config = RunConfig(
+        settings=settings,
+        layout=clips.dataset.layout,
+        preparation=clips.dataset.preparation,
+        people=chosen.max_people,
+        clips={
+            "path": str(clips.path),
+            "name": clips.dataset.name,
+            "split": split,
+            "count": len(chosen),
+            "frames": int(chosen.columns["frames"].sum()),
+        },
+        versions=versions(),
+    )
+    watch = neighbour_watch(clips, split, where) if settings.knn_every else None
+    train(chosen, Path(run), config, where, watch)
+    return Pretrained(Path(run), len(chosen), split, settings.epochs)
+
+
+def evaluate(
+    run: PathLike,
+    clips: PathLike | Clips,
+    protocol: Sequence[str] = ("knn", "linear"),
+    split: str | None = None,
+    untrained: bool = False,
+    device: str = "auto",
+) -> list[dict[str, Any]]:
+    """Evaluate a run by the field's protocols; results go to its evaluation/*.json and report.html.
+
+    Protocols: knn, linear (the published setting), linear-sweep (the rate chosen on held-out training clips).
+    `untrained` puts the same encoders before training beside it.
+    """
+    clips = clips if isinstance(clips, Clips) else open_clips(clips)
+    return evaluate_run(Path(run), clips, tuple(protocol), split, choose_device(device), untrained)
+
+
+def embed(run: PathLike, clips: PathLike | Clips, out: PathLike, device: str = "auto") -> dict[str, Any]:
+    """Write the features of all clips to an .npz: one array a stream (clips, width), `names` and `labels`."""
+    clips = clips if isinstance(clips, Clips) else open_clips(clips)
+    out = Path(out)
+    if out.suffix != ".npz":
+        raise InputError(f"{out}: the features are written as .npz; name the file so")
+    features = Model(run, device).embed(clips)
+    with written_whole(out) as partial, open(partial, "wb") as file:
+        np.savez(file, names=clips.columns["name"].astype(str), labels=clips.labels, **features)
+    return {"clips": len(clips), "features": {name: list(value.shape) for name, value in features.items()}}
+
+
+def import_cmd(checkpoint: PathLike, run: PathLike) -> RunConfig:
+    """Turn a checkpoint of the published CMD program into a run that `load` and `evaluate` take.
+
+    Nothing in the checkpoint is executed. The clips it fits are those of preset "ntu", layout kinect-v2,
+    two people.
+    """
+    run = Path(run)
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise InputError(f"{run}: already exists; name a folder that does not")
+    state = read_official(Path(checkpoint))
+    config = RunConfig(
+        settings=official_settings(state),
+        layout=get_layout("kinect-v2"),
+        preparation="ntu",
+        people=2,
+        clips={"name": "unknown", "split": None, "imported": Path(checkpoint).name},
+        versions=versions(),
+    )
+    model = I2MD(config.settings, config.layout, config.people)
+    try:
+        model.load_state_dict(rename_official(state))
+    except (RuntimeError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{checkpoint}: not a whole checkpoint of CMD ({reason}); give another") from None
+    save_tensors(run / MODEL, {k: v for k, v in model.state_dict().items() if k.startswith("query.")})
+    write_text(run / CONFIG, config.to_yaml())
+    return config
+

@@ -1,0 +1,17 @@
+"""The settings of an encoder; free of torch, so that reading a recipe is quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """Which encoder, and its size. The defaults are the published ones."""
+
+    name: str = "recurrent"
+    """recurrent."""
+    units: int = 1024
+    """Hidden units of one GRU; a feature is twice as wide."""
+    layers: int = 3
+    """Layers of two GRUs."""

@@ -1,0 +1,79 @@
+"""Features of clips: each stream's encoder output, in evaluation mode, before any head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from i2md.clips.packed import PackedClips
+from i2md.skeletons import Layout
+from i2md.views.streams import stream
+from i2md.views.view import cropped_view, evaluation_view
+
+# Encoders by stream name.
+Encoders = Mapping[str, nn.Module]
+Features = dict[str, Float[Tensor, "clips width"]]
+
+
+def ensemble_name(streams: Iterable[str]) -> str:
+    """What the average of the streams' scores is called: "3-stream" when there are three."""
+    return f"{len(list(streams))}-stream"
+
+
+@torch.no_grad()
+def extract(
+    encoders: Encoders,
+    layout: Layout,
+    count: int,
+    draw: Callable[[Int64[Tensor, " batch"]], Float[Tensor, "batch frames joints channels people"]],
+    device: torch.device | str = "cpu",
+    batch: int = 256,
+) -> Features:
+    """Features of clips 0 to count - 1, `draw` making the views of a batch of indices."""
+    parts: dict[str, list[Tensor]] = {name: [] for name in encoders}
+    modes = {name: encoder.training for name, encoder in encoders.items()}
+    for encoder in encoders.values():
+        encoder.eval()
+    for indices in torch.arange(count, device=device).split(batch):
+        x = draw(indices)
+        for name, encoder in encoders.items():
+            parts[name].append(encoder(stream(x, name, layout)).float())
+    for name, encoder in encoders.items():
+        encoder.train(modes[name])
+    return {name: torch.cat(values) for name, values in parts.items()}
+
+
+def clip_features(
+    encoders: Encoders, layout: Layout, clips: PackedClips, frames: int, people: int, batch: int = 256
+) -> Features:
+    """Features of the evaluation crop of each clip. Source: METHOD.md section 8."""
+    return extract(
+        encoders,
+        layout,
+        len(clips),
+        lambda indices: evaluation_view(clips, indices, frames, people),
+        clips.rows.device,
+        batch,
+    )
+
+
+def crop_features(
+    encoders: Encoders,
+    layout: Layout,
+    clips: PackedClips,
+    frames: int,
+    people: int,
+    fraction: tuple[float, float],
+    generator: torch.Generator,
+) -> Features:
+    """Features of one random crop of each clip."""
+    return extract(
+        encoders,
+        layout,
+        len(clips),
+        lambda indices: cropped_view(clips, indices, frames, people, fraction, generator),
+        clips.rows.device,
+    )

@@ -1,0 +1,29 @@
+"""Contrast: pick one's own key out of a bank of others (InfoNCE)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def contrast_logits(
+    positive: Float[Tensor, " batch"],
+    negatives: Float[Tensor, "batch bank"],
+    temperature: float,
+    excluded: Bool[Tensor, "batch bank"] | None = None,
+) -> Float[Tensor, "batch bank+1"]:
+    """[positive, negatives] / temperature; entries that are not negatives of a clip are minus infinity."""
+    if excluded is not None:
+        negatives = negatives.masked_fill(excluded, -torch.inf)
+    return torch.cat([positive[:, None], negatives], dim=1) / temperature
+
+
+def contrast(logits: Float[Tensor, "batch bank+1"]) -> Float[Tensor, ""]:
+    """Cross-entropy against index 0, where `contrast_logits` puts the positive. Source: METHOD.md section 3.
+
+    >>> round(contrast(torch.zeros(2, 4)).exp().item(), 4)  # nothing learnt: one of four
+    4.0
+    """
+    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))

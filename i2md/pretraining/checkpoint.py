@@ -1,0 +1,65 @@
+"""Saving and loading of a run's tensors: safetensors only, written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from i2md.errors import InputError
+from i2md.pretraining.run import MODEL, STATE, written_whole
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Save named tensors in one file."""
+    # Contiguous copies on the CPU: safetensors refuses tensors that share memory.
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    with written_whole(path) as partial:
+        save_file(plain, partial)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Named tensors out of a file that `save_tensors` wrote."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a checkpoint of i2md ({reason}); remove it or restore a copy") from None
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state as named tensors: "optimiser.<parameter's number>.<name>"."""
+    state: dict[int, dict[str, Any]] = optimiser.state_dict()["state"]
+    return {
+        f"optimiser.{number}.{name}": torch.as_tensor(value)
+        for number, values in state.items()
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `optimiser_tensors` took."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser."):
+            _, number, name = key.split(".")
+            state.setdefault(int(number), {})[name] = value
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+
+
+def load_model_tensors(run: Path) -> dict[str, Tensor]:
+    """The model of a run: of its end, or of its last saved state while it is still training."""
+    for name in (MODEL, STATE):
+        if (run / name).is_file():
+            return {
+                key.removeprefix("model."): value
+                for key, value in load_tensors(run / name).items()
+                if not key.startswith(("optimiser.", "progress."))
+            }
+    raise InputError(f"{run}: nothing saved there yet; run i2md pretrain until its first checkpoint")

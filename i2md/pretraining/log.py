@@ -1,0 +1,54 @@
+"""What a run writes as it goes: a line of log.jsonl and TensorBoard scalars an epoch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from i2md.pretraining.run import LOG, write_text
+
+
+class RunLog:
+    """One JSON object an epoch, the same numbers to TensorBoard; lines after `epochs_done` are dropped first.
+
+    A run that was killed has logged epochs that its saved state has not seen: it does them again.
+    """
+
+    def __init__(self, run: Path, epochs_done: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._path = run / LOG
+        kept = [line for line in read_log(run) if line["epoch"] <= epochs_done]
+        write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._events = SummaryWriter(str(run / "tensorboard"), purge_step=epochs_done + 1)
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Append an epoch's figures."""
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(line)) + "\n")
+        for name, value in line.items():
+            if name != "epoch":
+                self._events.add_scalar(name, value, line["epoch"])
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._events.close()
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """The log's lines; a last line that a kill cut short is left out."""
+    path = run / LOG
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            break
+    return lines

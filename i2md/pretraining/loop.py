@@ -1,0 +1,231 @@
+"""The pretraining loop: whole batches, losses, a resumable state, a log."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from i2md.clips.packed import PackedClips, pack
+from i2md.clips.store import Clips
+from i2md.errors import InputError
+from i2md.pretraining.checkpoint import load_tensors, optimiser_tensors, restore_optimiser, save_tensors
+from i2md.pretraining.log import RunLog
+from i2md.pretraining.model import I2MD
+from i2md.pretraining.run import CONFIG, MODEL, STATE, RunConfig, read_config, write_text
+from i2md.pretraining.schedule import build_optimiser, learning_rate
+from i2md.pretraining.seeds import derive_seed, generator
+from i2md.views.view import draw_view
+
+# Called with the model now and then; returns figures to log, such as {"knn/joint": 0.61}.
+Watch = Callable[[I2MD], Mapping[str, float]]
+
+
+def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, watch: Watch | None = None) -> I2MD:
+    """Pretrain on all of `clips` into the folder `run`, going on from its saved state where there is one.
+
+    Killed at any moment and called again, it ends with the same weights as if it had never been killed
+    (CPU, same number of threads). Raises InputError where the folder holds a run of other settings or a
+    loss is not finite, KeyboardInterrupt after saving when interrupted.
+    """
+    settings = config.settings
+    if len(clips) < settings.batch:
+        raise InputError(
+            f"{clips.path}: {len(clips)} clips to train on are fewer than a batch of {settings.batch};"
+            " lower --batch or add clips"
+        )
+    _claim(run, config)
+    torch.manual_seed(derive_seed(settings.seed, "weights"))
+    model = I2MD(settings, config.layout, config.people).to(device)
+    training = Training(model, pack(clips, device), run, device)
+    if (run / STATE).is_file():
+        training.restore()
+    if training.step < training.last_step:
+        with RunLog(run, training.step // training.steps_per_epoch) as log, _stop_signals() as stopped:
+            training.go(log, stopped, watch)
+    return model
+
+
+def _claim(run: Path, config: RunConfig) -> None:
+    if (run / CONFIG).is_file():
+        changed = read_config(run).differences(config)
+        if changed:
+            names = ", ".join(name.removeprefix("settings.") for name in changed)
+            raise InputError(f"{run}: holds a run that differs in {names}; name another folder for this one")
+        return
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise InputError(f"{run}: exists and is not a run; name a folder that does not exist")
+    write_text(run / CONFIG, config.to_yaml())
+
+
+class Training:
+    """A run in progress: the model, its optimiser, and how far it has come."""
+
+    def __init__(self, model: I2MD, clips: PackedClips, run: Path, device: torch.device) -> None:
+        self.model, self.clips, self.run, self.device = model, clips, run, device
+        self.settings = model.settings
+        self.optimiser = build_optimiser(model.query.parameters(), self.settings.optimiser)
+        self.steps_per_epoch = len(clips) // self.settings.batch
+        self.last_step = self.steps_per_epoch * self.settings.epochs
+        self.step = 0
+        self.sums: dict[str, Tensor] = {}
+        self.saved_at = time.monotonic()
+
+    def go(self, log: RunLog, stopped: list[int], watch: Watch | None) -> None:
+        """Train to the last step, saving now and then; the finished model is written at the end."""
+        s = self.settings
+        bar = tqdm(total=self.last_step, initial=self.step, unit="step", desc=s.method, dynamic_ncols=True)
+        with bar:
+            while self.step < self.last_step:
+                started = time.monotonic()
+                first = self.step
+                for indices in self._rest_of_epoch():
+                    self._add(self._step(indices))
+                    bar.update()
+                    if stopped:
+                        self.save()
+                        raise KeyboardInterrupt
+                    if time.monotonic() - self.saved_at > 60 * s.checkpoint_minutes:
+                        self.save()
+                seconds = time.monotonic() - started
+                figures = self._close_epoch((self.step - first) * s.batch / max(seconds, 1e-9), seconds)
+                bar.set_postfix_str(_summary(figures))
+                figures |= self._watched(watch)
+                log.write(figures)
+                if s.checkpoint_epochs and figures["epoch"] % s.checkpoint_epochs == 0:
+                    self.save()
+            self.save()
+            save_tensors(self.run / MODEL, self._finished_model())
+
+    def _rest_of_epoch(self) -> Iterator[Tensor]:
+        """The batches of the current epoch that are still to come; what doesn't fill a batch is dropped."""
+        epoch, done = divmod(self.step, self.steps_per_epoch)
+        order = torch.randperm(len(self.clips), generator=generator(self.settings.seed, "order", epoch))
+        batches = order[: self.steps_per_epoch * self.settings.batch].view(self.steps_per_epoch, -1)
+        yield from batches[done:].to(self.device)
+
+    def _step(self, indices: Tensor) -> dict[str, Tensor]:
+        s = self.settings
+        draws = generator(s.seed, "views", self.step, self.device)
+        query_view, key_view = (
+            draw_view(self.clips, indices, s.views, self.model.people, draws) for _ in ("query", "key")
+        )
+        rate = learning_rate(s.optimiser, self.step / self.steps_per_epoch, s.epochs)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.model.steps = self.step
+        losses = train_step(self.model, self.optimiser, query_view, key_view, indices)
+        self.step += 1
+        return losses
+
+    def _add(self, losses: Mapping[str, Tensor]) -> None:
+        for name, value in losses.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.sums[f"count/{name}"] = self.sums.get(f"count/{name}", torch.zeros(())) + 1
+
+    def _close_epoch(self, clips_per_second: float, seconds: float) -> dict[str, float]:
+        self._check_finite()
+        names = [name for name in self.sums if not name.startswith("count/")]
+        means = {name: float(self.sums[name] / self.sums[f"count/{name}"]) for name in names}
+        self.sums = {}
+        epoch = self.step // self.steps_per_epoch
+        return {
+            "epoch": epoch,
+            "step": self.step,
+            "seconds": round(seconds, 3),
+            "clips_per_second": round(clips_per_second, 1),
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "loss": sum(means.values()),
+            **means,
+        }
+
+    def _check_finite(self) -> None:
+        bad = [name for name, value in self.sums.items() if not torch.isfinite(value)]
+        if bad:
+            raise InputError(
+                f"{self.run}: the loss {bad[0]} is not finite at step {self.step};"
+                " lower --optimiser.learning_rate or use --precision fp32 (the last saved state is kept)"
+            )
+
+    def _watched(self, watch: Watch | None) -> dict[str, float]:
+        every = self.settings.knn_every
+        epoch = self.step // self.steps_per_epoch
+        if watch is None or not every or (epoch % every and epoch != self.settings.epochs):
+            return {}
+        return dict(watch(self.model))
+
+    def save(self) -> None:
+        """Save all that the next step depends on."""
+        self._check_finite()
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= optimiser_tensors(self.optimiser)
+        tensors |= {f"progress.sums.{name}": value for name, value in self.sums.items()}
+        tensors["progress.step"] = torch.tensor(self.step)
+        save_tensors(self.run / STATE, tensors)
+        self.saved_at = time.monotonic()
+
+    def restore(self) -> None:
+        """Go back to the state that `save` wrote."""
+        tensors = load_tensors(self.run / STATE)
+        self.step = int(tensors.pop("progress.step"))
+        prefix = "progress.sums."
+        self.sums = {k.removeprefix(prefix): v.to(self.device) for k, v in tensors.items() if k.startswith(prefix)}
+        model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        self.model.load_state_dict(model)
+        restore_optimiser(self.optimiser, tensors)
+
+    def _finished_model(self) -> dict[str, Tensor]:
+        return {name: value for name, value in self.model.state_dict().items() if name.startswith("query.")}
+
+
+def train_step(
+    model: I2MD,
+    optimiser: torch.optim.Optimizer,
+    query_view: Tensor,
+    key_view: Tensor,
+    clips: Tensor,
+) -> dict[str, Tensor]:
+    """One step in the published order: move the keys, losses, gradients, weights, and then the banks.
+
+    Source: golden/cmd_step.npz.
+    """
+    model.train()
+    model.update_keys()
+    losses, keys = model(query_view, key_view, clips)
+    optimiser.zero_grad(set_to_none=True)
+    torch.stack(list(losses.values())).sum().backward()
+    optimiser.step()
+    model.remember(keys, clips)
+    return {name: loss.detach() for name, loss in losses.items()}
+
+
+def _summary(figures: Mapping[str, float]) -> str:
+    """Losses by kind, as the progress bar shows them."""
+    kinds: dict[str, float] = {}
+    for name, value in figures.items():
+        kind, _, of = name.partition("/")
+        if of:
+            kinds[kind] = kinds.get(kind, 0.0) + value
+    return f"epoch {figures['epoch']}: " + " ".join(f"{kind} {value:.2f}" for kind, value in kinds.items())
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM end the step in hand instead of cutting it; the list fills when one has come."""
+    received: list[int] = []
+    handled = (signal.SIGINT, signal.SIGTERM)
+    try:
+        before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in handled}
+    except ValueError:  # not the main thread: signals are the caller's business
+        before = {}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

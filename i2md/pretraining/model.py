@@ -1,0 +1,185 @@
+"""The model of I2MD: per stream a query and a key branch with banks, and the objectives between them."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from itertools import permutations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from i2md.encoders.build import build_encoder
+from i2md.objectives.bank import Bank
+from i2md.objectives.contrast import contrast, contrast_logits
+from i2md.objectives.distillation import distil, nearest
+from i2md.objectives.neighbours import aggregate, positions_mask
+from i2md.objectives.settings import ObjectiveSettings
+from i2md.pretraining.settings import PretrainSettings
+from i2md.skeletons import Layout
+from i2md.views.streams import stream
+
+View = Float[Tensor, "batch frames joints channels people"]
+
+
+class Branch(nn.Module):
+    """An encoder and its projection heads: one embedding a level, of unit length."""
+
+    def __init__(self, encoder: nn.Module, embedding: int, precision: str) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.precision = precision
+        self.instance = _projection(encoder.width, embedding)
+        self.cluster: nn.Module | None = None
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> tuple[Tensor, Tensor]:
+        """Embeddings of the instance level and of the cluster level (the same, where it has no head of its own)."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            features = self.encoder(x)
+        features = features.float()
+        instance = F.normalize(self.instance(features), dim=1)
+        return instance, instance if self.cluster is None else F.normalize(self.cluster(features), dim=1)
+
+
+def _projection(width: int, embedding: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding))
+
+
+@dataclass(frozen=True)
+class Level:
+    """A batch at one level of one stream: embeddings, and their similarities with the level's bank.
+
+    `target` is the key as it teaches and is contrasted with: the key itself, or its aggregate.
+    """
+
+    query: Float[Tensor, "batch width"]
+    key: Float[Tensor, "batch width"]
+    target: Float[Tensor, "batch width"]
+    query_bank: Float[Tensor, "batch bank"]
+    target_bank: Float[Tensor, "batch bank"]
+    not_negatives: Bool[Tensor, "batch bank"] | None
+
+
+class I2MD(nn.Module):
+    """Inter- and intra-modal mutual distillation over the streams of `settings`.
+
+    moco, cmd, imd and i2md are the same model with parts of the objective left out; for one seed they start
+    from the same weights. Source: METHOD.md sections 3 to 6.
+    """
+
+    def __init__(self, settings: PretrainSettings, layout: Layout, people: int = 1) -> None:
+        super().__init__()
+        self.settings = settings
+        self.layout = layout
+        self.people = people
+        self.steps = 0
+        o = settings.objectives
+        channels = len(layout.joints) * layout.channels * people
+        self.query = nn.ModuleDict(
+            {
+                name: Branch(build_encoder(settings.encoder, channels), o.embedding, settings.precision)
+                for name in settings.streams
+            }
+        )
+        self.banks = nn.ModuleDict({name: Bank(o.bank, o.embedding) for name in settings.streams})
+        if settings.intra_modal:
+            # After everything else, so that a seed gives every method the same encoders.
+            for branch in self.query.values():
+                branch.cluster = _projection(branch.encoder.width, o.embedding) if o.heads == "two" else None
+            self.cluster_banks = nn.ModuleDict({name: Bank(o.bank, o.embedding) for name in settings.streams})
+        self.key = copy.deepcopy(self.query).requires_grad_(False)
+
+    @torch.no_grad()
+    def update_keys(self) -> None:
+        """Move the key branches' weights towards the query's; batch-norm statistics stay each branch's own."""
+        keys, queries = list(self.key.parameters()), list(self.query.parameters())
+        torch._foreach_lerp_(keys, queries, 1 - self.settings.objectives.momentum)
+
+    def forward(
+        self, query_view: View, key_view: View, clips: Int64[Tensor, " batch"]
+    ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]:
+        """Weighted losses by name, and the keys that `remember` is to store once gradients are taken.
+
+        `clips` are the clips' indices in the data set.
+        """
+        s, o = self.settings, self.settings.objectives
+        instance: dict[str, Level] = {}
+        cluster: dict[str, Level] = {}
+        for name in s.streams:
+            z, u = self.query[name](stream(query_view, name, self.layout))
+            with torch.no_grad():
+                k, v = self.key[name](stream(key_view, name, self.layout))
+            instance[name] = instance_level(z, k, self.banks[name], clips, o)
+            if s.intra_modal:
+                cluster[name] = cluster_level(u, v, self.cluster_banks[name], clips, o)
+
+        losses = {f"contrast/{name}": self._contrast(instance[name]) for name in s.streams}
+        if self.banks_ready:
+            own = self.banks[s.streams[0]].holds(clips) if o.mask_self else None
+            if s.cross_modal:
+                for teacher, student in permutations(s.streams, 2):
+                    loss = self._distil(instance[teacher], instance[student], own)
+                    losses[f"cmd/{teacher}>{student}"] = o.w_cmd * loss
+            for name in cluster:
+                losses[f"dna/{name}"] = o.w_dna * self._contrast(cluster[name])
+                between = self._distil(instance[name], cluster[name], own)
+                between = between + self._distil(cluster[name], instance[name], own)
+                losses[f"imd/{name}"] = o.w_imd * between
+        return losses, {name: self._keys(instance[name], cluster.get(name)) for name in s.streams}
+
+    @property
+    def banks_ready(self) -> bool:
+        """Whether aggregation and distillation have begun: after the warm-up, or once the banks hold real keys."""
+        warmup = self.settings.objectives.warmup_steps
+        bank = self.banks[self.settings.streams[0]]
+        return bank.full if warmup is None else self.steps >= warmup
+
+    def _contrast(self, level: Level) -> Tensor:
+        positive = (level.query * level.target).sum(dim=1)
+        temperature = self.settings.objectives.temperature
+        return contrast(contrast_logits(positive, level.query_bank, temperature, level.not_negatives))
+
+    def _distil(self, teacher: Level, student: Level, own: Tensor | None) -> Tensor:
+        o = self.settings.objectives
+        neighbours = nearest(teacher.target_bank, o.neighbours, own)
+        return distil(
+            teacher.target_bank, student.query_bank, neighbours, o.teacher_temperature, o.student_temperature
+        )
+
+    def _keys(self, instance: Level, cluster: Level | None) -> tuple[Tensor, Tensor]:
+        if cluster is None:
+            return instance.key, instance.key
+        remembered = cluster.key if self.settings.objectives.cluster_bank == "features" else cluster.target
+        return instance.key, remembered
+
+    def remember(self, keys: dict[str, tuple[Tensor, Tensor]], clips: Int64[Tensor, " batch"]) -> None:
+        """Store a batch's keys in all banks, the same clips at the same positions."""
+        for name, (instance, cluster) in keys.items():
+            self.banks[name].enqueue(instance, clips)
+            if self.settings.intra_modal:
+                self.cluster_banks[name].enqueue(cluster, clips)
+
+
+def instance_level(query: Tensor, key: Tensor, bank: Bank, clips: Tensor, o: ObjectiveSettings) -> Level:
+    """The level at which clips are told apart. Source: METHOD.md section 3."""
+    own = bank.holds(clips) if o.mask_self else None
+    return Level(query, key, key, bank.similarity(query), bank.similarity(key), own)
+
+
+def cluster_level(query: Tensor, key: Tensor, bank: Bank, clips: Tensor, o: ObjectiveSettings) -> Level:
+    """The level at which a clip belongs with its neighbours: the key is aggregated with them.
+
+    Neighbours are chosen from the key's side. Source: METHOD.md section 5.
+    """
+    own = bank.holds(clips) if o.mask_self else None
+    neighbours = nearest(bank.similarity(key), o.dna_neighbours, own)
+    target = aggregate(key, bank.keys, neighbours, o.dna_temperature, own)
+    if o.aggregate == "both":
+        query = aggregate(query, bank.keys, neighbours, o.dna_temperature, own)
+    not_negatives = own
+    if o.negatives == "exclude_neighbours":
+        aggregated = positions_mask(neighbours, len(bank.keys))
+        not_negatives = aggregated if own is None else aggregated | own
+    return Level(query, key, target, bank.similarity(query), bank.similarity(target), not_negatives)

@@ -1,0 +1,90 @@
+"""Checkpoints of the published CMD program, read safely and renamed to ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from i2md.encoders.settings import EncoderSettings
+from i2md.errors import InputError
+from i2md.objectives.settings import ObjectiveSettings
+from i2md.pretraining.settings import PretrainSettings
+
+_SIDES = {"encoder_q": "query", "encoder_k": "key"}
+_GRU = re.compile(r"encoder\.gru\.(weight_ih|weight_hh|bias_ih|bias_hh)_l(\d+)(_reverse)?")
+
+
+def read_official(path: Path) -> dict[str, Tensor]:
+    """The state dict of an official .pth.tar, without running any code that it may hold."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        state = checkpoint.get("state_dict", checkpoint)
+        state = {name.removeprefix("module."): value for name, value in state.items()}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give an official CMD checkpoint (.pth.tar)") from None
+    except Exception:  # torch.load raises whatever the bytes provoke
+        raise InputError(f"{path}: not a PyTorch checkpoint; give an official CMD checkpoint (.pth.tar)") from None
+    if "encoder_q.encoder.gru.weight_ih_l0" not in state:
+        raise InputError(f"{path}: not a checkpoint of CMD pretraining; give one of its .pth.tar files")
+    return state
+
+
+def rename_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Official names to those of `I2MD.state_dict` with method "cmd".
+
+    Heads, banks and both branches of all streams are kept; a bank of shape (width, size) is turned to (size, width).
+    """
+    renamed: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if name.startswith("queue_ptr"):
+            renamed[f"banks.{_stream(name, 'queue_ptr')}.pointer"] = value.reshape(()).long()
+        elif name.startswith("queue"):
+            keys = value.T.contiguous()
+            bank = f"banks.{_stream(name, 'queue')}"
+            renamed[f"{bank}.keys"] = keys
+            renamed[f"{bank}.clips"] = torch.full((len(keys),), -1)
+            renamed[f"{bank}.filled"] = torch.tensor(len(keys))
+        else:
+            renamed[_branch_name(name)] = value
+    return renamed
+
+
+def _stream(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix).lstrip("_") or "joint"
+
+
+def _branch_name(name: str) -> str:
+    branch, _, rest = name.partition(".")
+    side = branch[: len("encoder_q")]
+    gru = _GRU.fullmatch(rest)
+    if gru:
+        parameter, layer, reverse = gru.groups()
+        rest = f"encoder.layers.{layer}.{1 if reverse else 0}.{parameter}_l0"
+    elif rest.startswith("fc."):
+        rest = "instance." + rest.removeprefix("fc.")
+    else:
+        rest = f"encoder.{rest}"
+    return f"{_SIDES[side]}.{_stream(branch, side)}.{rest}"
+
+
+def official_settings(state: Mapping[str, Tensor]) -> PretrainSettings:
+    """The published settings at the sizes found in a checkpoint."""
+    layers = sum(1 for name in state if re.fullmatch(r"encoder_q\.encoder\.gru\.weight_hh_l\d+", name))
+    units = state["encoder_q.encoder.gru.weight_hh_l0"].shape[1]
+    embedding, bank = state["queue"].shape
+    return PretrainSettings(
+        method="cmd",
+        batch=_published_batch(bank),
+        encoder=EncoderSettings(units=units, layers=layers),
+        objectives=ObjectiveSettings(
+            embedding=embedding, bank=bank, neighbours=min(8192, bank // 2), warmup_steps=0
+        ),
+    )
+
+
+def _published_batch(bank: int) -> int:
+    return next(size for size in (64, 32, 16, 8, 4, 2) if bank % size == 0)

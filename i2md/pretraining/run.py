@@ -1,0 +1,116 @@
+"""A run on disk: config.yaml, model.safetensors, the training state and the log."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from i2md.errors import InputError
+from i2md.pretraining.settings import PretrainSettings
+from i2md.skeletons import Layout
+
+CONFIG, MODEL, STATE, LOG = "config.yaml", "model.safetensors", "training_state.safetensors", "log.jsonl"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What config.yaml holds: enough to run again, and to know what the encoders eat."""
+
+    settings: PretrainSettings
+    layout: Layout
+    preparation: str
+    people: int
+    clips: Mapping[str, Any]
+    """The data set, split and number of clips pretrained on."""
+    versions: Mapping[str, str]
+
+    def to_yaml(self) -> str:
+        """The text of config.yaml."""
+        return yaml.safe_dump(json.loads(json.dumps(asdict(self))), sort_keys=False)
+
+    def differences(self, other: RunConfig) -> list[str]:
+        """Names of what decides the weights and differs between two configurations."""
+        mine, theirs = (dict(_flatten(json.loads(json.dumps(asdict(c))))) for c in (self, other))
+        names = sorted(mine.keys() | theirs.keys())
+        return [n for n in names if mine.get(n) != theirs.get(n) and not n.startswith(("versions.", "clips.path"))]
+
+
+def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a run's numbers."""
+    from importlib.metadata import version
+
+    packages = {name: version(name) for name in ("i2md", "torch", "numpy")}
+    return {**packages, "python": platform.python_version()}
+
+
+def read_config(run: Path) -> RunConfig:
+    """The configuration of the run in a folder."""
+    path = run / CONFIG
+    if not path.is_file():
+        raise InputError(f"{run}: not a run ({CONFIG} is missing); make one with i2md pretrain")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return RunConfig(
+            settings=settings_from_dict(data["settings"]),
+            layout=Layout.from_dict(data["layout"]),
+            preparation=data["preparation"],
+            people=data["people"],
+            clips=data["clips"],
+            versions=data["versions"],
+        )
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not the configuration of a run ({reason}); pretrain again") from None
+
+
+def settings_from_dict(data: Mapping[str, Any]) -> PretrainSettings:
+    """Settings out of nested plain data, checked; an unknown or ill-typed one is an InputError that names it."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(PretrainSettings, "settings")
+    try:
+        parsed = parser.parse_object({"settings": dict(data)})
+        return parser.instantiate(parsed).settings
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise InputError(" ".join(str(error).split())) from None
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes `path`'s place when the block ends, or is removed on an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        partial.chmod(0o644)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    with written_whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")

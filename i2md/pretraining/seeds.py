@@ -1,0 +1,19 @@
+"""Random numbers that depend on the seed and the place in training alone, so that a resumed run draws the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+_PURPOSES = ("weights", "order", "views", "classifier", "crops", "validation")
+
+
+def derive_seed(seed: int, purpose: str, number: int = 0) -> int:
+    """A seed for one purpose at one place (the epoch, the step)."""
+    entropy = [seed, _PURPOSES.index(purpose), number]
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+
+
+def generator(seed: int, purpose: str, number: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator seeded by `derive_seed`."""
+    return torch.Generator(device).manual_seed(derive_seed(seed, purpose, number))

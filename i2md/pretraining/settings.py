@@ -1,0 +1,108 @@
+"""The settings of a pretraining run: nested, frozen, free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from i2md.encoders.settings import EncoderSettings
+from i2md.errors import InputError
+from i2md.objectives.settings import Method, ObjectiveSettings
+from i2md.views.settings import ViewSettings
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """How the weights move. The defaults are the published program's for NTU RGB+D."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    """sgd (momentum 0.9) or adamw."""
+    learning_rate: float = 0.01
+    """Learning rate after warm-up."""
+    weight_decay: float = 1e-4
+    """Weight decay."""
+    schedule: Literal["step", "cosine"] = "step"
+    """step multiplies the rate by 0.1 after each of `drops`; cosine takes it to 0."""
+    drops: tuple[int, ...] = (350,)
+    """Epochs after which a step schedule lowers the rate."""
+    warmup_epochs: float = 0.0
+    """Epochs over which the rate rises from 0."""
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """Everything that decides a run's weights, and how often it saves."""
+
+    method: Method = "i2md"
+    """moco: contrast alone; cmd: and across streams; imd: and within each stream; i2md: all."""
+    epochs: int = 450
+    """Passes over the training clips."""
+    batch: int = 64
+    """Clips a step."""
+    seed: int = 0
+    """Decides the initial weights, the order of the clips and every view."""
+    split: str | None = None
+    """Pretrain on the part "train" of this split; by default the first split, "all" takes every clip."""
+    streams: tuple[str, ...] = ("joint", "motion", "bone")
+    """Streams to learn from."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 computes the encoders' products in bfloat16; weights and objectives stay float32."""
+    checkpoint_minutes: float = 5.0
+    """Save the training state so often."""
+    checkpoint_epochs: int = 0
+    """Save it at each multiple of so many epochs, too; 0: only by the clock and at the end."""
+    knn_every: int = 10
+    """Watch the nearest-neighbour accuracy each so many epochs, where labels exist; 0: never."""
+    views: ViewSettings = field(default_factory=ViewSettings)
+    """Views of a clip."""
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    """The encoder of each stream."""
+    objectives: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    """Contrast and distillation."""
+    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    """How the weights move."""
+
+    def __post_init__(self) -> None:
+        for wrong, message in _contradictions(self):
+            if wrong:
+                raise InputError(message)
+
+    @property
+    def cross_modal(self) -> bool:
+        """Whether streams teach one another."""
+        return self.method in ("cmd", "i2md")
+
+    @property
+    def intra_modal(self) -> bool:
+        """Whether each stream has a cluster level."""
+        return self.method in ("imd", "i2md")
+
+
+def _contradictions(s: PretrainSettings) -> list[tuple[bool, str]]:
+    o, v = s.objectives, s.views
+    unknown = [name for name in s.streams if name not in ("joint", "motion", "bone")]
+    return [
+        (bool(unknown) or not s.streams, f"streams {s.streams}: choose among joint, motion, bone"),
+        (len(set(s.streams)) < len(s.streams), f"streams {s.streams}: each may be named once"),
+        (s.cross_modal and len(s.streams) < 2, f"method {s.method} needs at least two streams to teach one another"),
+        (s.epochs < 1 or s.batch < 2, f"epochs {s.epochs}, batch {s.batch}: at least 1 epoch and a batch of 2"),
+        (o.bank % s.batch != 0, f"objectives.bank {o.bank} must be a multiple of batch {s.batch}"),
+        (
+            not 0 < o.neighbours <= o.bank,
+            f"objectives.neighbours {o.neighbours} must be between 1 and objectives.bank {o.bank}",
+        ),
+        (
+            not 0 < o.dna_neighbours < o.bank,
+            f"objectives.dna_neighbours {o.dna_neighbours} must be between 1 and objectives.bank {o.bank}",
+        ),
+        (
+            o.temperature <= 0 or o.student_temperature <= 0 or o.dna_temperature <= 0 or o.teacher_temperature < 0,
+            "objectives: temperatures must be above 0 (teacher_temperature may be 0: positive mining)",
+        ),
+        (not 0 <= o.momentum <= 1, f"objectives.momentum {o.momentum} must be between 0 and 1"),
+        (not 0 < v.crop[0] <= v.crop[1] <= 1, f"views.crop {v.crop} must rise within 0 and 1"),
+        (v.frames < 1, f"views.frames {v.frames} must be at least 1"),
+        (not 0 <= v.corrupt_share <= 1, f"views.corrupt_share {v.corrupt_share} must be between 0 and 1"),
+        (s.encoder.units < 1 or s.encoder.layers < 1, "encoder: units and layers must be at least 1"),
+        (s.optimiser.learning_rate <= 0, f"optimiser.learning_rate {s.optimiser.learning_rate} must be above 0"),
+    ]
