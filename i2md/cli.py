@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
 from i2md.errors import InputError
 from i2md.pretraining.settings import PretrainSettings
@@ -58,7 +58,13 @@ def _prepare(args: Namespace) -> Any:
     from i2md.clips.prepare import prepare
 
     clips = prepare(
-        args.format, Path(args.source), Path(args.clips), args.preset, args.strict, args.overwrite, **args.options
+        args.format,
+        Path(args.source),
+        Path(args.clips),
+        args.preset,
+        args.strict,
+        args.overwrite,
+        **args.options,
     )
     return info(clips)
 
@@ -85,7 +91,9 @@ def _show_info(data: dict[str, Any]) -> str:
 
 def _words(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{k} {_words(v)}" if not isinstance(v, dict) else f"{k} ({_words(v)})" for k, v in value.items())
+        return ", ".join(
+            f"{k} {_words(v)}" if not isinstance(v, dict) else f"{k} ({_words(v)})" for k, v in value.items()
+        )
     return str(value)
 
 
@@ -110,7 +118,10 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run", help="folder of a run")
     parser.add_argument("clips", help="folder of clips")
     parser.add_argument(
-        "--protocol", nargs="+", default=["knn", "linear"], help="knn, linear, linear-sweep (default: knn linear)"
+        "--protocol",
+        nargs="+",
+        default=["knn", "linear"],
+        help="knn, linear, linear-sweep (default: knn linear)",
     )
     parser.add_argument("--split", type=str | None, default=None, help="named split; by default the run's")
     parser.add_argument("--untrained", action="store_true", help="put the same encoders before training beside it")

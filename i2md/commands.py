@@ -94,7 +94,8 @@ def embed(run: PathLike, clips: PathLike | Clips, out: PathLike, device: str = "
         raise InputError(f"{out}: the features are written as .npz; name the file so")
     features = Model(run, device).embed(clips)
     with written_whole(out) as partial, open(partial, "wb") as file:
-        np.savez(file, names=clips.columns["name"].astype(str), labels=clips.labels, **features)
+        arrays: dict[str, Any] = {"names": clips.columns["name"].astype(str), "labels": clips.labels, **features}
+        np.savez(file, **arrays)
     return {"clips": len(clips), "features": {name: list(value.shape) for name, value in features.items()}}
 
 
@@ -125,4 +126,3 @@ def import_cmd(checkpoint: PathLike, run: PathLike) -> RunConfig:
     save_tensors(run / MODEL, {k: v for k, v in model.state_dict().items() if k.startswith("query.")})
     write_text(run / CONFIG, config.to_yaml())
     return config
-

@@ -86,9 +86,7 @@ class Layout:
         try:
             return cls(**fields)
         except TypeError as error:
-            raise InputError(
-                f"layout {data.get('name', '?')!r} is not what Layout.to_dict writes: {error}"
-            ) from None
+            raise InputError(f"layout {data.get('name', '?')!r} is not what Layout.to_dict writes: {error}") from None
 
 
 def _layout(
@@ -227,8 +225,7 @@ _OPENNI_15 = _layout(
 )
 
 _LAYOUTS: dict[str, Layout] = {
-    layout.name: layout
-    for layout in (_KINECT_V2, _KINECT_V1, _COCO_17, _MEDIAPIPE_33, _OPENPOSE_18, _OPENNI_15)
+    layout.name: layout for layout in (_KINECT_V2, _KINECT_V1, _COCO_17, _MEDIAPIPE_33, _OPENPOSE_18, _OPENNI_15)
 }
 
 

@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
+
+# Every shape that an annotation states is checked, from before anything of i2md is imported.
+# The numeric tower lets a whole number pass where a float is asked for, as every type checker does.
+install_import_hook("i2md", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 ROOT = Path(__file__).resolve().parents[1]
 

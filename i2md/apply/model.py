@@ -32,7 +32,7 @@ class Model:
         self.encoders = load_encoders(self.run, self.config, self.device)
 
     def embed(
-        self, clips: Clips | Sequence[Float[np.ndarray, "..."]], layout: str | None = None
+        self, clips: Clips | Sequence[Float[np.ndarray, ...]], layout: str | None = None
     ) -> dict[str, Float[np.ndarray, "clips width"]]:
         """Features of each clip, by stream; concatenate them for one vector a clip.
 

@@ -81,4 +81,5 @@ def _warnings(clips: Clips) -> Iterator[str]:
             if not len(select_part(values, clips.columns)):
                 yield f"split {name!r}: its part {part!r} is empty"
     if clips.dataset.report.get("left_out"):
-        yield f"{clips.dataset.report['left_out']} recordings were left out: {clips.dataset.report['left_out_files'][0]}"
+        first = clips.dataset.report["left_out_files"][0]
+        yield f"{clips.dataset.report['left_out']} recordings were left out, for one {first}"

@@ -64,9 +64,7 @@ def prepare_positions(
     steps = _steps(preset, layout)
     if positions.shape[2:] != (len(layout.joints), layout.channels):
         found, wanted = positions.shape[2:], (len(layout.joints), layout.channels)
-        raise InputError(
-            f"positions are {found} a frame, layout {layout.name} is {wanted}; name their layout"
-        )
+        raise InputError(f"positions are {found} a frame, layout {layout.name} is {wanted}; name their layout")
     people = _finite(positions.astype(np.float64, order="C"))
     if people is None:
         return LeftOut("a joint is not finite in any frame")
@@ -91,9 +89,7 @@ def _steps(preset: str, layout: Layout) -> tuple[Step, ...]:
     if preset not in _PRESETS:
         raise InputError(f"preset {preset!r} is not known; choose one of {', '.join(preset_names())}")
     if _PRESETS[preset] and layout.channels != 3:
-        raise InputError(
-            f"preset {preset!r} turns bodies in space but layout {layout.name} is 2-D; use 'none'"
-        )
+        raise InputError(f"preset {preset!r} turns bodies in space but layout {layout.name} is 2-D; use 'none'")
     return _PRESETS[preset]
 
 
@@ -122,9 +118,7 @@ def _interpolated(
     at: np.ndarray, frames: np.ndarray, values: Float[np.ndarray, "frames ..."]
 ) -> Float[np.ndarray, "at ..."]:
     flat = values.reshape(len(frames), -1)
-    return np.stack([np.interp(at, frames, column) for column in flat.T], axis=-1).reshape(
-        -1, *values.shape[1:]
-    )
+    return np.stack([np.interp(at, frames, column) for column in flat.T], axis=-1).reshape(-1, *values.shape[1:])
 
 
 def _close_up(people: Positions, layout: Layout) -> Positions:

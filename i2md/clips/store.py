@@ -80,9 +80,7 @@ class Clips:
     Clips, over the same frames.
     """
 
-    def __init__(
-        self, path: Path, dataset: Dataset, frames: np.ndarray, columns: Mapping[str, np.ndarray]
-    ) -> None:
+    def __init__(self, path: Path, dataset: Dataset, frames: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
         self.path = path
         self.dataset = dataset
         self.frames = frames

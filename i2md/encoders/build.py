@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from torch import nn
-
+from i2md.encoders.encoder import Encoder
 from i2md.encoders.recurrent import RecurrentEncoder
 from i2md.encoders.settings import EncoderSettings
 from i2md.errors import InputError
 
 
-def build_encoder(settings: EncoderSettings, channels: int) -> nn.Module:
+def build_encoder(settings: EncoderSettings, channels: int) -> Encoder:
     """A fresh encoder for frames of `channels` numbers; its `width` is that of its features."""
     if settings.name != "recurrent":
         raise InputError(f"encoder {settings.name!r} is not known; choose recurrent")

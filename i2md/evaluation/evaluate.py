@@ -142,9 +142,7 @@ def _result(
 def _per_class(predictions: Mapping[str, np.ndarray], labels: np.ndarray, classes: int) -> dict[str, Any]:
     """Accuracy of each class by stream; None for a class without test clips."""
     return {
-        name: [
-            float((predicted[labels == c] == c).mean()) if (labels == c).any() else None for c in range(classes)
-        ]
+        name: [float((predicted[labels == c] == c).mean()) if (labels == c).any() else None for c in range(classes)]
         for name, predicted in predictions.items()
     }
 

@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from i2md.clips.packed import PackedClips
+from i2md.encoders.encoder import Encoder
 from i2md.skeletons import Layout
 from i2md.views.streams import stream
 from i2md.views.view import cropped_view, evaluation_view
 
 # Encoders by stream name.
-Encoders = Mapping[str, nn.Module]
+Encoders = Mapping[str, Encoder]
 Features = dict[str, Float[Tensor, "clips width"]]
 
 

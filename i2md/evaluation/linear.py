@@ -54,9 +54,7 @@ class LinearProbes:
         error[:, torch.arange(len(labels), device=labels.device), labels] -= 1
         error /= len(labels)
         gradients = [features.T @ error, error.sum(dim=1, keepdim=True)]
-        for parameter, velocity, gradient in zip(
-            (self.weight, self.bias), self._velocity, gradients, strict=True
-        ):
+        for parameter, velocity, gradient in zip((self.weight, self.bias), self._velocity, gradients, strict=True):
             velocity.mul_(0.9).add_(gradient)
             parameter -= self.rates * factor * velocity
 

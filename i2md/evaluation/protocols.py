@@ -45,9 +45,7 @@ class Subject:
     def crops(self, epoch: int, fraction: tuple[float, float]) -> Features:
         """Features of one random crop of each training clip; the same for the same seed and epoch."""
         draws = generator(self.seed, "crops", epoch, self.train.rows.device)
-        return crop_features(
-            self.encoders, self.layout, self.train, self.frames, self.people, fraction, draws
-        )
+        return crop_features(self.encoders, self.layout, self.train, self.frames, self.people, fraction, draws)
 
 
 @dataclass(frozen=True)

@@ -162,11 +162,7 @@ def _title(settings: dict[str, Any], evaluations: list[dict[str, Any]], run: Pat
 
 
 def _facts(settings: dict[str, Any], epochs: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    facts = [
-        (key, str(_setting(settings, key)))
-        for key in ("seed", "recipe")
-        if _setting(settings, key) is not None
-    ]
+    facts = [(key, str(_setting(settings, key))) for key in ("seed", "recipe") if _setting(settings, key) is not None]
     if epochs:
         facts.append(("last epoch", str(epochs[-1]["epoch"])))
         minutes = sum(entry.get("seconds") or 0.0 for entry in epochs) / 60

@@ -33,9 +33,7 @@ def best_confusion(evaluations: list[dict[str, Any]], notes: list[str]) -> dict[
     _, stream, result = max(candidates, key=lambda candidate: candidate[0])
     labels, predictions = np.asarray(result["labels"]), np.asarray(result["predictions"][stream])
     if len(labels) != len(predictions):
-        notes.append(
-            f"The {result['protocol']} result has {len(labels)} labels, {len(predictions)} predictions."
-        )
+        notes.append(f"The {result['protocol']} result has {len(labels)} labels, {len(predictions)} predictions.")
         return None
     known = labels >= 0
     if not known.any():

@@ -49,16 +49,12 @@ def map_clips(clips: MappedClips) -> dict[str, Any] | str:
 
     At most `MOST_CLIPS` clips, taken at even steps through the list.
     """
-    shown = np.unique(
-        np.linspace(0, len(clips.names) - 1, min(len(clips.names), MOST_CLIPS)).round().astype(int)
-    )
+    shown = np.unique(np.linspace(0, len(clips.names) - 1, min(len(clips.names), MOST_CLIPS)).round().astype(int))
     if len(shown) < _FEWEST_CLIPS:
         return f"A map needs at least {_FEWEST_CLIPS} test clips; there are {len(shown)}."
     features = clips.features[shown]
     if not np.isfinite(features).all():
-        return (
-            "The features hold values that are not finite: the run has diverged, and there is nothing to map."
-        )
+        return "The features hold values that are not finite: the run has diverged, and there is nothing to map."
     if (features == features[0]).all():
         return "All features are the same: the run has collapsed, and there is nothing to map."
     skeletons = [clips.skeletons[i] for i in shown]
@@ -125,9 +121,7 @@ def viewing_axes(
 def _mean_direction(
     skeletons: list[Float32[np.ndarray, "people frames joints channels"]], ends: tuple[int, int]
 ) -> Float64[np.ndarray, " channels"]:
-    segments = [
-        np.nan_to_num(s[:, :, ends[1]] - s[:, :, ends[0]]).sum((0, 1), dtype=np.float64) for s in skeletons
-    ]
+    segments = [np.nan_to_num(s[:, :, ends[1]] - s[:, :, ends[0]]).sum((0, 1), dtype=np.float64) for s in skeletons]
     return np.sum(segments, axis=0)
 
 

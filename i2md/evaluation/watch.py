@@ -9,7 +9,7 @@ import torch
 
 from i2md.clips.packed import pack
 from i2md.clips.store import Clips
-from i2md.evaluation.features import clip_features
+from i2md.evaluation.features import Encoders, clip_features
 from i2md.evaluation.knn import knn_predictions
 from i2md.pretraining.model import I2MD
 
@@ -23,7 +23,7 @@ def neighbour_watch(
 
     At most 2,000 clips of either part are looked at, spread evenly.
     """
-    if split not in clips.dataset.splits or not {"train", "test"} <= set(clips.dataset.splits[split]):
+    if split is None or split not in clips.dataset.splits or not {"train", "test"} <= set(clips.dataset.splits[split]):
         return None
     parts = {}
     for part in ("train", "test"):
@@ -39,7 +39,7 @@ def neighbour_watch(
     test_labels = torch.as_tensor(np.array(parts["test"].labels), device=device)
 
     def watch(model: I2MD) -> dict[str, float]:
-        encoders = {name: branch.encoder for name, branch in model.query.items()}
+        encoders: Encoders = {name: branch.encoder for name, branch in model.query.items()}
         frames, people = model.settings.views.frames, model.people
         train_features = clip_features(encoders, model.layout, train, frames, people)
         test_features = clip_features(encoders, model.layout, test, frames, people)

@@ -5,23 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from i2md.encoders.build import build_encoder
+from i2md.encoders.encoder import Encoder
 from i2md.errors import InputError
 from i2md.pretraining.checkpoint import load_model_tensors
 from i2md.pretraining.run import RunConfig
 from i2md.pretraining.seeds import derive_seed
 
 
-def new_encoders(config: RunConfig) -> dict[str, nn.Module]:
+def new_encoders(config: RunConfig) -> dict[str, Encoder]:
     """Untrained encoders, a stream each, with the initial weights of the run's seed."""
     channels = len(config.layout.joints) * config.layout.channels * config.people
     torch.manual_seed(derive_seed(config.settings.seed, "weights"))
     return {name: build_encoder(config.settings.encoder, channels).eval() for name in config.settings.streams}
 
 
-def load_encoders(run: Path, config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
+def load_encoders(run: Path, config: RunConfig, device: torch.device) -> dict[str, Encoder]:
     """The query encoders of a run, in evaluation mode."""
     encoders = new_encoders(config)
     tensors = load_model_tensors(run)
@@ -31,6 +31,8 @@ def load_encoders(run: Path, config: RunConfig, device: torch.device) -> dict[st
         try:
             encoder.load_state_dict(weights)
         except RuntimeError:
-            raise InputError(f"{run}: its weights do not fit its config.yaml; restore the folder or pretrain again") from None
+            raise InputError(
+                f"{run}: its weights do not fit its config.yaml; restore the folder or pretrain again"
+            ) from None
         encoder.to(device)
     return encoders

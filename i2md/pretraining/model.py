@@ -12,11 +12,13 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from i2md.encoders.build import build_encoder
+from i2md.encoders.encoder import Encoder
 from i2md.objectives.bank import Bank
 from i2md.objectives.contrast import contrast, contrast_logits
 from i2md.objectives.distillation import distil, nearest
 from i2md.objectives.neighbours import aggregate, positions_mask
 from i2md.objectives.settings import ObjectiveSettings
+from i2md.pretraining.by_stream import ByStream
 from i2md.pretraining.settings import PretrainSettings
 from i2md.skeletons import Layout
 from i2md.views.streams import stream
@@ -27,7 +29,7 @@ View = Float[Tensor, "batch frames joints channels people"]
 class Branch(nn.Module):
     """An encoder and its projection heads: one embedding a level, of unit length."""
 
-    def __init__(self, encoder: nn.Module, embedding: int, precision: str) -> None:
+    def __init__(self, encoder: Encoder, embedding: int, precision: str) -> None:
         super().__init__()
         self.encoder = encoder
         self.precision = precision
@@ -77,24 +79,27 @@ class I2MD(nn.Module):
         self.steps = 0
         o = settings.objectives
         channels = len(layout.joints) * layout.channels * people
-        self.query = nn.ModuleDict(
+        self.query: ByStream[Branch] = ByStream(
             {
                 name: Branch(build_encoder(settings.encoder, channels), o.embedding, settings.precision)
                 for name in settings.streams
             }
         )
-        self.banks = nn.ModuleDict({name: Bank(o.bank, o.embedding) for name in settings.streams})
+        self.banks: ByStream[Bank] = ByStream({name: Bank(o.bank, o.embedding) for name in settings.streams})
         if settings.intra_modal:
             # After everything else, so that a seed gives every method the same encoders.
             for branch in self.query.values():
                 branch.cluster = _projection(branch.encoder.width, o.embedding) if o.heads == "two" else None
-            self.cluster_banks = nn.ModuleDict({name: Bank(o.bank, o.embedding) for name in settings.streams})
-        self.key = copy.deepcopy(self.query).requires_grad_(False)
+            self.cluster_banks: ByStream[Bank] = ByStream(
+                {name: Bank(o.bank, o.embedding) for name in settings.streams}
+            )
+        self.key: ByStream[Branch] = copy.deepcopy(self.query).requires_grad_(False)
 
     @torch.no_grad()
     def update_keys(self) -> None:
         """Move the key branches' weights towards the query's; batch-norm statistics stay each branch's own."""
-        keys, queries = list(self.key.parameters()), list(self.query.parameters())
+        keys: list[Tensor] = list(self.key.parameters())
+        queries: list[Tensor] = list(self.query.parameters())
         torch._foreach_lerp_(keys, queries, 1 - self.settings.objectives.momentum)
 
     def forward(
@@ -144,9 +149,7 @@ class I2MD(nn.Module):
     def _distil(self, teacher: Level, student: Level, own: Tensor | None) -> Tensor:
         o = self.settings.objectives
         neighbours = nearest(teacher.target_bank, o.neighbours, own)
-        return distil(
-            teacher.target_bank, student.query_bank, neighbours, o.teacher_temperature, o.student_temperature
-        )
+        return distil(teacher.target_bank, student.query_bank, neighbours, o.teacher_temperature, o.student_temperature)
 
     def _keys(self, instance: Level, cluster: Level | None) -> tuple[Tensor, Tensor]:
         if cluster is None:

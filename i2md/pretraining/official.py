@@ -80,9 +80,7 @@ def official_settings(state: Mapping[str, Tensor]) -> PretrainSettings:
         method="cmd",
         batch=_published_batch(bank),
         encoder=EncoderSettings(units=units, layers=layers),
-        objectives=ObjectiveSettings(
-            embedding=embedding, bank=bank, neighbours=min(8192, bank // 2), warmup_steps=0
-        ),
+        objectives=ObjectiveSettings(embedding=embedding, bank=bank, neighbours=min(8192, bank // 2), warmup_steps=0),
     )
 
 

@@ -84,8 +84,14 @@ def _contradictions(s: PretrainSettings) -> list[tuple[bool, str]]:
     return [
         (bool(unknown) or not s.streams, f"streams {s.streams}: choose among joint, motion, bone"),
         (len(set(s.streams)) < len(s.streams), f"streams {s.streams}: each may be named once"),
-        (s.cross_modal and len(s.streams) < 2, f"method {s.method} needs at least two streams to teach one another"),
-        (s.epochs < 1 or s.batch < 2, f"epochs {s.epochs}, batch {s.batch}: at least 1 epoch and a batch of 2"),
+        (
+            s.cross_modal and len(s.streams) < 2,
+            f"method {s.method} needs at least two streams to teach one another",
+        ),
+        (
+            s.epochs < 1 or s.batch < 2,
+            f"epochs {s.epochs}, batch {s.batch}: at least 1 epoch and a batch of 2",
+        ),
         (o.bank % s.batch != 0, f"objectives.bank {o.bank} must be a multiple of batch {s.batch}"),
         (
             not 0 < o.neighbours <= o.bank,
@@ -104,5 +110,8 @@ def _contradictions(s: PretrainSettings) -> list[tuple[bool, str]]:
         (v.frames < 1, f"views.frames {v.frames} must be at least 1"),
         (not 0 <= v.corrupt_share <= 1, f"views.corrupt_share {v.corrupt_share} must be between 0 and 1"),
         (s.encoder.units < 1 or s.encoder.layers < 1, "encoder: units and layers must be at least 1"),
-        (s.optimiser.learning_rate <= 0, f"optimiser.learning_rate {s.optimiser.learning_rate} must be above 0"),
+        (
+            s.optimiser.learning_rate <= 0,
+            f"optimiser.learning_rate {s.optimiser.learning_rate} must be above 0",
+        ),
     ]

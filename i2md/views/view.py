@@ -11,7 +11,6 @@ from i2md.views.augment import corrupt_joints, draw_corruption, draw_joints, dra
 from i2md.views.resize import centre_crop, crop_resize, random_crop
 from i2md.views.settings import ViewSettings
 
-
 Batch = Float[Tensor, "batch frames joints channels people"]
 
 

@@ -28,8 +28,7 @@ def _read(format: str, folder: Path) -> tuple[Source, list[Recording]]:
 
 def _sizes(source: Source, recordings: list[Recording], split: str) -> tuple[int, int]:
     columns = {
-        key: np.array([getattr(recording, key) for recording in recordings])
-        for key in ("label", "subject", "camera")
+        key: np.array([getattr(recording, key) for recording in recordings]) for key in ("label", "subject", "camera")
     }
     train, test = (select_part(source.splits[split][part], columns) for part in ("train", "test"))
     assert not set(train) & set(test)
@@ -44,9 +43,7 @@ def _sizes(source: Source, recordings: list[Recording], split: str) -> tuple[int
         ("nw-ucla", 1484, {"xview": (1020, 464), "xview-clean": (1020, 369)}),
     ],
 )
-def test_published_counts(
-    format: str, count: int, splits: dict[str, tuple[int, int]], real_data: Path
-) -> None:
+def test_published_counts(format: str, count: int, splits: dict[str, tuple[int, int]], real_data: Path) -> None:
     source, recordings = _read(format, real_data)
     assert source.count == len(recordings) == count
     assert {name: _sizes(source, recordings, name) for name in splits} == splits
@@ -97,6 +94,19 @@ def test_every_bone_of_the_layout_keeps_its_length(format: str, real_data: Path)
     assert typical["left knee"] > typical["left ankle"] > typical["left foot"]
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_trunk_is_in_order(format: str, real_data: Path) -> None:
+    source, recordings = _read(format, real_data)
+    at = {name: j for j, name in enumerate(source.layout.joints)}
+    middle = np.array([np.median(clip.positions[0], axis=0) for clip in recordings])
+    trunk = [at[joint] for joint in ("hip centre", "spine", "shoulder centre", "head")]
+    heights = middle[:, trunk] @ np.array(source.layout.up, dtype=np.float32)
+    assert (np.median(np.diff(heights, axis=1), axis=0) > 0.05).all()
+    hips = (middle[:, at["left hip"]] + middle[:, at["right hip"]]) / 2
+    away = np.linalg.norm(middle[:, trunk[:2]] - hips[:, None], axis=-1)
+    assert np.mean(away[:, 0] < away[:, 1]) > 0.95
+
+
 @pytest.mark.parametrize(
     ("format", "actions"), [("msr-action3d", range(9)), ("utd-mhad", (0, 1, 2, 4, 7, 8, 9, 10, 11, 18, 19))]
 )
@@ -117,9 +127,7 @@ def test_utd_joints_stand_where_the_publisher_says(real_data: Path) -> None:
     published = {name.replace("_", " ").replace("center", "centre"): row for row, name in enumerate(lines)}
     first = loadmat(real_data / "utd-mhad" / f"{recordings[0].name}_skeleton.mat")["d_skel"]
     for j, joint in enumerate(source.layout.joints):
-        np.testing.assert_array_equal(
-            recordings[0].positions[0, :, j], first[published[joint]].T.astype("f4")
-        )
+        np.testing.assert_array_equal(recordings[0].positions[0, :, j], first[published[joint]].T.astype("f4"))
 
 
 def _only(format: str, folder: Path) -> Recording | Unreadable:

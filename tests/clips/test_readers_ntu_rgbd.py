@@ -176,9 +176,7 @@ def test_damage_is_told_with_its_line(damage, reason: str, short: bytes) -> None
 
 
 @pytest.mark.parametrize("value", [b"nan", b"inf", b"1e300"])
-def test_a_coordinate_that_is_no_finite_float32_is_unreadable(
-    value: bytes, short: bytes, tmp_path: Path
-) -> None:
+def test_a_coordinate_that_is_no_finite_float32_is_unreadable(value: bytes, short: bytes, tmp_path: Path) -> None:
     line = short.split(b"\n")[4].split()
     (tmp_path / f"{SHORT}.skeleton").write_bytes(_edit(short, 5, line[1], value))
     (found,) = open_source("ntu-rgbd", tmp_path).read()
@@ -213,9 +211,7 @@ def test_any_prefix_is_a_clip_or_unreadable(data: st.DataObject, short: bytes, d
 
 
 TOKENS = st.one_of(
-    st.sampled_from(
-        [b"", b"-", b"25", b"0", b"1", b"6", b"-1", b"nan", b"1e999", b"1 2", b"1\n2", b"9" * 30]
-    ),
+    st.sampled_from([b"", b"-", b"25", b"0", b"1", b"6", b"-1", b"nan", b"1e999", b"1 2", b"1\n2", b"9" * 30]),
     st.binary(max_size=12),
 )
 

@@ -35,9 +35,7 @@ class Facts:
 
     def labels(self) -> tuple[Int64[np.ndarray, " clips"], tuple[str, ...]]:
         """Class indices, and the names that they count."""
-        class_names = tuple(
-            str(name) for name in np.ravel(self.arrays.get("class_names", np.array([]))).tolist()
-        )
+        class_names = tuple(str(name) for name in np.ravel(self.arrays.get("class_names", np.array([]))).tolist())
         given = self._column("labels")
         if given is not None and given.dtype.kind == "U":
             return self._labels_by_name(given.tolist(), class_names)
@@ -92,9 +90,7 @@ class Facts:
     def _column(self, key: str) -> np.ndarray | None:
         values = self.arrays.get(key)
         if values is not None and values.shape != (self.clips,):
-            raise self._error(
-                f"{key} have shape {values.shape} for {self.clips} clips; give one value a clip"
-            )
+            raise self._error(f"{key} have shape {values.shape} for {self.clips} clips; give one value a clip")
         return values
 
     def _numbers(self, key: str) -> Int64[np.ndarray, " clips"] | None:

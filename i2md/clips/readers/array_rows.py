@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -71,7 +71,7 @@ def _rows_of_member(path: Path, key: str) -> Rows:
     return Rows(path, shape, dtype, member)
 
 
-def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _read_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = npy.read_magic(stream)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     return read(stream)
@@ -83,6 +83,4 @@ def _mendable(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: not arrays that can be read ({reason}); save it again with numpy"
-        ) from None
+        raise InputError(f"{path}: not arrays that can be read ({reason}); save it again with numpy") from None

@@ -76,9 +76,7 @@ class _Clips:
         for index, clip in enumerate(self.rows):
             yield self._one(index, clip[:, None] if clip.ndim == 3 else clip)
 
-    def _one(
-        self, index: int, clip: Shaped[np.ndarray, "frames people joints channels"]
-    ) -> Recording | Unreadable:
+    def _one(self, index: int, clip: Shaped[np.ndarray, "frames people joints channels"]) -> Recording | Unreadable:
         source = f"{self.rows.path.name}[{index}]"
         length = _frames_with_data(clip) if self.lengths is None else self.lengths[index]
         positions = to_positions(clip[:length].swapaxes(0, 1))

@@ -38,9 +38,7 @@ class _Performer:
     posture: dict[str, float]
 
 
-def open_source(
-    path: Path, *, actions: int = 12, bodies: int = 12, repeats: int = 3, seed: int = 0
-) -> Source:
+def open_source(path: Path, *, actions: int = 12, bodies: int = 12, repeats: int = 3, seed: int = 0) -> Source:
     """`actions` x `bodies` x `repeats` recordings in kinect-v1 joints, metres; `path` is not looked at.
 
     The label is the action, the subject the body and the trial the repeat, both from 1; split `xsub` trains
@@ -90,23 +88,17 @@ def _record(seed: int, label: int, subject: int, trial: int) -> Recording:
 
 def _performer(rng: np.random.Generator) -> _Performer:
     height = rng.uniform(0.85, 1.15)
-    body = Body(
-        **{limb: length * height * rng.uniform(0.92, 1.08) for limb, length in asdict(Body()).items()}
-    )
+    body = Body(**{limb: length * height * rng.uniform(0.92, 1.08) for limb, length in asdict(Body()).items()})
     posture = {"lean": rng.uniform(-4, 10), "bend": rng.uniform(-4, 14), "nod": rng.uniform(-5, 20)}
     posture |= {"twist": rng.uniform(-8, 8), "side": rng.uniform(-4, 4)}
     stance, elbow = rng.uniform(1, 9), rng.uniform(5, 45)
     for side in ("left", "right"):
         posture |= {f"{side} arm out": rng.uniform(4, 22), f"{side} hip out": stance}
         posture |= {f"{side} elbow": elbow, f"{side} arm inward": rng.uniform(0, 40)}
-    return _Performer(
-        body, rng.uniform(0.75, 1.35), rng.uniform(0.65, 1.1), rng.random() < LEFT_HANDED, posture
-    )
+    return _Performer(body, rng.uniform(0.75, 1.35), rng.uniform(0.65, 1.1), rng.random() < LEFT_HANDED, posture)
 
 
-def _perform(
-    action: Action, who: _Performer, habit: np.random.Generator, chance: np.random.Generator
-) -> Motion:
+def _perform(action: Action, who: _Performer, habit: np.random.Generator, chance: np.random.Generator) -> Motion:
     """Angles of one performance: the score with this performer's habits, and what no one does twice alike."""
     seconds = action.seconds / (who.tempo * habit.uniform(0.85, 1.15) * chance.uniform(0.9, 1.1))
     before, after = chance.uniform(0.0, 0.8, size=2)
@@ -124,9 +116,7 @@ def _perform(
     return {c: score.get(c, still) + idle.get(c, still) for c in sorted({*score, *idle})}
 
 
-def _key_times(
-    action: Action, habit: np.random.Generator, chance: np.random.Generator
-) -> Float[np.ndarray, " keys"]:
+def _key_times(action: Action, habit: np.random.Generator, chance: np.random.Generator) -> Float[np.ndarray, " keys"]:
     """When the key poses are reached: each pause between them a little longer or shorter, 1 at the last."""
     pauses = np.diff([time for time, _ in action.keys])
     pauses = pauses * habit.uniform(0.7, 1.3, pauses.shape) * chance.uniform(0.85, 1.15, pauses.shape)

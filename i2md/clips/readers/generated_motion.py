@@ -107,13 +107,9 @@ _SITTING = _legs(60, 75) | _arms(forward=45, elbow=20) | {"lean": 40, "bend": 10
 _CROUCHED = _legs(60, 85) | _arms(forward=-40, elbow=10) | {"lean": 35}
 _IN_THE_AIR = _arms(forward=130, elbow=15) | {"lift": 0.28}
 _LEFT_PASSES = _leg("right", 0, 3) | _leg("left", 12, 50)
-_LEFT_AHEAD = (
-    _leg("right", -22, 5) | _leg("left", 24, 4) | _arm("right", forward=25) | _arm("left", forward=-20)
-)
+_LEFT_AHEAD = _leg("right", -22, 5) | _leg("left", 24, 4) | _arm("right", forward=25) | _arm("left", forward=-20)
 _RIGHT_PASSES = _leg("left", 0, 3) | _leg("right", 12, 50)
-_RIGHT_AHEAD = (
-    _leg("left", -22, 5) | _leg("right", 24, 4) | _arm("left", forward=25) | _arm("right", forward=-20)
-)
+_RIGHT_AHEAD = _leg("left", -22, 5) | _leg("right", 24, 4) | _arm("left", forward=25) | _arm("right", forward=-20)
 _SQUATTED = _legs(100, 115) | _arms(forward=80) | {"lean": 40}
 _BOWED = {"lean": 45, "bend": 30, "nod": 20}
 _REACHED_DOWN = _legs(70, 75) | _arm("right", forward=75, elbow=5) | {"lean": 65, "bend": 25}
@@ -125,9 +121,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("wave right", 2.2, _wave("right"), sided=True),
     Action("wave left", 2.2, _wave("left"), sided=True),
     Action("clap", 1.8, _there_and_back(*_in_turn(0.2, 0.85, 4, _HANDS_APART, _HANDS_MET))),
-    Action(
-        "drink", 2.6, _there_and_back((0.25, _HOLDING), (0.45, _AT_MOUTH), (0.7, _AT_MOUTH | {"nod": -20}))
-    ),
+    Action("drink", 2.6, _there_and_back((0.25, _HOLDING), (0.45, _AT_MOUTH), (0.7, _AT_MOUTH | {"nod": -20}))),
     Action(
         "answer the phone",
         2.4,
@@ -172,7 +166,5 @@ ACTIONS: tuple[Action, ...] = (
         ),
     ),
     Action("pick up", 2.0, _there_and_back((0.4, _REACHED_DOWN), (0.5, _REACHED_DOWN), (0.8, _HOLDING))),
-    Action(
-        "jumping jack", 2.0, _there_and_back(*_in_turn(0.12, 0.88, 3, _BESIDE, _OUTSPREAD | {"lift": 0.04}))
-    ),
+    Action("jumping jack", 2.0, _there_and_back(*_in_turn(0.12, 0.88, 3, _BESIDE, _OUTSPREAD | {"lift": 0.04}))),
 )

@@ -73,9 +73,7 @@ def pose_body(body: Body, motion: Motion) -> Float[np.ndarray, "frames 20 3"]:
     return at + _stand(at, motion.get("lift", np.zeros(frames)))[:, None]
 
 
-def _stand(
-    at: Float[np.ndarray, "frames 20 3"], lift: Float[np.ndarray, " frames"]
-) -> Float[np.ndarray, "frames 3"]:
+def _stand(at: Float[np.ndarray, "frames 20 3"], lift: Float[np.ndarray, " frames"]) -> Float[np.ndarray, "frames 3"]:
     """Where the hip centre is: above the lower foot, moved on by the foot that bears the weight."""
     soles = np.minimum(at[:, [14, 18], 1], at[:, [15, 19], 1])
     weight = np.exp((soles.min(axis=1, keepdims=True) - soles) / _WEIGHT_SHIFT)

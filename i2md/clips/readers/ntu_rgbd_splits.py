@@ -12,9 +12,7 @@ from jaxtyping import Int64
 
 from i2md.clips.splits import Split
 
-NAME = re.compile(
-    r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<subject>\d{3})R(?P<trial>\d{3})A(?P<action>\d{3})"
-)
+NAME = re.compile(r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<subject>\d{3})R(?P<trial>\d{3})A(?P<action>\d{3})")
 # Training subjects of NTU-60 (Shahroudy, CVPR 2016) and those that NTU-120 adds (Liu, TPAMI 2020).
 _TRAIN_60 = (1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38)
 _ADDED_120 = """45 46 47 49 50 52 53 54 55 56 57 58 59 70 74 78 80

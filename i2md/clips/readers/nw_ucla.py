@@ -27,9 +27,7 @@ CLASS_NAMES = (
     "throw",
     "carry",
 )
-_NAME = re.compile(
-    r"a(?P<action>\d+)_s(?P<subject>\d+)_e(?P<trial>\d+)_v(?P<camera>\d+)\.json", re.IGNORECASE
-)
+_NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_e(?P<trial>\d+)_v(?P<camera>\d+)\.json", re.IGNORECASE)
 _LAYOUT = get_layout("kinect-v1")
 # All test clips of actions a02 and a03 in the copies that circulate: byte for byte their own training clips.
 _COPIED_LABELS = (1, 2)
@@ -78,11 +76,7 @@ def _content(data: bytes) -> dict[str, Any]:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise BadFile(f"not JSON ({error})") from None
-    if (
-        not isinstance(content, dict)
-        or "skeletons" not in content
-        or not isinstance(content.get("label"), int)
-    ):
+    if not isinstance(content, dict) or "skeletons" not in content or not isinstance(content.get("label"), int):
         raise BadFile("not an object with skeletons and a label")
     return content
 
