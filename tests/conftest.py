@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
-# Every shape that an annotation states is checked, from before anything of i2md is imported.
+# Shapes that annotations state are checked, from before anything of these rooms is imported.
 # The numeric tower lets a whole number pass where a float is asked for, as every type checker does.
-install_import_hook("i2md", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+CHECKED = [
+    "i2md.views",
+    "i2md.encoders",
+    "i2md.objectives",
+    "i2md.pretraining",
+    "i2md.evaluation.features",
+    "i2md.evaluation.knn",
+    "i2md.evaluation.linear",
+    "i2md.clips.packed",
+]
+install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,3 +41,23 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real recordings: {folder} is absent (set I2MD_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pack_arrays() -> Callable[[Sequence[np.ndarray]], Any]:
+    """A function from arrays (people, frames, joints, channels), a clip each, to PackedClips."""
+    import torch
+
+    from i2md.clips.packed import PackedClips
+
+    def pack(arrays: Sequence[np.ndarray]) -> PackedClips:
+        rows = [torch.as_tensor(np.ascontiguousarray(a, dtype=np.float32)).flatten(0, 1) for a in arrays]
+        lengths = torch.tensor([len(r) for r in rows])
+        return PackedClips(
+            torch.cat(rows),
+            lengths.cumsum(0) - lengths,
+            torch.tensor([a.shape[1] for a in arrays]),
+            torch.tensor([a.shape[0] for a in arrays]),
+        )
+
+    return pack

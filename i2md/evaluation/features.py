@@ -16,7 +16,8 @@ from i2md.views.view import cropped_view, evaluation_view
 
 # Encoders by stream name.
 Encoders = Mapping[str, Encoder]
-Features = dict[str, Float[Tensor, "clips width"]]
+# Streams may differ in width, and training clips in number from test clips: no two need agree.
+Features = dict[str, Float[Tensor, "_clips _width"]]
 
 
 def ensemble_name(streams: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ def contrast_logits(
     return torch.cat([positive[:, None], negatives], dim=1) / temperature
 
 
-def contrast(logits: Float[Tensor, "batch bank+1"]) -> Float[Tensor, ""]:
+def contrast(logits: Float[Tensor, "batch choices"]) -> Float[Tensor, ""]:
     """Cross-entropy against index 0, where `contrast_logits` puts the positive. Source: METHOD.md section 3.
 
     >>> round(contrast(torch.zeros(2, 4)).exp().item(), 4)  # nothing learnt: one of four

@@ -21,7 +21,8 @@ def joint(x: Float[Tensor, "batch frames joints channels people"], layout: Layou
 def motion(x: Float[Tensor, "batch frames joints channels people"], layout: Layout) -> Tensor:
     """x[t + 1] - x[t]; the last frame is zero.
 
-    >>> motion(torch.tensor([1.0, 4.0]).view(1, 2, 1, 1, 1), None).flatten().tolist()
+    >>> from i2md.skeletons import get_layout
+    >>> motion(torch.tensor([1.0, 4.0]).view(1, 2, 1, 1, 1), get_layout("coco-17")).flatten().tolist()
     [3.0, 0.0]
     """
     return torch.cat([x[:, 1:] - x[:, :-1], torch.zeros_like(x[:, :1])], dim=1)

@@ -1,0 +1,111 @@
+"""The recurrent encoder against the GRU's equations, frame by frame, and the published program's features."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from i2md.encoders.build import build_encoder
+from i2md.encoders.recurrent import RecurrentEncoder
+from i2md.encoders.settings import EncoderSettings
+from i2md.errors import InputError
+from i2md.pretraining.official import rename_official
+from i2md.skeletons import get_layout
+from i2md.views.streams import stream
+
+
+def gru_cell(x, h, w_ih, w_hh, b_ih, b_hh):
+    """One step of a gated recurrent unit, as its equations are printed."""
+    i_r, i_z, i_n = (x @ w_ih.T + b_ih).chunk(3, dim=1)
+    h_r, h_z, h_n = (h @ w_hh.T + b_hh).chunk(3, dim=1)
+    reset, update = 1 / (1 + torch.exp(-i_r - h_r)), 1 / (1 + torch.exp(-i_z - h_z))
+    return (1 - update) * torch.tanh(i_n + reset * h_n) + update * h
+
+
+def weights_of(pair, direction):
+    """Input and hidden weights and biases of one of a pair's two GRUs."""
+    rows = slice(direction * 3 * pair.units, (direction + 1) * 3 * pair.units)
+    return pair.weight_ih[rows], pair.weight_hh[direction], pair.bias_ih[rows], pair.bias_hh[direction]
+
+
+def frame_by_frame(x, encoder):
+    """The published program's way: each frame goes up through all layers, both "directions" reading forward."""
+    norm = encoder.input_norm
+    if encoder.training:
+        mean, variance = x.mean(dim=(0, 1)), x.var(dim=(0, 1), unbiased=False)
+    else:
+        mean, variance = norm.running_mean, norm.running_var
+    x = (x - mean) / torch.sqrt(variance + norm.eps) * norm.weight + norm.bias
+    states = [[x.new_zeros(len(x), pair.units) for _ in range(2)] for pair in encoder.layers]
+    for frame in x.unbind(dim=1):
+        below = frame
+        for layer, pair in enumerate(encoder.layers):
+            states[layer] = [gru_cell(below, states[layer][d], *weights_of(pair, d)) for d in range(2)]
+            below = torch.cat(states[layer], dim=1)
+    return below
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("channels", "units", "layers", "frames"), [(150, 24, 3, 20), (60, 5, 1, 7), (18, 3, 5, 1), (7, 16, 2, 33)]
+)
+def test_features_and_gradients_of_the_frame_by_frame_formulation(channels, units, layers, frames, training):
+    torch.manual_seed(0)
+    encoder = RecurrentEncoder(channels, units, layers).train(training)
+    torch.nn.init.normal_(encoder.input_norm.weight)
+    encoder.input_norm.running_mean.normal_()
+    x = torch.randn(4, frames, channels, requires_grad=True)
+    reference, exact = copy.deepcopy(encoder).double(), x.detach().double().requires_grad_()
+    ours, theirs = encoder(x), frame_by_frame(exact, reference)
+    torch.testing.assert_close(ours, theirs.float(), atol=1e-6, rtol=0)
+
+    towards = torch.randn_like(ours)
+    (ours * towards).sum().backward()
+    (theirs * towards).sum().backward()
+    torch.testing.assert_close(x.grad, exact.grad.float(), atol=1e-5, rtol=1e-4)
+    for (name, mine), other in zip(encoder.named_parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, other.grad.float(), atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_statistics_are_those_of_the_channels_over_clips_and_frames():
+    torch.manual_seed(0)
+    encoder = RecurrentEncoder(5, 2, 1)
+    x = torch.randn(8, 6, 5) * 3 + 1
+    encoder.train()(x)
+    torch.testing.assert_close(encoder.input_norm.running_mean, 0.1 * x.mean(dim=(0, 1)))
+    torch.testing.assert_close(encoder.input_norm.running_var, 0.9 + 0.1 * x.var(dim=(0, 1)))
+
+
+@pytest.mark.parametrize("name", ["joint", "motion"])
+def test_the_published_features(golden, name):
+    numbers = np.load(golden / "cmd_step.npz")
+    final = {key[6:]: torch.tensor(numbers[key]) for key in numbers.files if key.startswith("final/")}
+    prefix = f"query.{name}.encoder."
+    weights = {k.removeprefix(prefix): v for k, v in rename_official(final).items() if k.startswith(prefix)}
+    encoder = RecurrentEncoder(150, 24, 3)
+    encoder.load_state_dict(weights)
+    view = torch.tensor(numbers["step2/query"]).permute(0, 2, 3, 1, 4)
+    with torch.no_grad():
+        features = encoder.eval()(stream(view, name, get_layout("kinect-v2")))
+    np.testing.assert_allclose(features.numpy(), numbers[f"eval/features_{name}"], atol=1e-5)
+
+
+def test_the_feature_depends_on_the_frames_and_their_order():
+    torch.manual_seed(0)
+    encoder = RecurrentEncoder(6, 4, 2).eval()
+    x = torch.randn(1, 9, 6)
+    feature = encoder(x)
+    for frame in range(9):
+        changed = x.clone()
+        changed[:, frame] += 1
+        assert not torch.equal(encoder(changed), feature)
+    assert not torch.allclose(encoder(x.flip(1)), feature, atol=1e-3)
+
+
+def test_an_unknown_encoder_is_refused_and_the_known_one_states_its_width():
+    assert build_encoder(EncoderSettings(units=6, layers=1), 9).width == 12
+    with pytest.raises(InputError, match="encoder 'graf' is not known; choose"):
+        build_encoder(EncoderSettings(name="graf"), 9)

@@ -1,0 +1,123 @@
+"""Linear probes: PyTorch's SGD step for step, each rate as if alone, and that they learn."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from i2md.evaluation.linear import LinearProbes, LinearSettings, probe_predictions, train_probes
+
+RATES = (0.003, 0.1, 1.0)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def judge_of(probes: LinearProbes, index: int, rate: float):
+    """nn.Linear from the same start, with its SGD."""
+    width, classes = probes.weight.shape[1:]
+    layer = torch.nn.Linear(width, classes)
+    with torch.no_grad():
+        layer.weight.copy_(probes.weight[index].T)
+        layer.bias.copy_(probes.bias[index, 0])
+    return layer, torch.optim.SGD(layer.parameters(), lr=rate, momentum=0.9)
+
+
+def test_each_rate_steps_as_pytorchs_sgd():
+    torch.manual_seed(0)
+    probes = LinearProbes(7, 4, RATES, seeded())
+    judges = [judge_of(probes, index, rate) for index, rate in enumerate(RATES)]
+    for step in range(12):
+        factor = 1.0 if step < 8 else 0.1
+        features, labels = torch.randn(9, 7) * 3, torch.randint(0, 4, (9,))
+        probes.step(features, labels, factor)
+        for index, (layer, optimiser) in enumerate(judges):
+            optimiser.param_groups[0]["lr"] = RATES[index] * factor
+            optimiser.zero_grad()
+            F.cross_entropy(layer(features), labels).backward()
+            optimiser.step()
+            torch.testing.assert_close(probes.weight[index], layer.weight.T, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(probes.bias[index, 0], layer.bias, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(probes.logits(features)[index], layer(features), atol=1e-4, rtol=1e-5)
+
+
+def separable(seed: int, clips: int = 60):
+    """Three classes around corners far apart, and labels."""
+    labels = torch.arange(clips) % 3
+    centres = 3 * torch.eye(3, 10)
+    return centres[labels] + 0.5 * torch.randn(clips, 10, generator=seeded(seed)), labels
+
+
+def test_drops_as_a_multi_step_schedule():
+    """Batches as large as the data, so that their order says nothing."""
+    features, labels = separable(0)
+    settings = LinearSettings(epochs=7, batch=60, drops=(2, 5))
+    probes = train_probes(lambda _: {"joint": features}, labels, 3, RATES, settings, seeded(4))["joint"]
+    start = LinearProbes(10, 3, RATES, seeded(4))
+    for index, rate in enumerate(RATES):
+        layer, optimiser = judge_of(start, index, rate)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones=[2, 5], gamma=0.1)
+        for _ in range(7):
+            optimiser.zero_grad()
+            F.cross_entropy(layer(features), labels).backward()
+            optimiser.step()
+            schedule.step()
+        torch.testing.assert_close(probes.weight[index], layer.weight.T, atol=1e-5, rtol=1e-4)
+
+
+def test_probes_trained_together_are_those_trained_alone():
+    features, labels = separable(1)
+    settings = LinearSettings(epochs=5, batch=16, drops=(3,))
+    draw = lambda _: {"joint": features}  # noqa: E731
+    together = train_probes(draw, labels, 3, RATES, settings, seeded(2))["joint"]
+    for index, rate in enumerate(RATES):
+        alone = train_probes(draw, labels, 3, (rate,), settings, seeded(2))["joint"]
+        torch.testing.assert_close(together.weight[index], alone.weight[0])
+        torch.testing.assert_close(together.bias[index], alone.bias[0])
+
+
+def test_every_clip_is_learnt_from_in_every_epoch():
+    """A clip's feature is a row of the layer's weights: a row that an epoch left alone was not seen."""
+    asked, weights = [], [LinearProbes(10, 10, (0.1,), seeded()).weight.clone()]
+
+    def epoch_features(epoch):
+        asked.append(epoch)
+        return {"joint": torch.eye(10)}
+
+    settings = LinearSettings(epochs=3, batch=4)
+    labels = torch.arange(10)
+    train_probes(
+        epoch_features, labels, 10, (0.1,), settings, seeded(), lambda p: weights.append(p["joint"].weight.clone())
+    )
+    assert asked == [0, 1, 2] and len(weights) == 4
+    first = (weights[1] != weights[0])[0].any(dim=1)
+    assert first.all()
+    # Each clip pulls its own class up in its own row.
+    assert (weights[3] > weights[0])[0].diagonal().all()
+
+
+def test_it_learns_separable_classes_on_each_stream_and_their_average():
+    (joint, labels), (bone, _) = separable(0), separable(1)
+    settings = LinearSettings(epochs=30, batch=16, drops=(20,))
+    probes = train_probes(lambda _: {"joint": joint, "bone": bone}, labels, 3, (0.1,), settings, seeded())
+    (test_joint, truth), (test_bone, _) = separable(2, 150), separable(3, 150)
+    predictions = probe_predictions(probes, {"joint": test_joint, "bone": test_bone})
+    assert list(predictions) == ["joint", "bone", "2-stream"]
+    for name, predicted in predictions.items():
+        assert (predicted[0] == truth).float().mean() > 0.97, name
+
+
+def test_the_average_is_of_logits():
+    probes = {name: LinearProbes(2, 3, (0.1,), seeded()) for name in ("joint", "motion", "bone")}
+    scores = {"joint": [9.0, 8.0, 0.0], "motion": [0.0, 8.0, 9.0], "bone": [0.0, 8.0, 9.0]}
+    for name, row in scores.items():
+        probes[name].weight.zero_()
+        probes[name].bias[:] = torch.tensor(row)
+    found = probe_predictions(probes, dict.fromkeys(probes, torch.zeros(1, 2)))
+    assert {name: value.item() for name, value in found.items()} == {
+        "joint": 0,
+        "motion": 2,
+        "bone": 2,
+        "3-stream": 1,
+    }

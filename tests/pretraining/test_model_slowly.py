@@ -1,0 +1,168 @@
+"""The whole loss of I2MD once more, as METHOD.md sections 3 to 6 tell it: a clip and a bank entry at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations, product
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from i2md.encoders.settings import EncoderSettings
+from i2md.objectives.settings import ObjectiveSettings
+from i2md.pretraining.model import I2MD
+from i2md.pretraining.settings import PretrainSettings
+from i2md.skeletons import Layout
+from i2md.views.streams import stream
+
+STICK = Layout("stick", ("hip", "left", "right"), (0, 0, 1), (0, 2, 1), 0, (1, 2), (0, 1))
+TINY = PretrainSettings(
+    batch=2,
+    encoder=EncoderSettings(units=4, layers=2),
+    objectives=ObjectiveSettings(
+        embedding=5, bank=8, neighbours=3, dna_neighbours=2, warmup_steps=0, w_cmd=0.9, w_dna=0.7, w_imd=0.6
+    ),
+)
+READINGS = {
+    "aggregate": ("key", "both"),
+    "negatives": ("all", "exclude_neighbours"),
+    "cluster_bank": ("features", "aggregates"),
+    "heads": ("two", "shared"),
+    "mask_self": (False, True),
+}
+
+
+def dot(a, b):
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def softmax(values, temperature):
+    powers = [torch.exp(v / temperature) for v in values]
+    return [p / sum(powers) for p in powers]
+
+
+class OneClip:
+    """What one clip contributes, with its embeddings and the banks as lists of rows; `own` are its older keys."""
+
+    def __init__(self, o: ObjectiveSettings, own: set[int]) -> None:
+        self.o, self.own = o, own
+
+    def nearest(self, similarities, count):
+        allowed = [j for j in range(len(similarities)) if j not in self.own]
+        return sorted(allowed, key=lambda j: -similarities[j].item())[:count]
+
+    def contrast(self, query, target, bank, left_out):
+        negatives = [dot(query, bank[j]) for j in range(len(bank)) if j not in left_out | self.own]
+        return -torch.log(softmax([dot(query, target), *negatives], self.o.temperature)[0])
+
+    def distil(self, teacher_key, teacher_bank, student_query, student_bank):
+        taught = [dot(teacher_key, entry).detach() for entry in teacher_bank]
+        places = self.nearest(taught, self.o.neighbours)
+        p = softmax([taught[j] for j in places], self.o.teacher_temperature)
+        q = softmax([dot(student_query, student_bank[j]) for j in places], self.o.student_temperature)
+        return sum(a * torch.log(a / b) for a, b in zip(p, q, strict=True))
+
+    def aggregate(self, f, bank, places):
+        weights = softmax([dot(f, bank[j]) for j in places], self.o.dna_temperature)
+        drawn = f + sum(w * bank[j] for w, j in zip(weights, places, strict=True))
+        return drawn / torch.sqrt(dot(drawn, drawn))
+
+    def cluster(self, u, v, bank):
+        """The query, the aggregated key, and the entries that are no negatives for being aggregated."""
+        places = self.nearest([dot(v, entry) for entry in bank], self.o.dna_neighbours)
+        if self.o.aggregate == "both":
+            u = self.aggregate(u, bank, places)
+        return u, self.aggregate(v, bank, places), set(places if self.o.negatives != "all" else ())
+
+
+def embeddings(branch, x):
+    features = branch.encoder(x)
+    z = F.normalize(branch.instance(features), dim=1).double()
+    return z, z if branch.cluster is None else F.normalize(branch.cluster(features), dim=1).double()
+
+
+def slow_losses(model, query_view, key_view, clips):
+    """Losses by name, and the cluster keys that the banks are to remember."""
+    s, o = model.settings, model.settings.objectives
+    losses, remembered = {}, {name: [] for name in s.streams}
+
+    def add(name, value):
+        losses[name] = losses.get(name, 0.0) + value / len(clips)
+
+    z, u, k, v = {}, {}, {}, {}
+    for name in s.streams:
+        z[name], u[name] = embeddings(model.query[name], stream(query_view, name, STICK))
+        with torch.no_grad():
+            k[name], v[name] = embeddings(model.key[name], stream(key_view, name, STICK))
+    for b, clip in enumerate(clips.tolist()):
+        held = model.banks["joint"].clips.tolist()
+        one = OneClip(o, {j for j, other in enumerate(held) if other == clip} if o.mask_self else set())
+        banks = {name: list(model.banks[name].keys.double()) for name in s.streams}
+        for name in s.streams:
+            add(f"contrast/{name}", one.contrast(z[name][b], k[name][b], banks[name], set()))
+        if s.method in ("cmd", "i2md"):
+            for a, c in permutations(s.streams, 2):
+                add(f"cmd/{a}>{c}", o.w_cmd * one.distil(k[a][b], banks[a], z[c][b], banks[c]))
+        if s.method in ("imd", "i2md"):
+            for name in s.streams:
+                bank = list(model.cluster_banks[name].keys.double())
+                query, drawn, left_out = one.cluster(u[name][b], v[name][b], bank)
+                add(f"dna/{name}", o.w_dna * one.contrast(query, drawn, bank, left_out))
+                down = one.distil(k[name][b], banks[name], query, bank)
+                up = one.distil(drawn, bank, z[name][b], banks[name])
+                add(f"imd/{name}", o.w_imd * (down + up))
+                remembered[name].append(v[name][b] if o.cluster_bank == "features" else drawn)
+    return losses, remembered
+
+
+def model_and_batch(settings, people=2):
+    """A model whose banks hold random keys of few clips, own older keys among them."""
+    torch.manual_seed(settings.batch)
+    model = I2MD(settings, STICK, people).train()
+    held = torch.tensor([0, 5, 1, 6, 0, 7, 2, 3])
+    banks = [*model.banks.values(), *(model.cluster_banks.values() if settings.intra_modal else ())]
+    for bank in banks:
+        bank.enqueue(F.normalize(torch.randn(8, 5), dim=1), held)
+    for p in model.key.parameters():
+        p.add_(0.1 * torch.randn_like(p))
+    query_view, key_view = torch.randn(2, settings.batch, 6, 3, 3, people)
+    return model, query_view, key_view, torch.arange(settings.batch)
+
+
+def check(settings):
+    model, query_view, key_view, clips = model_and_batch(settings)
+    expected, remembered = slow_losses(model, query_view, key_view, clips)
+    sum(expected.values()).backward()
+    gradients = {name: p.grad for name, p in model.query.named_parameters()}
+    model.zero_grad(set_to_none=True)
+    losses, keys = model(query_view, key_view, clips)
+    sum(losses.values()).backward()
+
+    assert losses.keys() == expected.keys()
+    for name, value in expected.items():
+        assert losses[name].item() == pytest.approx(value.item(), abs=1e-5), name
+    for name, p in model.query.named_parameters():
+        torch.testing.assert_close(p.grad, gradients[name], atol=1e-4, rtol=1e-3, msg=name)
+    for name, rows in remembered.items():
+        if rows:
+            torch.testing.assert_close(keys[name][1].double(), torch.stack(rows), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("reading", list(product(*READINGS.values())), ids=lambda r: "-".join(map(str, r)))
+def test_every_reading_of_i2md(reading):
+    changes = dict(zip(READINGS, reading, strict=True))
+    check(replace(TINY, method="i2md", objectives=replace(TINY.objectives, **changes)))
+
+
+@pytest.mark.parametrize("mask_self", [False, True])
+@pytest.mark.parametrize("batch", [2, 4])
+@pytest.mark.parametrize("method", ["moco", "cmd", "imd", "i2md"])
+def test_every_method_at_two_batch_sizes(method, batch, mask_self):
+    objectives = replace(TINY.objectives, mask_self=mask_self)
+    check(replace(TINY, method=method, batch=batch, objectives=objectives))
+
+
+def test_two_streams_and_one():
+    check(replace(TINY, method="i2md", streams=("bone", "joint")))
+    check(replace(TINY, method="imd", streams=("joint",)))

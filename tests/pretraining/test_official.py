@@ -1,0 +1,145 @@
+"""Official checkpoints: every tensor finds its place, and a hostile or damaged file is refused unrun."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from i2md.errors import InputError
+from i2md.pretraining.model import I2MD
+from i2md.pretraining.official import official_settings, read_official, rename_official
+from i2md.skeletons import get_layout
+from i2md.views.streams import STREAMS, stream
+
+
+@pytest.fixture(scope="module")
+def checkpoint(golden) -> Path:
+    return golden / "cmd_step.pth.tar"
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint) -> I2MD:
+    state = read_official(checkpoint)
+    model = I2MD(official_settings(state), get_layout("kinect-v2"), people=2)
+    model.load_state_dict(rename_official(state), strict=True)
+    return model
+
+
+def test_sizes_come_out_of_the_file(model):
+    s = model.settings
+    assert (s.method, s.batch, s.streams) == ("cmd", 32, STREAMS)
+    assert (s.encoder.units, s.encoder.layers) == (24, 3)
+    assert (s.objectives.embedding, s.objectives.bank, s.objectives.neighbours) == (16, 96, 48)
+
+
+def test_the_file_is_the_final_state_of_the_published_steps(golden, checkpoint):
+    numbers = np.load(golden / "cmd_step.npz")
+    state = read_official(checkpoint)
+    assert {f"final/{name}" for name in state} == {name for name in numbers.files if name.startswith("final/")}
+    for name, value in state.items():
+        np.testing.assert_array_equal(value.numpy(), numbers[f"final/{name}"], err_msg=name)
+
+
+def test_no_number_is_lost_on_the_way(model, checkpoint):
+    """Renaming moves each number once: both sides hold the same multiset."""
+    ours = {n: v for n, v in model.state_dict().items() if not n.endswith((".clips", ".filled"))}
+    sides = [list(read_official(checkpoint).values()), list(ours.values())]
+    official, renamed = (torch.cat([v.flatten().double() for v in side]).sort().values for side in sides)
+    assert torch.equal(official, renamed)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_both_branches_embed_as_the_official_layers_do(model, checkpoint, name):
+    """PyTorch's own GRU cell and linear layers on the official names."""
+    state = read_official(checkpoint)
+    x = stream(torch.randn(4, 6, 25, 3, 2, generator=torch.Generator().manual_seed(0)), name, model.layout)
+    suffix = "" if name == "joint" else f"_{name}"
+    for side, branch in (("encoder_q", model.query[name]), ("encoder_k", model.key[name])):
+        own = {k.split(".", 1)[1]: v for k, v in state.items() if k.startswith(f"{side}{suffix}.")}
+        norm = [own[f"input_norm.{n}"] for n in ("running_mean", "running_var", "weight", "bias")]
+        frames = torch.nn.functional.batch_norm(x.flatten(0, 1), *norm).view_as(x)
+        states = {(layer, end): torch.zeros(4, 24) for layer in range(3) for end in ("", "_reverse")}
+        for frame in frames.unbind(1):
+            for layer, end in states:
+                weights = [
+                    own[f"encoder.gru.{n}_l{layer}{end}"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+                ]
+                below = frame if layer == 0 else torch.cat([states[layer - 1, e] for e in ("", "_reverse")], dim=1)
+                states[layer, end] = torch.gru_cell(below, states[layer, end], *weights)
+        feature = torch.cat([states[2, ""], states[2, "_reverse"]], dim=1)
+        hidden = torch.relu(feature @ own["fc.0.weight"].T + own["fc.0.bias"])
+        embedding = torch.nn.functional.normalize(hidden @ own["fc.2.weight"].T + own["fc.2.bias"], dim=1)
+        with torch.no_grad():
+            torch.testing.assert_close(branch.eval()(x)[0], embedding, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_banks_are_turned_and_full(model, checkpoint, name):
+    queue = read_official(checkpoint)["queue" if name == "joint" else f"queue_{name}"]
+    bank = model.banks[name]
+    assert torch.equal(bank.keys, queue.T)
+    assert bank.full and (bank.clips == -1).all() and int(bank.pointer) == 24
+
+
+def test_names_of_a_model_trained_on_many_devices(checkpoint, tmp_path):
+    state = {f"module.{name}": value for name, value in read_official(checkpoint).items()}
+    torch.save({"epoch": 1, "state_dict": state}, tmp_path / "many.pth.tar")
+    assert read_official(tmp_path / "many.pth.tar").keys() == read_official(checkpoint).keys()
+
+
+class Hostile:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def plain_pickle(data, path):
+    path.write_bytes(pickle.dumps(data))
+
+
+@pytest.mark.parametrize(
+    "save", [torch.save, plain_pickle, lambda d, p: torch.save(d, p, _use_new_zipfile_serialization=False)]
+)
+def test_a_hostile_file_is_refused_and_runs_nothing(tmp_path, save):
+    mark, path = tmp_path / "executed", tmp_path / "hostile.pth.tar"
+    save({"state_dict": {"encoder_q.encoder.gru.weight_ih_l0": Hostile(f"touch {mark}")}}, path)
+    with pytest.raises(InputError, match=r"hostile\.pth\.tar: not a PyTorch checkpoint"):
+        read_official(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn", bytes(range(256)) * 40])
+def test_garbage_is_refused(tmp_path, content):
+    path = tmp_path / "garbage.pth.tar"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"garbage\.pth\.tar: not a PyTorch checkpoint; give"):
+        read_official(path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(checkpoint, tmp_path, share):
+    whole, path = checkpoint.read_bytes(), tmp_path / "cut.pth.tar"
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(InputError, match=r"cut\.pth\.tar: not a PyTorch checkpoint"):
+        read_official(path)
+
+
+@pytest.mark.parametrize("data", [{"state_dict": {"fc.weight": torch.zeros(2)}}, {"fc.weight": torch.zeros(2)}])
+def test_another_programs_checkpoint_is_refused(tmp_path, data):
+    torch.save(data, tmp_path / "other.pth.tar")
+    with pytest.raises(InputError, match=r"other\.pth\.tar: not a checkpoint of CMD"):
+        read_official(tmp_path / "other.pth.tar")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.pth\.tar: no such file"):
+        read_official(tmp_path / "nowhere.pth.tar")

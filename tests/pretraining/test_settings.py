@@ -1,0 +1,148 @@
+"""Settings: contradictions are refused in words, unknown ones are named, and a run's file gives them back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from i2md.encoders.settings import EncoderSettings
+from i2md.errors import InputError
+from i2md.objectives.settings import ObjectiveSettings
+from i2md.pretraining.run import CONFIG, RunConfig, read_config, settings_from_dict
+from i2md.pretraining.settings import OptimiserSettings, PretrainSettings
+from i2md.skeletons import get_layout
+from i2md.views.settings import ViewSettings
+
+UNUSUAL = PretrainSettings(
+    method="imd",
+    epochs=3,
+    batch=8,
+    seed=11,
+    split="xsub",
+    streams=("bone", "joint"),
+    precision="bf16",
+    checkpoint_minutes=0.5,
+    views=ViewSettings(frames=32, crop=(0.2, 0.9), crop_floor=8, shear=0.5, corrupt_share=0.25),
+    encoder=EncoderSettings(units=16, layers=1),
+    objectives=ObjectiveSettings(bank=64, neighbours=32, teacher_temperature=0.0, mask_self=True, warmup_steps=5),
+    optimiser=OptimiserSettings(name="adamw", learning_rate=1e-3, schedule="cosine", drops=(), warmup_epochs=1.5),
+)
+
+
+def objectives(**changes):
+    return {"objectives": replace(ObjectiveSettings(), **changes)}
+
+
+def views(**changes):
+    return {"views": replace(ViewSettings(), **changes)}
+
+
+CONTRADICTIONS = [
+    ({"streams": ()}, "choose among joint, motion, bone"),
+    ({"streams": ("joint", "velocity")}, "velocity.*choose among joint, motion, bone"),
+    ({"streams": ("joint", "joint")}, "each may be named once"),
+    ({"streams": ("joint",)}, "method i2md needs at least two streams"),
+    ({"streams": ("bone",), "method": "cmd"}, "method cmd needs at least two streams"),
+    ({"epochs": 0}, "epochs 0"),
+    ({"batch": 1}, "batch of 2"),
+    ({"batch": 100}, r"objectives.bank 16384 must be a multiple of batch 100"),
+    (objectives(neighbours=0), r"objectives.neighbours 0 must be between 1 and objectives.bank 16384"),
+    (objectives(neighbours=16385), r"objectives.neighbours 16385"),
+    (objectives(dna_neighbours=0), r"objectives.dna_neighbours 0"),
+    (objectives(dna_neighbours=16384), r"objectives.dna_neighbours 16384"),
+    (objectives(temperature=0.0), "temperatures must be above 0"),
+    (objectives(student_temperature=-0.1), "temperatures must be above 0"),
+    (objectives(dna_temperature=0.0), "temperatures must be above 0"),
+    (objectives(teacher_temperature=-0.1), "temperatures must be above 0"),
+    (objectives(momentum=1.5), r"objectives.momentum 1.5 must be between 0 and 1"),
+    (views(crop=(0.0, 1.0)), r"views.crop \(0.0, 1.0\) must rise"),
+    (views(crop=(0.9, 0.5)), r"views.crop \(0.9, 0.5\) must rise"),
+    (views(crop=(0.5, 1.5)), r"views.crop \(0.5, 1.5\) must rise"),
+    (views(frames=0), r"views.frames 0"),
+    (views(corrupt_share=1.2), r"views.corrupt_share 1.2"),
+    ({"encoder": EncoderSettings(units=0)}, "encoder: units and layers"),
+    ({"encoder": EncoderSettings(layers=0)}, "encoder: units and layers"),
+    ({"optimiser": OptimiserSettings(learning_rate=0.0)}, r"optimiser.learning_rate 0.0 must be above 0"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), CONTRADICTIONS, ids=lambda v: v if isinstance(v, str) else "")
+def test_a_contradiction_is_refused_in_one_line(changes, message):
+    with pytest.raises(InputError, match=message) as refused:
+        PretrainSettings(**changes)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("method", ["moco", "imd"])
+def test_one_stream_is_enough_where_streams_do_not_teach_one_another(method):
+    assert PretrainSettings(method=method, streams=("joint",)).streams == ("joint",)
+
+
+def test_the_defaults_are_the_published_ones():
+    """METHOD.md sections 2 to 4 and 7."""
+    s = PretrainSettings()
+    assert (s.epochs, s.batch, s.streams) == (450, 64, ("joint", "motion", "bone"))
+    assert (s.encoder.units, s.encoder.layers, s.views.frames, s.views.crop) == (1024, 3, 64, (0.1, 1.0))
+    o, p = s.objectives, s.optimiser
+    assert (o.embedding, o.bank, o.neighbours, o.momentum) == (128, 16384, 8192, 0.999)
+    assert (o.temperature, o.teacher_temperature, o.student_temperature) == (0.07, 0.05, 0.1)
+    assert (p.name, p.learning_rate, p.weight_decay, p.drops) == ("sgd", 0.01, 1e-4, (350,))
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        ({"epoch": 3}, "epoch"),
+        ({"objectives": {"neighbors": 3}}, "neighbors"),
+        ({"optimiser": {"lr": 0.1}}, "lr"),
+        ({"views": {"frame": 3}}, "frame"),
+    ],
+)
+def test_an_unknown_setting_is_named(data, named):
+    with pytest.raises(InputError, match=rf"\b{named}\b") as refused:
+        settings_from_dict(data)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [({"epochs": "many"}, "epochs"), ({"method": "simclr"}, "method"), ({"views": {"crop": 0.5}}, "crop")],
+)
+def test_an_ill_typed_setting_is_named(data, named):
+    with pytest.raises(InputError, match=named):
+        settings_from_dict(data)
+
+
+def test_a_contradiction_in_a_file_is_told_in_the_same_words():
+    with pytest.raises(InputError, match=r"objectives.bank 100 must be a multiple of batch 64"):
+        settings_from_dict({"objectives": {"bank": 100, "neighbours": 50}})
+
+
+def test_a_number_written_by_its_exponent_is_a_number():
+    """YAML reads a bare 1e-4 as text."""
+    assert settings_from_dict({"optimiser": {"weight_decay": "1e-4"}}).optimiser.weight_decay == 1e-4
+
+
+@pytest.mark.parametrize("settings", [PretrainSettings(), UNUSUAL])
+def test_plain_data_gives_the_settings_back(settings):
+    assert settings_from_dict(asdict(settings)) == settings
+
+
+@pytest.mark.parametrize("settings", [PretrainSettings(), UNUSUAL])
+def test_the_configuration_of_a_run_gives_itself_back(tmp_path, settings):
+    config = RunConfig(settings, get_layout("mediapipe-33"), "facing", 2, {"name": "x", "count": 3}, {"i2md": "0.1"})
+    (tmp_path / CONFIG).write_text(config.to_yaml(), encoding="utf-8")
+    assert read_config(tmp_path) == config
+
+
+def test_differences_name_what_decides_the_weights_and_nothing_else():
+    config = RunConfig(UNUSUAL, get_layout("coco-17"), "facing", 1, {"path": "a", "count": 3}, {"torch": "2.4"})
+    changed = replace(
+        config,
+        settings=replace(UNUSUAL, seed=12, views=replace(UNUSUAL.views, shear=1.0)),
+        clips={"path": "b", "count": 4},
+        versions={"torch": "2.5"},
+    )
+    assert config.differences(config) == []
+    assert config.differences(changed) == ["clips.count", "settings.seed", "settings.views.shear"]

@@ -1,0 +1,56 @@
+"""The three streams against plain loops, and the order in which a frame's numbers stand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from i2md.skeletons import get_layout, layout_names
+from i2md.views.streams import STREAMS, stream
+
+
+def loops(x, name, layout):
+    """Each number of a stream by its definition in METHOD.md section 1, in the order joints, channels, people."""
+    batch, frames, joints, channels, people = x.shape
+    rows = []
+    for b in range(batch):
+        for t in range(frames):
+            row = []
+            for v in range(joints):
+                for c in range(channels):
+                    for m in range(people):
+                        here = x[b, t, v, c, m].item()
+                        parent = x[b, t, layout.parents[v], c, m].item()
+                        following = x[b, t + 1, v, c, m].item() if t + 1 < frames else here
+                        row.append({"joint": here, "motion": following - here, "bone": here - parent}[name])
+            rows.append(row)
+    return torch.tensor(rows).view(batch, frames, -1)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("layout_name", layout_names())
+@pytest.mark.parametrize("people", [1, 2])
+def test_streams_by_their_definition(name, layout_name, people):
+    layout = get_layout(layout_name)
+    x = torch.randn(2, 4, len(layout.joints), layout.channels, people)
+    torch.testing.assert_close(stream(x, name, layout), loops(x, name, layout))
+
+
+def test_the_motion_of_one_frame_is_nothing():
+    layout = get_layout("kinect-v2")
+    still = stream(torch.randn(3, 1, 25, 3, 2), "motion", layout)
+    assert still.shape == (3, 1, 150) and (still == 0).all()
+
+
+def test_the_published_order_of_a_frame():
+    """The official (clips, xyz, frames, joints, people), permuted as golden/README.md says."""
+    official = torch.randn(2, 3, 5, 25, 2)
+    theirs = official.permute(0, 2, 3, 1, 4).reshape(2, 5, 150)
+    ours = stream(official.permute(0, 2, 3, 1, 4), "joint", get_layout("kinect-v2"))
+    assert torch.equal(ours, theirs)
+
+
+def test_the_root_bone_is_zero_and_no_other():
+    layout = get_layout("kinect-v2")
+    bones = stream(torch.randn(1, 1, 25, 3, 1), "bone", layout).view(25, 3)
+    assert [v for v in range(25) if (bones[v] == 0).all()] == [20]
