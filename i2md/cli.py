@@ -218,9 +218,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     if not words:
         words = ["--help"]
-    parser = build_parser()
+    parser, words = build_parser(), _with_recipe_path(words)
     try:
-        parsed = parser.instantiate(parser.parse_args(_with_recipe_path(words)))
+        parsed = parser.instantiate(parser.parse_args(words))
     except UsageError as error:
         raise InputError(_usage(str(error), parser, words)) from None
     command, args = COMMANDS[parsed.subcommand], parsed[parsed.subcommand]
@@ -235,6 +235,7 @@ def _run(words: list[str]) -> int:
 
 def _with_recipe_path(words: list[str]) -> list[str]:
     """The words, a recipe's name replaced by its file."""
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--recipe=") else [word])]
     if "--recipe" not in words[:-1]:
         return words
     from i2md.recipes import recipe_path
@@ -246,13 +247,15 @@ def _with_recipe_path(words: list[str]) -> list[str]:
 def _usage(message: str, parser: ArgumentParser, words: list[str]) -> str:
     """One line out of the parser's complaint, naming the nearest setting where one is unknown."""
     message = " ".join(message.split())
-    unknown = re.search(r"(?:unrecognized arguments: |key [\"'])-*([\w.]+)", message)
-    if unknown and ("unrecognized" in message or "not accepted" in message or "does not exist" in message):
+    unknown = re.search(r"(?:unrecognized arguments: -*|not accept option ')([\w.]+)", message)
+    if unknown:
         known = [option.lstrip("-") for option in _options(parser, words)]
         near = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"see i2md {words[0]} --help"
-        return f"unknown setting {unknown[1]!r}: {hint}"
-    return message
+        message = f"unknown setting {unknown[1]!r}: {hint}"
+    # What is wrong and was not typed stands in the recipe.
+    in_recipe = "config" in message or (unknown and not any(unknown[1] in word for word in words))
+    return f"{words[words.index('--recipe') + 1]}: {message}" if in_recipe and "--recipe" in words else message
 
 
 def _options(parser: ArgumentParser, words: list[str]) -> list[str]:

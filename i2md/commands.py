@@ -109,16 +109,16 @@ def import_cmd(checkpoint: PathLike, run: PathLike) -> RunConfig:
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise InputError(f"{run}: already exists; name a folder that does not")
     state = read_official(Path(checkpoint))
-    config = RunConfig(
-        settings=official_settings(state),
-        layout=get_layout("kinect-v2"),
-        preparation="ntu",
-        people=2,
-        clips={"name": "unknown", "split": None, "imported": Path(checkpoint).name},
-        versions=versions(),
-    )
-    model = I2MD(config.settings, config.layout, config.people)
     try:
+        config = RunConfig(
+            settings=official_settings(state),
+            layout=get_layout("kinect-v2"),
+            preparation="ntu",
+            people=2,
+            clips={"name": "unknown", "split": None, "imported": Path(checkpoint).name},
+            versions=versions(),
+        )
+        model = I2MD(config.settings, config.layout, config.people)
         model.load_state_dict(rename_official(state))
     except (RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[0]

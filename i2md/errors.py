@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class InputError(Exception):
     """Something in the user's hands is wrong: one line that says what, where and how to mend it.
@@ -13,3 +18,21 @@ class InputError(Exception):
     ...
     i2md.errors.InputError: clips/: no recordings found; give the folder that holds the *.skeleton files
     """
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within the block, what the operating system refuses is said of `path`; a failed write names no file itself.
+
+    >>> with naming(Path("clips/frames.npy")):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    ...
+    OSError: [Errno 28] No space left on device: 'clips/frames.npy'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from None

@@ -96,5 +96,5 @@ def _describe(source: Source, preset: str, report: Report) -> Dataset:
         units=source.units,
         preparation=preset,
         splits=source.splits,
-        report=report.to_dict(),
+        report={**report.to_dict(), "not_read": dict(source.left_out)},
     )

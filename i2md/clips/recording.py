@@ -47,6 +47,7 @@ class Source:
 
     `read()` starts a fresh pass that holds one recording at a time; `count` is the number of recordings
     where it is known beforehand. `preset` is the preparation that suits the format (i2md.clips.preparation).
+    `left_out` counts recordings that are there and not read, by reason, such as those on a publisher's list.
     """
 
     name: str
@@ -57,3 +58,4 @@ class Source:
     read: Callable[[], Iterator[Recording | Unreadable]]
     count: int | None = None
     splits: Mapping[str, Split] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)

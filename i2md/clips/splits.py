@@ -23,7 +23,8 @@ def select_part(part: Part, columns: Mapping[str, np.ndarray]) -> Int64[np.ndarr
     size = len(next(iter(columns.values())))
     keep = np.ones(size, dtype=bool)
     for column, values in part.items():
-        keep &= np.isin(columns[column], np.asarray(list(values), dtype=columns[column].dtype))
+        wanted = set(values)
+        keep &= np.fromiter((value in wanted for value in columns[column].tolist()), dtype=bool, count=size)
     return np.flatnonzero(keep)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ from jaxtyping import Float32, Int64
 
 from i2md.clips.recording import Recording
 from i2md.clips.splits import Split, select_part
-from i2md.errors import InputError
+from i2md.errors import InputError, naming
 from i2md.skeletons import Layout
 
 FORMAT_VERSION = 1
@@ -59,7 +60,7 @@ class Dataset:
         return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, indent=1) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, where: Path) -> Dataset:
+    def from_json(cls, text: str | bytes, where: Path) -> Dataset:
         """Read what `to_json` wrote; `where` names the file in errors."""
         try:
             data = json.loads(text)
@@ -137,7 +138,7 @@ def open_clips(path: str | os.PathLike[str]) -> Clips:
     missing = [name for name in ("dataset.json", "clips.parquet", "frames.npy") if not (folder / name).is_file()]
     if missing:
         raise InputError(f"{folder}: not a folder of clips ({missing[0]} is missing); make one with i2md prepare")
-    dataset = Dataset.from_json((folder / "dataset.json").read_text(encoding="utf-8"), folder / "dataset.json")
+    dataset = Dataset.from_json((folder / "dataset.json").read_bytes(), folder / "dataset.json")
     try:
         table = pq.read_table(folder / "clips.parquet", schema=COLUMNS)
         frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
@@ -146,8 +147,10 @@ def open_clips(path: str | os.PathLike[str]) -> Clips:
         raise InputError(f"{folder}: the clips are damaged ({reason}); prepare them again") from None
     columns = {name: table[name].to_numpy() for name in COLUMNS.names}
     rows = int((columns["people"] * columns["frames"]).sum())
-    if frames.ndim != 3 or frames.shape[0] != rows or frames.shape[1] != len(dataset.layout.joints):
-        raise InputError(f"{folder}: frames.npy {frames.shape} does not fit the index; prepare them again")
+    if frames.shape != (rows, len(dataset.layout.joints), dataset.layout.channels) or frames.dtype != np.float32:
+        raise InputError(
+            f"{folder}: frames.npy, {frames.dtype} {frames.shape}, does not fit the index; prepare them again"
+        )
     return Clips(folder, dataset, frames, columns)
 
 
@@ -175,8 +178,9 @@ class ClipsWriter:
 
     def __enter__(self) -> ClipsWriter:
         shutil.rmtree(self._partial, ignore_errors=True)
-        self._partial.mkdir(parents=True)
-        self._file = open(self._partial / "frames.npy", "wb")
+        with naming(self._path):
+            self._partial.mkdir(parents=True)
+            self._file = open(self._partial / "frames.npy", "wb")
         self._write_header()
         return self
 
@@ -197,7 +201,8 @@ class ClipsWriter:
     def add(self, recording: Recording) -> None:
         """Append one clip, person after person."""
         people, frames = recording.positions.shape[:2]
-        self._file.write(np.ascontiguousarray(recording.positions, dtype="<f4").tobytes())
+        with naming(self._path):
+            self._file.write(np.ascontiguousarray(recording.positions, dtype="<f4").tobytes())
         row = {"start": self._rows, "frames": frames, "people": people}
         for name, values in self._index.items():
             values.append(row[name] if name in row else getattr(recording, name))
@@ -205,18 +210,21 @@ class ClipsWriter:
 
     def finish(self, dataset: Dataset) -> None:
         """Write the index and the description, and move the folder into place."""
-        self._write_header()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        pq.write_table(pa.table(self._index, schema=COLUMNS), self._partial / "clips.parquet")
-        (self._partial / "dataset.json").write_text(dataset.to_json(), encoding="utf-8")
-        if self._path.exists():
-            shutil.rmtree(self._path)
-        os.rename(self._partial, self._path)
+        with naming(self._path):
+            self._write_header()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            pq.write_table(pa.table(self._index, schema=COLUMNS), self._partial / "clips.parquet")
+            (self._partial / "dataset.json").write_text(dataset.to_json(), encoding="utf-8")
+            if self._path.exists():
+                shutil.rmtree(self._path)
+            os.rename(self._partial, self._path)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        # Closing writes what is still buffered: a disk that was full then refuses it once more.
+        with suppress(OSError):
+            self._file.close()
         shutil.rmtree(self._partial, ignore_errors=True)

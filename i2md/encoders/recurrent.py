@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from i2md.encoders.encoder import Encoder
+from i2md.encoders.recurrence import gru_recurrence
+
+
+class GRUPair(nn.Module):
+    """Two GRUs over the same sequence, both forward in time; their outputs side by side.
+
+    `weight_ih` holds the input weights of both, one above the other, gates in PyTorch's order r, z, n.
+    """
+
+    def __init__(self, channels: int, units: int) -> None:
+        super().__init__()
+        self.units = units
+        bound = units**-0.5
+        self.weight_ih = nn.Parameter(torch.empty(6 * units, channels).uniform_(-bound, bound))
+        self.weight_hh = nn.Parameter(torch.empty(2, 3 * units, units).uniform_(-bound, bound))
+        self.bias_ih = nn.Parameter(torch.empty(6 * units).uniform_(-bound, bound))
+        self.bias_hh = nn.Parameter(torch.empty(2, 3 * units).uniform_(-bound, bound))
+
+    def project(self, x: Float[Tensor, "frames batch channels"]) -> Float[Tensor, "frames batch 2 gates"]:
+        """Input projections of both."""
+        return F.linear(x, self.weight_ih, self.bias_ih).unflatten(-1, (2, 3 * self.units))
+
+
+def run_pairs(
+    pairs: Sequence[GRUPair], sequences: Sequence[Float[Tensor, "frames batch channels"]]
+) -> list[Float[Tensor, "frames batch width"]]:
+    """Hidden states of all frames by several pairs, each of its own sequences, in one recurrence."""
+    inputs = torch.cat([pair.project(x) for pair, x in zip(pairs, sequences, strict=True)], dim=2)
+    weight, bias = torch.cat([pair.weight_hh for pair in pairs]), torch.cat([pair.bias_hh for pair in pairs])
+    hidden = gru_recurrence(inputs.transpose(1, 2), weight, bias).transpose(1, 2)
+    return [pair.flatten(2) for pair in hidden.split(2, dim=2)]
 
 
 class RecurrentEncoder(Encoder):
@@ -24,14 +58,21 @@ class RecurrentEncoder(Encoder):
         super().__init__()
         self.width = 2 * units
         self.input_norm = nn.BatchNorm1d(channels)
-        self.layers = nn.ModuleList()
-        for layer in range(layers):
-            below = channels if layer == 0 else self.width
-            self.layers.append(nn.ModuleList(nn.GRU(below, units, batch_first=True) for _ in range(2)))
+        self.layers = nn.ModuleList(GRUPair(self.width if layer else channels, units) for layer in range(layers))
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch width"]:
         """Features of a batch of sequences."""
-        x = self.input_norm(x.transpose(1, 2)).transpose(1, 2)
-        for pair in self.layers:
-            x = torch.cat([gru(x)[0] for gru in pair.children()], dim=-1)
-        return x[:, -1]
+        return self.together([self], [x])[0]
+
+    @classmethod
+    def together(
+        cls, encoders: Sequence[RecurrentEncoder], sequences: Sequence[Float[Tensor, "batch frames channels"]]
+    ) -> list[Float[Tensor, "batch width"]]:
+        """Features by several encoders of one size, each of its own batch, in as many launches as one takes."""
+        hidden = [
+            encoder.input_norm(x.transpose(1, 2)).permute(2, 0, 1)
+            for encoder, x in zip(encoders, sequences, strict=True)
+        ]
+        for pairs in zip(*(encoder.layers for encoder in encoders), strict=True):
+            hidden = run_pairs(pairs, hidden)
+        return [x[-1] for x in hidden]

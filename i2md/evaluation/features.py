@@ -36,13 +36,15 @@ def extract(
 ) -> Features:
     """Features of clips 0 to count - 1, `draw` making the views of a batch of indices."""
     parts: dict[str, list[Tensor]] = {name: [] for name in encoders}
+    first = next(iter(encoders.values()))
     modes = {name: encoder.training for name, encoder in encoders.items()}
     for encoder in encoders.values():
         encoder.eval()
     for indices in torch.arange(count, device=device).split(batch):
         x = draw(indices)
-        for name, encoder in encoders.items():
-            parts[name].append(encoder(stream(x, name, layout)).float())
+        features = type(first).together(list(encoders.values()), [stream(x, name, layout) for name in encoders])
+        for name, value in zip(encoders, features, strict=True):
+            parts[name].append(value.float())
     for name, encoder in encoders.items():
         encoder.train(modes[name])
     return {name: torch.cat(values) for name, values in parts.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,14 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     # Contiguous copies on the CPU: safetensors refuses tensors that share memory.
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with written_whole(path) as partial:
-        save_file(plain, partial)
+        try:
+            save_file(plain, partial)
+        except SafetensorError as error:
+            # It tells only in words what the operating system refused.
+            refused = re.search(r"(?:os error|code:) (\d+)", str(error))
+            if refused is None:
+                raise
+            raise OSError(int(refused[1]), str(error)) from None
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -30,6 +38,15 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a checkpoint of i2md ({reason}); remove it or restore a copy") from None
+
+
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, by the rest of their names.
+
+    >>> list(below({"model.a": torch.zeros(1), "optimiser.0.b": torch.zeros(1)}, "model."))
+    ['a']
+    """
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from i2md.errors import naming
 from i2md.pretraining.run import LOG, write_text
 
 
@@ -23,15 +24,18 @@ class RunLog:
         self._path = run / LOG
         kept = [line for line in read_log(run) if line["epoch"] <= epochs_done]
         write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
-        self._events = SummaryWriter(str(run / "tensorboard"), purge_step=epochs_done + 1)
+        self._events_path = run / "tensorboard"
+        with naming(self._events_path):
+            self._events = SummaryWriter(str(self._events_path), purge_step=epochs_done + 1)
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append an epoch's figures."""
-        with open(self._path, "a", encoding="utf-8") as file:
+        with naming(self._path), open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(dict(line)) + "\n")
-        for name, value in line.items():
-            if name != "epoch":
-                self._events.add_scalar(name, value, line["epoch"])
+        with naming(self._events_path):
+            for name, value in line.items():
+                if name != "epoch":
+                    self._events.add_scalar(name, value, line["epoch"])
 
     def __enter__(self) -> RunLog:
         return self
@@ -39,7 +43,8 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._events.close()
+        with naming(self._events_path):
+            self._events.close()
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:

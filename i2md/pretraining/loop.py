@@ -15,10 +15,10 @@ from tqdm import tqdm
 from i2md.clips.packed import PackedClips, pack
 from i2md.clips.store import Clips
 from i2md.errors import InputError
-from i2md.pretraining.checkpoint import load_tensors, optimiser_tensors, restore_optimiser, save_tensors
+from i2md.pretraining.checkpoint import below, load_tensors, optimiser_tensors, restore_optimiser, save_tensors
 from i2md.pretraining.log import RunLog
 from i2md.pretraining.model import I2MD
-from i2md.pretraining.run import CONFIG, MODEL, STATE, RunConfig, read_config, write_text
+from i2md.pretraining.run import CONFIG, MODEL, PARTIAL, STATE, RunConfig, read_config, write_text
 from i2md.pretraining.schedule import build_optimiser, learning_rate
 from i2md.pretraining.seeds import derive_seed, generator
 from i2md.views.view import draw_view
@@ -40,13 +40,14 @@ def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, watc
             f"{clips.path}: {len(clips)} clips to train on are fewer than a batch of {settings.batch};"
             " lower --batch or add clips"
         )
-    _claim(run, config)
     torch.manual_seed(derive_seed(settings.seed, "weights"))
     model = I2MD(settings, config.layout, config.people).to(device)
+    _claim(run, config)
     training = Training(model, pack(clips, device), run, device)
     if (run / STATE).is_file():
         training.restore()
-    if training.step < training.last_step:
+    # A kill may have come between the last state and the finished model.
+    if training.step < training.last_step or not (run / MODEL).is_file():
         with RunLog(run, training.step // training.steps_per_epoch) as log, _stop_signals() as stopped:
             training.go(log, stopped, watch)
     return model
@@ -59,7 +60,7 @@ def _claim(run: Path, config: RunConfig) -> None:
             names = ", ".join(name.removeprefix("settings.") for name in changed)
             raise InputError(f"{run}: holds a run that differs in {names}; name another folder for this one")
         return
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    if run.exists() and (not run.is_dir() or any(not path.name.endswith(PARTIAL) for path in run.iterdir())):
         raise InputError(f"{run}: exists and is not a run; name a folder that does not exist")
     write_text(run / CONFIG, config.to_yaml())
 
@@ -88,20 +89,25 @@ class Training:
                 for indices in self._rest_of_epoch():
                     self._add(self._step(indices))
                     bar.update()
-                    if stopped:
-                        self.save()
-                        raise KeyboardInterrupt
-                    if time.monotonic() - self.saved_at > 60 * s.checkpoint_minutes:
-                        self.save()
+                    # At the end of an epoch its line in the log comes first.
+                    if self.step % self.steps_per_epoch:
+                        self._pause(stopped)
                 seconds = time.monotonic() - started
                 figures = self._close_epoch((self.step - first) * s.batch / max(seconds, 1e-9), seconds)
                 bar.set_postfix_str(_summary(figures))
                 figures |= self._watched(watch)
                 log.write(figures)
-                if s.checkpoint_epochs and figures["epoch"] % s.checkpoint_epochs == 0:
-                    self.save()
+                asked_for = bool(s.checkpoint_epochs) and figures["epoch"] % s.checkpoint_epochs == 0
+                self._pause(stopped, save=asked_for)
             self.save()
             save_tensors(self.run / MODEL, self._finished_model())
+
+    def _pause(self, stopped: list[int], save: bool = False) -> None:
+        """Save where that is asked for, due by the clock, or the last thing to do before stopping."""
+        if save or stopped or time.monotonic() - self.saved_at > 60 * self.settings.checkpoint_minutes:
+            self.save()
+        if stopped:
+            raise KeyboardInterrupt
 
     def _rest_of_epoch(self) -> Iterator[Tensor]:
         """The batches of the current epoch that are still to come; what doesn't fill a batch is dropped."""
@@ -171,14 +177,15 @@ class Training:
         self.saved_at = time.monotonic()
 
     def restore(self) -> None:
-        """Go back to the state that `save` wrote."""
+        """Go back to the state that `save` wrote; InputError where the file holds another."""
         tensors = load_tensors(self.run / STATE)
-        self.step = int(tensors.pop("progress.step"))
-        prefix = "progress.sums."
-        self.sums = {k.removeprefix(prefix): v.to(self.device) for k, v in tensors.items() if k.startswith(prefix)}
-        model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        self.model.load_state_dict(model)
-        restore_optimiser(self.optimiser, tensors)
+        try:
+            self.step = int(tensors.pop("progress.step"))
+            self.sums = {k: v.to(self.device) for k, v in below(tensors, "progress.sums.").items()}
+            self.model.load_state_dict(below(tensors, "model."))
+            restore_optimiser(self.optimiser, tensors)
+        except (KeyError, RuntimeError, ValueError):
+            raise InputError(f"{self.run / STATE}: not the state of this run; remove it or restore a copy") from None
 
     def _finished_model(self) -> dict[str, Tensor]:
         return {name: value for name, value in self.model.state_dict().items() if name.startswith("query.")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -37,12 +38,23 @@ class Branch(nn.Module):
         self.cluster: nn.Module | None = None
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> tuple[Tensor, Tensor]:
+        """Embeddings of a batch of sequences at the instance and the cluster level."""
+        return embed_together([self], [x])[0]
+
+    def heads(self, features: Float[Tensor, "batch features"]) -> tuple[Tensor, Tensor]:
         """Embeddings of the instance level and of the cluster level (the same, where it has no head of its own)."""
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            features = self.encoder(x)
-        features = features.float()
         instance = F.normalize(self.instance(features), dim=1)
         return instance, instance if self.cluster is None else F.normalize(self.cluster(features), dim=1)
+
+
+def embed_together(
+    branches: Sequence[Branch], sequences: Sequence[Float[Tensor, "batch frames channels"]]
+) -> list[tuple[Tensor, Tensor]]:
+    """Embeddings by several branches, each of its own stream, their encoders run side by side."""
+    bf16 = branches[0].precision == "bf16"
+    with torch.autocast(sequences[0].device.type, torch.bfloat16, enabled=bf16):
+        features = type(branches[0].encoder).together([branch.encoder for branch in branches], sequences)
+    return [branch.heads(x.float()) for branch, x in zip(branches, features, strict=True)]
 
 
 def _projection(width: int, embedding: int) -> nn.Module:
@@ -112,10 +124,10 @@ class I2MD(nn.Module):
         s, o = self.settings, self.settings.objectives
         instance: dict[str, Level] = {}
         cluster: dict[str, Level] = {}
-        for name in s.streams:
-            z, u = self.query[name](stream(query_view, name, self.layout))
-            with torch.no_grad():
-                k, v = self.key[name](stream(key_view, name, self.layout))
+        queries = self._embed(self.query, query_view)
+        with torch.no_grad():
+            keys = self._embed(self.key, key_view)
+        for name, (z, u), (k, v) in zip(s.streams, queries, keys, strict=True):
             instance[name] = instance_level(z, k, self.banks[name], clips, o)
             if s.intra_modal:
                 cluster[name] = cluster_level(u, v, self.cluster_banks[name], clips, o)
@@ -133,6 +145,12 @@ class I2MD(nn.Module):
                 between = between + self._distil(cluster[name], instance[name], own)
                 losses[f"imd/{name}"] = o.w_imd * between
         return losses, {name: self._keys(instance[name], cluster.get(name)) for name in s.streams}
+
+    def _embed(self, branches: ByStream[Branch], view: View) -> list[tuple[Tensor, Tensor]]:
+        streams = self.settings.streams
+        return embed_together(
+            [branches[name] for name in streams], [stream(view, name, self.layout) for name in streams]
+        )
 
     @property
     def banks_ready(self) -> bool:

@@ -15,7 +15,7 @@ from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.settings import PretrainSettings
 
 _SIDES = {"encoder_q": "query", "encoder_k": "key"}
-_GRU = re.compile(r"encoder\.gru\.(weight_ih|weight_hh|bias_ih|bias_hh)_l(\d+)(_reverse)?")
+_GRU = re.compile(r"(.*)\.encoder\.gru\.(weight_ih|weight_hh|bias_ih|bias_hh)_l(\d+)")
 
 
 def read_official(path: Path) -> dict[str, Tensor]:
@@ -40,35 +40,38 @@ def rename_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     renamed: dict[str, Tensor] = {}
     for name, value in state.items():
+        gru = _GRU.fullmatch(name)
         if name.startswith("queue_ptr"):
             renamed[f"banks.{_stream(name, 'queue_ptr')}.pointer"] = value.reshape(()).long()
         elif name.startswith("queue"):
-            keys = value.T.contiguous()
-            bank = f"banks.{_stream(name, 'queue')}"
-            renamed[f"{bank}.keys"] = keys
-            renamed[f"{bank}.clips"] = torch.full((len(keys),), -1)
-            renamed[f"{bank}.filled"] = torch.tensor(len(keys))
-        else:
-            renamed[_branch_name(name)] = value
+            renamed |= _bank(f"banks.{_stream(name, 'queue')}", value.T.contiguous())
+        elif gru:
+            branch, parameter, layer = gru.groups()
+            pair = [value, state[f"{name}_reverse"]]
+            joined = torch.cat(pair) if parameter.endswith("ih") else torch.stack(pair)
+            renamed[f"{_branch(branch)}.encoder.layers.{layer}.{parameter}"] = joined
+        elif not name.endswith("_reverse"):
+            branch, _, rest = name.partition(".")
+            head = rest.startswith("fc.")
+            renamed[f"{_branch(branch)}.{'instance.' + rest[3:] if head else 'encoder.' + rest}"] = value
     return renamed
+
+
+def _bank(name: str, keys: Tensor) -> dict[str, Tensor]:
+    return {
+        f"{name}.keys": keys,
+        f"{name}.clips": torch.full((len(keys),), -1),
+        f"{name}.filled": torch.tensor(len(keys)),
+    }
+
+
+def _branch(official: str) -> str:
+    side = official[: len("encoder_q")]
+    return f"{_SIDES[side]}.{_stream(official, side)}"
 
 
 def _stream(name: str, prefix: str) -> str:
     return name.removeprefix(prefix).lstrip("_") or "joint"
-
-
-def _branch_name(name: str) -> str:
-    branch, _, rest = name.partition(".")
-    side = branch[: len("encoder_q")]
-    gru = _GRU.fullmatch(rest)
-    if gru:
-        parameter, layer, reverse = gru.groups()
-        rest = f"encoder.layers.{layer}.{1 if reverse else 0}.{parameter}_l0"
-    elif rest.startswith("fc."):
-        rest = "instance." + rest.removeprefix("fc.")
-    else:
-        rest = f"encoder.{rest}"
-    return f"{_SIDES[side]}.{_stream(branch, side)}.{rest}"
 
 
 def official_settings(state: Mapping[str, Tensor]) -> PretrainSettings:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,11 +13,12 @@ from typing import Any
 
 import yaml
 
-from i2md.errors import InputError
+from i2md.errors import InputError, naming
 from i2md.pretraining.settings import PretrainSettings
 from i2md.skeletons import Layout
 
 CONFIG, MODEL, STATE, LOG = "config.yaml", "model.safetensors", "training_state.safetensors", "log.jsonl"
+PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def read_config(run: Path) -> RunConfig:
     if not path.is_file():
         raise InputError(f"{run}: not a run ({CONFIG} is missing); make one with i2md pretrain")
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.safe_load(path.read_bytes())
         return RunConfig(
             settings=settings_from_dict(data["settings"]),
             layout=Layout.from_dict(data["layout"]),
@@ -75,6 +75,8 @@ def read_config(run: Path) -> RunConfig:
             clips=data["clips"],
             versions=data["versions"],
         )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except (yaml.YAMLError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not the configuration of a run ({reason}); pretrain again") from None
@@ -97,15 +99,14 @@ def settings_from_dict(data: Mapping[str, Any]) -> PretrainSettings:
 def written_whole(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; it takes `path`'s place when the block ends, or is removed on an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    partial = Path(name)
+    # One name for good: what a kill leaves behind, the next write takes over.
+    partial = path.with_name(f".{path.name}{PARTIAL}")
     try:
-        yield partial
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        partial.chmod(0o644)
-        os.replace(partial, path)
+        with naming(path):
+            yield partial
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -28,8 +28,25 @@ def reader_names() -> tuple[str, ...]:
 
 
 def open_source(format: str, path: Path, **options: Any) -> Source:
-    """The recordings at `path`, read as `format`; options are the reader's own."""
-    return _reader(format)(path, **options)
+    """The recordings at `path`, read as `format`; options are the reader's own, InputError for one it hasn't."""
+    reader = _reader(format)
+    _check_options(format, reader, options)
+    return reader(path, **options)
+
+
+def _check_options(format: str, reader: Callable[..., Source], options: Mapping[str, Any]) -> None:
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    known = parser.add_function_arguments(reader, skip={"path"})
+    for name in options:
+        if name not in known:
+            has = f"its options are {', '.join(known)}" if known else "it has none"
+            raise InputError(f"format {format!r} has no option {name!r}; {has}")
+    try:
+        parser.parse_object(dict(options))
+    except ArgumentError as error:
+        raise InputError(f"format {format!r}: {' '.join(str(error).split())}") from None
 
 
 def _reader(format: str) -> Callable[..., Source]:

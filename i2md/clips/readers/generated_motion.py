@@ -111,7 +111,7 @@ _LEFT_AHEAD = _leg("right", -22, 5) | _leg("left", 24, 4) | _arm("right", forwar
 _RIGHT_PASSES = _leg("left", 0, 3) | _leg("right", 12, 50)
 _RIGHT_AHEAD = _leg("left", -22, 5) | _leg("right", 24, 4) | _arm("left", forward=25) | _arm("right", forward=-20)
 _SQUATTED = _legs(100, 115) | _arms(forward=80) | {"lean": 40}
-_BOWED = {"lean": 45, "bend": 30, "nod": 20}
+_BOWED: Pose = {"lean": 45, "bend": 30, "nod": 20}
 _REACHED_DOWN = _legs(70, 75) | _arm("right", forward=75, elbow=5) | {"lean": 65, "bend": 25}
 _AT_EAR = _arm("right", forward=35, out=45, inward=-10, elbow=145)
 _BESIDE = _arms(out=5, elbow=10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 
@@ -39,19 +38,15 @@ _MOST_BODIES = 6
 _CANDIDATES = 4
 _PEOPLE = 2
 
-_log = logging.getLogger(__name__)
-
 
 def open_source(path: Path) -> Source:
     """The `.skeleton` files at `path`: a folder, a parent of it, a .zip, or the folder of both .zip files.
 
     One or two people in layout kinect-v2, metres. The publisher's 535 incomplete samples are left out, and
-    their number is logged. Splits as `splits_for` says; 60 class names, or 120 where NTU-120 is there.
+    counted. Splits as `splits_for` says; 60 class names, or 120 where NTU-120 is there.
     """
     found = find_files(path, _ANY_SKELETON, "*.skeleton files")
     files = tuple(file for file in found if file.stem not in missing_names())
-    if len(files) < len(found):
-        _log.info("%s: %d samples of the publisher's list left out", path, len(found) - len(files))
     columns = columns_of([file.stem for file in files if _FILE.fullmatch(file.base)])
     return Source(
         name="ntu-rgbd-120" if has_120(columns) else "ntu-rgbd-60",
@@ -62,6 +57,7 @@ def open_source(path: Path) -> Source:
         read=Reading(files, _LAYOUT, _parse),
         count=len(files),
         splits=splits_for(columns),
+        left_out={"on the publisher's list of incomplete samples": len(found) - len(files)},
     )
 
 

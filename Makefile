@@ -1,0 +1,44 @@
+# Set-up happens by itself: once, and again when pyproject.toml or constraints.txt have changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+READY_TO_LINT := $(VENV)/.ready-to-lint
+# Stands while pip is at work: what it finds of itself was interrupted, and is made anew.
+UNFINISHED := $(VENV)/.unfinished
+# Editable installs from pyproject.toml need pip 21.3; a new enough one costs no look-up.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test test-slow lint clean
+
+demo: $(READY)
+	@$(BIN)/python -m i2md.demo $(DATA)
+
+test: $(READY)
+	@$(BIN)/python -m pytest -m "not slow" --cov=i2md --cov-report=term
+
+test-slow: $(READY)
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(READY_TO_LINT)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+$(READY): pyproject.toml constraints.txt
+	@if [ -e $(UNFINISHED) ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		echo "setting up $(VENV): once, some minutes" && rm -rf $(VENV) && mkdir $(VENV) && \
+		touch $(UNFINISHED) && $(PYTHON) -m venv $(VENV); \
+	fi
+	@touch $(UNFINISHED)
+	@$(INSTALL) "pip>=21.3"
+	@$(INSTALL) -c constraints.txt -e ".[test]"
+	@rm $(UNFINISHED)
+	@touch $@
+
+$(READY_TO_LINT): $(READY)
+	@$(INSTALL) -c constraints.txt -e ".[lint]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis

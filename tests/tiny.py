@@ -1,0 +1,69 @@
+"""A whole job at a tiny size: what the tests of commands, runs and evaluations work on.
+
+Everything here is made once a test session, in its folder `base`, however many test files ask for it;
+nobody may write into it.
+"""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+from i2md.cli import main
+
+
+def words(settings: dict[str, object]) -> list[str]:
+    """Settings as they are typed."""
+    return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+
+
+MAKE_CLIPS = words({"options.actions": 4, "options.bodies": 4, "options.repeats": 2})
+SETTINGS = words(
+    {
+        "epochs": 2,
+        "batch": 8,
+        "views.frames": 8,
+        "encoder.units": 8,
+        "encoder.layers": 1,
+        "objectives.embedding": 8,
+        "objectives.bank": 32,
+        "objectives.neighbours": 8,
+        "objectives.warmup_steps": 2,
+        "optimiser.name": "adamw",
+        "optimiser.learning_rate": 0.001,
+        "knn_every": 1,
+        "device": "cpu",
+    }
+)
+
+
+@functools.cache
+def clips(base: Path) -> Path:
+    """32 generated clips: 4 actions, 4 bodies, split xsub with 16 and 16."""
+    folder = base / "tiny-clips"
+    assert main(["prepare", "generated", "x", str(folder), *MAKE_CLIPS]) == 0
+    return folder
+
+
+@functools.cache
+def run(base: Path) -> Path:
+    """A run of two epochs on them."""
+    folder = base / "tiny-run"
+    assert main(["pretrain", str(clips(base)), str(folder), *SETTINGS]) == 0
+    return folder
+
+
+@functools.cache
+def official_run(base: Path, checkpoint: Path) -> Path:
+    """The official checkpoint as a run."""
+    folder = base / "official-run"
+    assert main(["import-cmd", str(checkpoint), str(folder)]) == 0
+    return folder
+
+
+def start(*typed: object) -> subprocess.Popen[str]:
+    """The command in a process of its own."""
+    command = [sys.executable, "-m", "i2md.cli", *map(str, typed)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
