@@ -70,6 +70,24 @@ def test_features_and_gradients_of_the_frame_by_frame_formulation(channels, unit
         torch.testing.assert_close(mine.grad, other.grad.float(), atol=1e-5, rtol=1e-4, msg=name)
 
 
+def test_encoders_run_together_are_each_alone():
+    """Features, gradients and statistics, of batches that differ and channels that do, too."""
+    torch.manual_seed(0)
+    together = [RecurrentEncoder(channels, 5, 2) for channels in (9, 6, 9)]
+    alone = copy.deepcopy(together)
+    sequences = [torch.randn(4, 7, encoder.input_norm.num_features) for encoder in together]
+    side_by_side = RecurrentEncoder.together(together, sequences)
+    one_by_one = [encoder(x) for encoder, x in zip(alone, sequences, strict=True)]
+    for number, (feature, expected) in enumerate(zip(side_by_side, one_by_one, strict=True)):
+        torch.testing.assert_close(feature, expected, atol=1e-6, rtol=0)
+        for loss in (feature, expected):
+            (loss.square().sum() * (number + 1)).backward(retain_graph=True)
+    for mine, other in zip(together, alone, strict=True):
+        assert torch.equal(mine.input_norm.running_mean, other.input_norm.running_mean)
+        for p, q in zip(mine.parameters(), other.parameters(), strict=True):
+            torch.testing.assert_close(p.grad, q.grad, atol=1e-5, rtol=1e-4)
+
+
 def test_statistics_are_those_of_the_channels_over_clips_and_frames():
     torch.manual_seed(0)
     encoder = RecurrentEncoder(5, 2, 1)
