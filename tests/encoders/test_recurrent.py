@@ -71,11 +71,11 @@ def test_features_and_gradients_of_the_frame_by_frame_formulation(channels, unit
 
 
 def test_encoders_run_together_are_each_alone():
-    """Features, gradients and statistics, of batches that differ and channels that do, too."""
+    """Features, gradients and statistics, each of its own batch."""
     torch.manual_seed(0)
-    together = [RecurrentEncoder(channels, 5, 2) for channels in (9, 6, 9)]
+    together = [RecurrentEncoder(9, 5, 2) for _ in range(3)]
     alone = copy.deepcopy(together)
-    sequences = [torch.randn(4, 7, encoder.input_norm.num_features) for encoder in together]
+    sequences = list(torch.randn(3, 4, 7, 9))
     side_by_side = RecurrentEncoder.together(together, sequences)
     one_by_one = [encoder(x) for encoder, x in zip(alone, sequences, strict=True)]
     for number, (feature, expected) in enumerate(zip(side_by_side, one_by_one, strict=True)):
