@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from i2md.errors import InputError
+from i2md.errors import InputError, naming
 from i2md.evaluation.report_confusion import ALL_STREAMS, best_confusion, percent
 from i2md.evaluation.report_map import MappedClips, map_clips
 
@@ -202,8 +202,9 @@ def _replace(target: Path, page: str) -> Path:
     partial = target.with_name(f"{target.name}.partial")
     try:
         # File names that are not valid text come as surrogates, which UTF-8 cannot hold.
-        partial.write_bytes(page.encode("utf-8", errors="replace"))
-        os.replace(partial, target)
+        with naming(target):
+            partial.write_bytes(page.encode("utf-8", errors="replace"))
+            os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
     return target

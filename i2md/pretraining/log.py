@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from i2md.errors import naming
@@ -19,32 +18,19 @@ class RunLog:
     """
 
     def __init__(self, run: Path, epochs_done: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+        # tensorboard takes a while to import, and reading a log needs none of it.
+        from i2md.pretraining.events import ScalarEvents
 
         self._path = run / LOG
         kept = [line for line in read_log(run) if line["epoch"] <= epochs_done]
         write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
-        self._events_path = run / "tensorboard"
-        with naming(self._events_path):
-            self._events = SummaryWriter(str(self._events_path), purge_step=epochs_done + 1)
+        self._events = ScalarEvents(run / "tensorboard", epochs_done)
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append an epoch's figures."""
         with naming(self._path), open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(dict(line)) + "\n")
-        with naming(self._events_path):
-            for name, value in line.items():
-                if name != "epoch":
-                    self._events.add_scalar(name, value, line["epoch"])
-
-    def __enter__(self) -> RunLog:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with naming(self._events_path):
-            self._events.close()
+        self._events.write({name: value for name, value in line.items() if name != "epoch"}, line["epoch"])
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:

@@ -48,7 +48,8 @@ def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, watc
         training.restore()
     # A kill may have come between the last state and the finished model.
     if training.step < training.last_step or not (run / MODEL).is_file():
-        with RunLog(run, training.step // training.steps_per_epoch) as log, _stop_signals() as stopped:
+        log = RunLog(run, training.step // training.steps_per_epoch)
+        with _stop_signals() as stopped:
             training.go(log, stopped, watch)
     return model
 
