@@ -19,6 +19,8 @@ from i2md.evaluation.linear import LinearProbes, LinearSettings, probe_predictio
 from i2md.pretraining.seeds import generator
 from i2md.skeletons import Layout
 
+REMEMBERED_BYTES = 2**28
+
 
 @dataclass
 class Subject:
@@ -36,6 +38,7 @@ class Subject:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self._crops: dict[tuple[int, tuple[float, float]], Features] = {}
         self.train_features = self._features(self.train)
         self.test_features = self._features(self.test)
 
@@ -44,8 +47,15 @@ class Subject:
 
     def crops(self, epoch: int, fraction: tuple[float, float]) -> Features:
         """Features of one random crop of each training clip; the same for the same seed and epoch."""
+        if (epoch, fraction) in self._crops:
+            return self._crops[epoch, fraction]
         draws = generator(self.seed, "crops", epoch, self.train.rows.device)
-        return crop_features(self.encoders, self.layout, self.train, self.frames, self.people, fraction, draws)
+        features = crop_features(self.encoders, self.layout, self.train, self.frames, self.people, fraction, draws)
+        # Both linear protocols look at the same crops; small data sets need not be encoded twice.
+        size = sum(value.nbytes for value in features.values())
+        if size * (len(self._crops) + 1) <= REMEMBERED_BYTES:
+            self._crops[epoch, fraction] = features
+        return features
 
 
 @dataclass(frozen=True)

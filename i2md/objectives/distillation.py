@@ -26,18 +26,24 @@ def distil(
     neighbours: Int64[Tensor, "batch count"],
     teacher_temperature: float = 0.05,
     student_temperature: float = 0.1,
+    excluded: Bool[Tensor, "batch bank"] | None = None,
 ) -> Float[Tensor, ""]:
     """KL(p || q) over the teacher's neighbours, summed over them and averaged over the batch.
 
     p = softmax(teacher / teacher_temperature) and q = softmax(student / student_temperature), both over the
     same bank positions `neighbours` (`nearest` of the teacher), each in its own bank. No gradient reaches the
-    teacher. A teacher temperature of 0 is a one-hot teacher: positive mining. Source: METHOD.md section 4.
+    teacher. Excluded entries among the neighbours weigh nothing. A teacher temperature of 0 is a one-hot teacher:
+    positive mining. Source: METHOD.md section 4.
 
     >>> distil(torch.ones(1, 3), torch.ones(1, 3), torch.tensor([[0, 2]])).item()
     0.0
     """
-    near = teacher.detach().gather(1, neighbours)
-    log_q = F.log_softmax(student.gather(1, neighbours) / student_temperature, dim=1)
+    near, seen = teacher.detach().gather(1, neighbours), student.gather(1, neighbours)
+    if excluded is not None:
+        # Finite, so that 0 log 0 stays 0; far below any cosine.
+        out = excluded.gather(1, neighbours)
+        near, seen = near.masked_fill(out, -1e3), seen.masked_fill(out, -1e3)
+    log_q = F.log_softmax(seen / student_temperature, dim=1)
     if teacher_temperature == 0:
         return F.nll_loss(log_q, near.argmax(dim=1))
     p = F.softmax(near / teacher_temperature, dim=1)

@@ -167,7 +167,9 @@ class I2MD(nn.Module):
     def _distil(self, teacher: Level, student: Level, own: Tensor | None) -> Tensor:
         o = self.settings.objectives
         neighbours = nearest(teacher.target_bank, o.neighbours, own)
-        return distil(teacher.target_bank, student.query_bank, neighbours, o.teacher_temperature, o.student_temperature)
+        return distil(
+            teacher.target_bank, student.query_bank, neighbours, o.teacher_temperature, o.student_temperature, own
+        )
 
     def _keys(self, instance: Level, cluster: Level | None) -> tuple[Tensor, Tensor]:
         if cluster is None:

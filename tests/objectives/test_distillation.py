@@ -94,3 +94,14 @@ def test_excluded_entries_are_taken_only_where_nothing_else_is_left(bank, data):
     assert len(set(places)) == count
     assert set(allowed[:count]) <= set(places)
     assert sum(excluded[j] for j in places) == max(0, count - len(allowed))
+
+
+def test_excluded_neighbours_weigh_nothing():
+    torch.manual_seed(0)
+    teacher, student = torch.rand(2, 3, 10).double() * 2 - 1
+    excluded = torch.zeros(3, 10, dtype=torch.bool)
+    excluded[:, :4] = True
+    everywhere = torch.arange(10).expand(3, 10)
+    kept = torch.arange(4, 10).expand(3, 6)
+    expected = slowly(teacher, student, kept, 0.05, 0.1)
+    assert distil(teacher, student, everywhere, 0.05, 0.1, excluded).item() == pytest.approx(expected, abs=1e-10)
