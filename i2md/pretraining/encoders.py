@@ -10,20 +10,23 @@ from i2md.encoders.build import build_encoder
 from i2md.encoders.encoder import Encoder
 from i2md.errors import InputError
 from i2md.pretraining.checkpoint import load_model_tensors
+from i2md.pretraining.model import I2MD
 from i2md.pretraining.run import RunConfig
 from i2md.pretraining.seeds import derive_seed
 
 
 def new_encoders(config: RunConfig) -> dict[str, Encoder]:
-    """Untrained encoders, a stream each, with the initial weights of the run's seed."""
-    channels = len(config.layout.joints) * config.layout.channels * config.people
+    """Untrained encoders, a stream each, with the weights that the run began with."""
+    # The whole model: a stream's heads are drawn between its encoder and the next stream's.
     torch.manual_seed(derive_seed(config.settings.seed, "weights"))
-    return {name: build_encoder(config.settings.encoder, channels).eval() for name in config.settings.streams}
+    model = I2MD(config.settings, config.layout, config.people)
+    return {name: branch.encoder.eval() for name, branch in model.query.items()}
 
 
 def load_encoders(run: Path, config: RunConfig, device: torch.device) -> dict[str, Encoder]:
     """The query encoders of a run, in evaluation mode."""
-    encoders = new_encoders(config)
+    channels = len(config.layout.joints) * config.layout.channels * config.people
+    encoders = {name: build_encoder(config.settings.encoder, channels).eval() for name in config.settings.streams}
     tensors = load_model_tensors(run)
     for name, encoder in encoders.items():
         prefix = f"query.{name}.encoder."

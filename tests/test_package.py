@@ -1,0 +1,117 @@
+"""The package as it is installed: quick to import, whole, and as the house plan orders its rooms."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+import time
+from importlib.metadata import entry_points, version
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import i2md
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "i2md"
+# Ground floor first: a room imports only from floors below it, and from its own.
+FLOORS = ["skeletons", "clips", "views", "encoders", "objectives", "pretraining", "evaluation", "apply"]
+HEAVY = ("torch", "sklearn", "matplotlib", "tensorboard", "pyarrow")
+
+
+def _run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
+
+
+def test_importing_it_imports_nothing_heavy() -> None:
+    assert _run(f"import sys, i2md; print([name for name in {HEAVY} if name in sys.modules])") == "[]"
+
+
+def test_importing_the_command_line_imports_nothing_heavy() -> None:
+    assert _run(f"import sys, i2md.cli; print([name for name in {HEAVY} if name in sys.modules])") == "[]"
+
+
+def test_help_is_there_at_once() -> None:
+    started = time.monotonic()
+    _run("import i2md.cli, contextlib\nwith contextlib.suppress(SystemExit): i2md.cli.main(['--help'])")
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("name", i2md.__all__)
+def test_every_public_name_is_there_and_documented(name: str) -> None:
+    public = getattr(i2md, name)
+    assert public.__doc__
+    assert public.__name__ == name
+    assert name in dir(i2md)
+
+
+def test_what_is_not_public_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nosuch'"):
+        _ = i2md.nosuch
+    assert sorted(i2md.__all__) == list(i2md.__all__)
+
+
+def test_the_command_is_installed() -> None:
+    (script,) = [point for point in entry_points(group="console_scripts") if point.name == "i2md"]
+    assert script.value == "i2md.cli:main"
+    assert callable(script.load())
+    assert version("i2md")
+
+
+@pytest.mark.parametrize(
+    ("package", "pattern", "least"),
+    [
+        ("i2md", "py.typed", 1),
+        ("i2md.recipes", "*.yaml", 3),
+        ("i2md.evaluation", "templates/*", 5),
+        ("i2md.clips.readers", "data/*.txt", 2),
+    ],
+)
+def test_data_files_lie_where_the_package_finds_them(package: str, pattern: str, least: int) -> None:
+    folder = Path(str(files(package)))
+    found = list(folder.glob(pattern))
+    assert len(found) >= least
+    assert all(path.stat().st_size or path.name == "py.typed" for path in found)
+
+
+def test_the_wheel_takes_them_along() -> None:
+    builder = pytest.importorskip("hatchling.builders.wheel", reason="hatchling is only needed to build")
+    chosen = {file.distribution_path for file in builder.WheelBuilder(str(ROOT)).recurse_included_files()}
+    tracked = subprocess.run(["git", "ls-files", "i2md"], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not a git clone: which files belong cannot be told")
+    assert set(tracked.stdout.splitlines()) <= chosen
+    assert not [name for name in chosen if name.endswith((".pyc", ".partial"))]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_rooms_import_only_from_floors_below(path: Path) -> None:
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if room not in FLOORS:
+        return
+    above = set(FLOORS[FLOORS.index(room) + 1 :])
+    imported = {
+        node.module.split(".")[1]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("i2md.")
+    }
+    assert not imported & (above | {"commands", "cli"})
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_every_module_imports_by_itself_and_says_what_it_is(path: Path) -> None:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    assert importlib.import_module(name).__doc__ or not path.stat().st_size
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def test_the_licence_is_the_whole_apache_2_text() -> None:
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert text.lstrip().startswith("Apache License\n")
+    assert "END OF TERMS AND CONDITIONS" in text
+    assert text.rstrip().endswith("limitations under the License.")
+    assert [number for number in range(1, 10) if f"\n   {number}. " in text] == list(range(1, 10))
