@@ -68,9 +68,7 @@ def made_clips(count: int = 30, classes: tuple[str, ...] = CLASSES, layout: Layo
         for frames in rng.integers(20, 90, count)
     ]
     names = [f"clip {i:04d}" for i in range(count)]
-    return MappedClips(
-        names, labels, np.roll(labels, 1), classes, features.astype(np.float32), skeletons, layout
-    )
+    return MappedClips(names, labels, np.roll(labels, 1), classes, features.astype(np.float32), skeletons, layout)
 
 
 def made_result(classes: tuple[str, ...] = CLASSES) -> dict[str, Any]:
@@ -130,9 +128,7 @@ def cells(page: Page) -> list[list[str]]:
 
 def test_page_needs_nothing_but_itself(run: Path) -> None:
     page = Page(write_report(run, made_clips()))
-    assert [
-        tag for tag, attributes in page.tags if {"src", "href", "srcset", "action"} & attributes.keys()
-    ] == []
+    assert [tag for tag, attributes in page.tags if {"src", "href", "srcset", "action"} & attributes.keys()] == []
     assert not {tag for tag, _ in page.tags} & {"link", "iframe", "object", "embed", "img", "base"}
     style = "".join(page.styles)
     assert "main" in style and "url(" not in style and "@import" not in style
@@ -210,11 +206,7 @@ def test_names_from_files_stay_text(run: Path) -> None:
     clips.names[0] = HOSTILE
     page = Page(write_report(run, clips))
     harmless = Page(write_report(run, made_clips()))
-    assert (
-        [tag for tag, _ in page.tags].count("script")
-        == 2
-        == [tag for tag, _ in harmless.tags].count("script")
-    )
+    assert [tag for tag, _ in page.tags].count("script") == 2 == [tag for tag, _ in harmless.tags].count("script")
     assert "img" not in {tag for tag, _ in page.tags}
     assert page.data["map"]["names"][0] == HOSTILE == page.data["map"]["classes"][0]
     assert page.data["confusion"]["classes"][0] == HOSTILE
@@ -238,9 +230,7 @@ def test_damaged_files_are_named(run: Path) -> None:
     (run / "evaluation" / "broken.json").write_text("{")
     (run / "evaluation" / "linear.json").write_text(json.dumps({**made_result(), "labels": [0, 1]}))
     page = Page(write_report(run, made_clips()))
-    assert (
-        "config.yaml is not YAML" in page.text and "evaluation/broken.json holds no accuracies" in page.text
-    )
+    assert "config.yaml is not YAML" in page.text and "evaluation/broken.json holds no accuracies" in page.text
     assert "2 labels, 10 predictions" in page.text
 
 
