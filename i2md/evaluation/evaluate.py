@@ -16,11 +16,9 @@ from i2md.errors import InputError
 from i2md.evaluation.features import Encoders
 from i2md.evaluation.linear import LinearSettings
 from i2md.evaluation.protocols import PROTOCOLS, Outcome, Subject
-from i2md.evaluation.report import MappedClips, write_report
+from i2md.evaluation.report import UNTRAINED, MappedClips, write_report
 from i2md.pretraining.encoders import load_encoders, new_encoders
 from i2md.pretraining.run import RunConfig, read_config, versions, write_text
-
-UNTRAINED = "untrained"
 
 
 def evaluate_run(
@@ -46,21 +44,20 @@ def evaluate_run(
     if not len(train) or not len(test):
         raise InputError(f"{clips.path}: split {split!r} has no labelled clips to train and test on")
 
-    candidates: dict[str, Encoders] = {config.settings.method: load_encoders(run, config, device)}
+    method: str = config.settings.method
+    subjects = {method: _subject(load_encoders(run, config, device), config, train, test, device)}
     if untrained:
-        candidates[UNTRAINED] = {name: e.to(device) for name, e in new_encoders(config).items()}
+        encoders = {name: encoder.to(device) for name, encoder in new_encoders(config).items()}
+        subjects[UNTRAINED] = _subject(encoders, config, train, test, device)
     results = []
-    for method, encoders in candidates.items():
-        subject = _subject(encoders, config, train, test, device)
+    for name, subject in subjects.items():
         for protocol in protocols:
             outcome = PROTOCOLS[protocol](subject, settings or LinearSettings())
-            result = _result(config, clips, split, method, protocol, outcome, train, test)
-            results.append(result)
-            suffix = f"-{UNTRAINED}" if method == UNTRAINED else ""
+            results.append(_result(config, clips, split, name, protocol, outcome, train, test))
+            suffix = f"-{UNTRAINED}" if name == UNTRAINED else ""
             path = run / "evaluation" / f"{protocol}-{clips.dataset.name}-{split}{suffix}.json"
-            write_text(path, json.dumps(result, indent=1) + "\n")
-        if method != UNTRAINED:
-            _report(run, test, subject, results)
+            write_text(path, json.dumps(results[-1], indent=1) + "\n")
+    _report(run, test, subjects[method], [result for result in results if result["method"] == method])
     return results
 
 

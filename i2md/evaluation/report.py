@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from i2md.errors import InputError, naming
+from i2md.errors import InputError
 from i2md.evaluation.report_confusion import ALL_STREAMS, best_confusion, percent
 from i2md.evaluation.report_map import MappedClips, map_clips
+from i2md.pretraining.run import written_whole
 
 __all__ = ["MappedClips", "write_report"]
 
 _NOT_CURVES = {"epoch", "step", "seconds", "clips_per_second"}
+# What the results of the encoders before training are called.
+UNTRAINED = "untrained"
 _CHART_TITLES = {
     "loss": "Total loss",
     "contrast": "Contrast within a stream",
@@ -42,7 +44,7 @@ def write_report(run: Path, clips: MappedClips) -> Path:
     evaluations = _read_evaluations(run / "evaluation", notes)
     charts = _charts(epochs)
     results = _results_table(evaluations)
-    confusion = best_confusion(evaluations, notes)
+    confusion = best_confusion([result for result in evaluations if result.get("method") != UNTRAINED], notes)
     clip_map = map_clips(clips)
     page = _render(
         title=_title(settings, evaluations, run),
@@ -60,7 +62,10 @@ def write_report(run: Path, clips: MappedClips) -> Path:
             "map": None if isinstance(clip_map, str) else clip_map,
         },
     )
-    return _replace(run / "report.html", page)
+    with written_whole(run / "report.html") as partial:
+        # File names that are not valid text come as surrogates, which UTF-8 cannot hold.
+        partial.write_bytes(page.encode("utf-8", errors="replace"))
+    return run / "report.html"
 
 
 def _read_settings(path: Path, notes: list[str]) -> dict[str, Any]:
@@ -139,6 +144,7 @@ def _results_table(evaluations: list[dict[str, Any]]) -> dict[str, Any]:
         {
             **{key: result.get(key) for key in ("protocol", "dataset", "split", "train_clips", "test_clips")},
             "cells": [percent(result["accuracy"].get(stream)) for stream in streams],
+            "untrained": result.get("method") == UNTRAINED,
             "official": _official(result, streams),
         }
         for result in evaluations
@@ -196,15 +202,3 @@ def _render(**sections: Any) -> str:
         loader=PackageLoader("i2md.evaluation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     return environment.get_template("report.html.j2").render(**sections)
-
-
-def _replace(target: Path, page: str) -> Path:
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        # File names that are not valid text come as surrogates, which UTF-8 cannot hold.
-        with naming(target):
-            partial.write_bytes(page.encode("utf-8", errors="replace"))
-            os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
