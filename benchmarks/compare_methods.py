@@ -58,9 +58,7 @@ def run(seed: int, method: str, args: argparse.Namespace, settings: list[str]) -
 def call(command: list[str], jobs: int) -> None:
     """Run one command on its share of the cores."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    subprocess.run(
-        command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": threads}
-    )
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": threads})
 
 
 def evaluated(folder: Path, split: str) -> set[str]:

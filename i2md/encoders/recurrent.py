@@ -48,7 +48,7 @@ class RecurrentEncoder(Encoder):
 
     The published encoder is called bidirectional, but feeds its GRU one frame at a time, so both
     directions read forward. Two forward GRUs a layer over the whole sequence are the same numbers
-    (golden: cmd_step.npz; METHOD.md section 7).
+    (golden: cmd_step.npz; docs/method.md section 7).
 
     >>> RecurrentEncoder(channels=60, units=16, layers=2)(torch.zeros(4, 10, 60)).shape
     torch.Size([4, 32])

@@ -53,7 +53,7 @@ def extract(
 def clip_features(
     encoders: Encoders, layout: Layout, clips: PackedClips, frames: int, people: int, batch: int = 256
 ) -> Features:
-    """Features of the evaluation crop of each clip. Source: METHOD.md section 8."""
+    """Features of the evaluation crop of each clip. Source: docs/method.md section 8."""
     return extract(
         encoders,
         layout,

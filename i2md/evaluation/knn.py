@@ -34,7 +34,7 @@ def knn_predictions(
 ) -> dict[str, Int64[Tensor, " test"]]:
     """Predicted labels by each stream, and by the average of the streams' similarities.
 
-    Source: METHOD.md section 8 (k = 1, cosine; the official program uses the joint stream alone).
+    Source: docs/method.md section 8 (k = 1, cosine; the official program uses the joint stream alone).
     """
     similarity = {name: cosine(test[name], train[name]) for name in train}
     if len(similarity) > 1:

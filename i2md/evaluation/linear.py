@@ -15,7 +15,7 @@ from i2md.evaluation.features import Features, ensemble_name
 
 @dataclass(frozen=True)
 class LinearSettings:
-    """The published protocol (METHOD.md section 8)."""
+    """The published protocol (docs/method.md section 8)."""
 
     epochs: int = 80
     """Passes over the training clips."""

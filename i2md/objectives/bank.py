@@ -12,7 +12,7 @@ class Bank(nn.Module):
     """`size` unit vectors and the clip each came from; all of it is saved with the model.
 
     A new bank holds random vectors that belong to no clip (index -1); `filled` counts the entries that real
-    keys have replaced. Source: METHOD.md section 3.
+    keys have replaced. Source: docs/method.md section 3.
     """
 
     keys: Tensor

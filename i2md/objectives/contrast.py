@@ -21,7 +21,7 @@ def contrast_logits(
 
 
 def contrast(logits: Float[Tensor, "batch choices"]) -> Float[Tensor, ""]:
-    """Cross-entropy against index 0, where `contrast_logits` puts the positive. Source: METHOD.md section 3.
+    """Cross-entropy against index 0, where `contrast_logits` puts the positive. Source: docs/method.md section 3.
 
     >>> round(contrast(torch.zeros(2, 4)).exp().item(), 4)  # nothing learnt: one of four
     4.0

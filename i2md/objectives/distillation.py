@@ -33,7 +33,7 @@ def distil(
     p = softmax(teacher / teacher_temperature) and q = softmax(student / student_temperature), both over the
     same bank positions `neighbours` (`nearest` of the teacher), each in its own bank. No gradient reaches the
     teacher. Excluded entries among the neighbours weigh nothing. A teacher temperature of 0 is a one-hot teacher:
-    positive mining. Source: METHOD.md section 4.
+    positive mining. Source: docs/method.md section 4.
 
     >>> distil(torch.ones(1, 3), torch.ones(1, 3), torch.tensor([[0, 2]])).item()
     0.0

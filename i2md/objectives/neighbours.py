@@ -17,7 +17,7 @@ def aggregate(
 ) -> Float[Tensor, "batch width"]:
     """a(f) = normalise(f + sum_i softmax_i(f.C_i / temperature) C_i) over each feature's neighbours C_i.
 
-    Excluded entries among the neighbours weigh nothing. Source: METHOD.md section 5, "DNA".
+    Excluded entries among the neighbours weigh nothing. Source: docs/method.md section 5, "DNA".
     """
     entries = bank[neighbours]
     similarity = torch.einsum("bw,bnw->bn", features, entries)

@@ -11,7 +11,7 @@ Method = Literal["moco", "cmd", "imd", "i2md"]
 
 @dataclass(frozen=True)
 class ObjectiveSettings:
-    """Contrast and both kinds of mutual distillation (METHOD.md sections 3 to 6).
+    """Contrast and both kinds of mutual distillation (docs/method.md sections 3 to 6).
 
     The defaults of contrast and cross-modal distillation are the published program's; those of the
     intra-modal part are this project's reading of the paper.

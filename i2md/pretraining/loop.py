@@ -214,13 +214,16 @@ def train_step(
 
 
 def _summary(figures: Mapping[str, float]) -> str:
-    """Losses by kind, as the progress bar shows them."""
-    kinds: dict[str, float] = {}
+    """Losses as the progress bar shows them: by kind, a number a stream (or a student, its teachers' added up)."""
+    kinds: dict[str, dict[str, float]] = {}
     for name, value in figures.items():
         kind, _, of = name.partition("/")
         if of:
-            kinds[kind] = kinds.get(kind, 0.0) + value
-    return f"epoch {figures['epoch']}: " + " ".join(f"{kind} {value:.2f}" for kind, value in kinds.items())
+            of = of.rpartition(">")[2]
+            kinds.setdefault(kind, {}).setdefault(of, 0.0)
+            kinds[kind][of] += value
+    words = [f"{kind} " + "/".join(f"{value:.2f}" for value in streams.values()) for kind, streams in kinds.items()]
+    return f"epoch {figures['epoch']}, {'/'.join(kinds['contrast'])}: {', '.join(words)}"
 
 
 @contextmanager

@@ -80,7 +80,7 @@ class I2MD(nn.Module):
     """Inter- and intra-modal mutual distillation over the streams of `settings`.
 
     moco, cmd, imd and i2md are the same model with parts of the objective left out; for one seed they start
-    from the same weights. Source: METHOD.md sections 3 to 6.
+    from the same weights. Source: docs/method.md sections 3 to 6.
     """
 
     def __init__(self, settings: PretrainSettings, layout: Layout, people: int = 1) -> None:
@@ -186,7 +186,7 @@ class I2MD(nn.Module):
 
 
 def instance_level(query: Tensor, key: Tensor, bank: Bank, clips: Tensor, o: ObjectiveSettings) -> Level:
-    """The level at which clips are told apart. Source: METHOD.md section 3."""
+    """The level at which clips are told apart. Source: docs/method.md section 3."""
     own = bank.holds(clips) if o.mask_self else None
     return Level(query, key, key, bank.similarity(query), bank.similarity(key), own)
 
@@ -194,7 +194,7 @@ def instance_level(query: Tensor, key: Tensor, bank: Bank, clips: Tensor, o: Obj
 def cluster_level(query: Tensor, key: Tensor, bank: Bank, clips: Tensor, o: ObjectiveSettings) -> Level:
     """The level at which a clip belongs with its neighbours: the key is aggregated with them.
 
-    Neighbours are chosen from the key's side. Source: METHOD.md section 5.
+    Neighbours are chosen from the key's side. Source: docs/method.md section 5.
     """
     own = bank.holds(clips) if o.mask_self else None
     neighbours = nearest(bank.similarity(key), o.dna_neighbours, own)

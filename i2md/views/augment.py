@@ -18,7 +18,7 @@ def transform(x: Batch, matrices: Matrices) -> Batch:
 def draw_shear(batch: int, channels: int, amplitude: float, generator: torch.Generator) -> Matrices:
     """Matrices with a unit diagonal, the rest uniform in [-amplitude, amplitude], one a clip.
 
-    Source: METHOD.md section 2 (amplitude 1).
+    Source: docs/method.md section 2 (amplitude 1).
     """
     matrices = _uniform((batch, channels, channels), amplitude, generator)
     diagonal = torch.arange(channels, device=matrices.device)
@@ -38,7 +38,7 @@ def corrupt_joints(x: Batch, chosen: Bool[Tensor, "batch joints"], matrices: Mat
 
 
 def draw_corruption(batch: int, channels: int, generator: torch.Generator) -> Matrices:
-    """With probability 1/2 zero, else uniform in [-1, 1]. Source: METHOD.md section 2."""
+    """With probability 1/2 zero, else uniform in [-1, 1]. Source: docs/method.md section 2."""
     zeroed = torch.rand(batch, generator=generator, device=generator.device) < 0.5
     return _uniform((batch, channels, channels), 1.0, generator) * ~zeroed[:, None, None]
 

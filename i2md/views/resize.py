@@ -62,7 +62,7 @@ def random_crop(
 ) -> tuple[Int64[Tensor, " batch"], Int64[Tensor, " batch"]]:
     """Begin and length of a crop of a uniform random fraction of each clip, anywhere in it.
 
-    Not shorter than `floor` frames, or than the clip where that is shorter. Source: METHOD.md section 2.
+    Not shorter than `floor` frames, or than the clip where that is shorter. Source: docs/method.md section 2.
     """
     total = clips.frames[indices]
     low, high = fraction

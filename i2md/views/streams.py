@@ -41,6 +41,6 @@ def stream(
 ) -> Float[Tensor, "batch frames features"]:
     """One stream as an encoder eats it: each frame flattened in the order joints, channels, people.
 
-    Source: METHOD.md section 1; the order is the published program's (golden/README.md).
+    Source: docs/method.md section 1; the order is the published program's (golden/README.md).
     """
     return _FORMULAS[name](x, layout).flatten(2)

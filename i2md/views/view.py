@@ -21,7 +21,7 @@ def draw_view(
     people: int,
     generator: torch.Generator,
 ) -> Batch:
-    """One view of each clip, all random choices from `generator`. Source: METHOD.md section 2."""
+    """One view of each clip, all random choices from `generator`. Source: docs/method.md section 2."""
     floor = settings.frames if settings.crop_floor is None else settings.crop_floor
     begin, length = random_crop(clips, indices, settings.crop, floor, generator)
     x = crop_resize(clips, indices, begin, length, settings.frames, people)
@@ -35,7 +35,7 @@ def draw_view(
 
 
 def evaluation_view(clips: PackedClips, indices: Int64[Tensor, " batch"], frames: int, people: int) -> Batch:
-    """The middle 95 % of each clip, resized, nothing augmented. Source: METHOD.md section 8."""
+    """The middle 95 % of each clip, resized, nothing augmented. Source: docs/method.md section 8."""
     begin, length = centre_crop(clips, indices)
     return crop_resize(clips, indices, begin, length, frames, people)
 

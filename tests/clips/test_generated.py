@@ -43,12 +43,8 @@ def test_counts_names_and_splits():
 
 
 def test_a_recording_depends_on_its_own_numbers_only():
-    few = {
-        r.name: r.positions for r in open_source("generated", Path(), actions=2, bodies=2, repeats=1).read()
-    }
-    many = {
-        r.name: r.positions for r in open_source("generated", Path(), actions=3, bodies=3, repeats=2).read()
-    }
+    few = {r.name: r.positions for r in open_source("generated", Path(), actions=2, bodies=2, repeats=1).read()}
+    many = {r.name: r.positions for r in open_source("generated", Path(), actions=3, bodies=3, repeats=2).read()}
     other = open_source("generated", Path(), actions=2, bodies=2, repeats=1, seed=1)
     for name, positions in few.items():
         np.testing.assert_array_equal(positions, many[name])
@@ -80,21 +76,12 @@ def test_actions_do_what_they_say():
     joint = {name: index for index, name in enumerate(V1.joints)}
     reach = {name: np.ptp(move, axis=0).max(axis=-1) for name, move in moves.items()}
     for side, other in (("right", "left"), ("left", "right")):
-        assert (
-            reach[f"wave {side}"][joint[f"{side} hand"]]
-            > 0.6
-            > 0.01
-            > reach[f"wave {side}"][joint[f"{other} hand"]]
-        )
-    gap = np.linalg.norm(
-        moves["clap"][:, joint["left hand"]] - moves["clap"][:, joint["right hand"]], axis=-1
-    )
+        assert reach[f"wave {side}"][joint[f"{side} hand"]] > 0.6 > 0.01 > reach[f"wave {side}"][joint[f"{other} hand"]]
+    gap = np.linalg.norm(moves["clap"][:, joint["left hand"]] - moves["clap"][:, joint["right hand"]], axis=-1)
     assert gap.min() < 0.15
     assert moves["walk"][-1, 0, 2] < -0.7
     assert moves["sit down"][-1, 0, 1] < 0.7 * moves["sit down"][0, 0, 1]
-    at_mouth = np.linalg.norm(
-        moves["drink"][:, joint["right hand"]] - moves["drink"][:, joint["head"]], axis=-1
-    )
+    at_mouth = np.linalg.norm(moves["drink"][:, joint["right hand"]] - moves["drink"][:, joint["head"]], axis=-1)
     assert at_mouth.min() < 0.25
 
 

@@ -1,4 +1,4 @@
-"""The whole loss of I2MD once more, as METHOD.md sections 3 to 6 tell it: a clip and a bank entry at a time."""
+"""The whole loss of I2MD once more, as docs/method.md sections 3 to 6 tell it: a clip and a bank entry at a time."""
 
 from __future__ import annotations
 

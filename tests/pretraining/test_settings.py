@@ -80,7 +80,7 @@ def test_one_stream_is_enough_where_streams_do_not_teach_one_another(method):
 
 
 def test_the_defaults_are_the_published_ones():
-    """METHOD.md sections 2 to 4 and 7."""
+    """docs/method.md sections 2 to 4 and 7."""
     s = PretrainSettings()
     assert (s.epochs, s.batch, s.streams) == (450, 64, ("joint", "motion", "bone"))
     assert (s.encoder.units, s.encoder.layers, s.views.frames, s.views.crop) == (1024, 3, 64, (0.1, 1.0))

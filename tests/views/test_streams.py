@@ -10,7 +10,7 @@ from i2md.views.streams import STREAMS, stream
 
 
 def loops(x, name, layout):
-    """Each number of a stream by its definition in METHOD.md section 1, in the order joints, channels, people."""
+    """Each number of a stream by its definition in docs/method.md section 1, in the order joints, channels, people."""
     batch, frames, joints, channels, people = x.shape
     rows = []
     for b in range(batch):
