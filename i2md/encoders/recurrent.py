@@ -37,10 +37,10 @@ def run_pairs(
     pairs: Sequence[GRUPair], sequences: Sequence[Float[Tensor, "frames batch channels"]]
 ) -> list[Float[Tensor, "frames batch width"]]:
     """Hidden states of all frames by several pairs, each of its own sequences, in one recurrence."""
-    inputs = torch.cat([pair.project(x) for pair, x in zip(pairs, sequences, strict=True)], dim=2)
+    inputs = [pair.project(x) for pair, x in zip(pairs, sequences, strict=True)]
     weight, bias = torch.cat([pair.weight_hh for pair in pairs]), torch.cat([pair.bias_hh for pair in pairs])
-    hidden = gru_recurrence(inputs.transpose(1, 2), weight, bias).transpose(1, 2)
-    return [pair.flatten(2) for pair in hidden.split(2, dim=2)]
+    hidden = gru_recurrence(inputs, weight, bias)
+    return [pair.permute(1, 2, 0, 3).flatten(2) for pair in hidden.split(2)]
 
 
 class RecurrentEncoder(Encoder):
