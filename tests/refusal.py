@@ -1,0 +1,43 @@
+"""A command that has to be refused: exit 2, one line, no traceback, nothing half-written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from i2md.cli import main
+
+Refused = Callable[..., str]
+# What progress bars count.
+UNITS = ("step/s", "clip/s", "epoch/s", "it/s")
+
+
+def refusing(folder: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """A function from a command's words to its complaint; nothing below `folder` may change by it."""
+
+    def refused(*words: object) -> str:
+        before = _contents(folder)
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        line = one_line(capsys.readouterr().err)
+        assert code == 2, line
+        assert _contents(folder) == before
+        return line
+
+    return refused
+
+
+def _contents(folder: Path) -> dict[str, bytes | None]:
+    return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def one_line(stderr: str) -> str:
+    """The complaint; progress bars aside it is all there is."""
+    lines = [line for line in stderr.replace("\r", "\n").splitlines() if line.strip()]
+    plain = [line for line in lines if not any(unit in line for unit in UNITS)]
+    assert len(plain) == 1, plain
+    assert plain[0].startswith("i2md: ")
+    assert lines[-1] == plain[0]
+    return plain[0]
