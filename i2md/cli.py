@@ -206,7 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{os.strerror(error.errno)}; {_MENDABLE[error.errno]}")
     except KeyboardInterrupt:
-        print("i2md: stopped; the same command goes on from here", file=sys.stderr)
+        goes_on = words[:1] == ["pretrain"]
+        print(f"i2md: stopped; the same command {'goes on from here' if goes_on else 'begins anew'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 1
