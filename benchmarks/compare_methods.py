@@ -67,8 +67,13 @@ def evaluated(folder: Path, split: str) -> set[str]:
 
 
 def results(args: argparse.Namespace) -> list[dict]:
-    """All results of all runs, the untrained encoders first, then by method."""
-    found = [json.loads(path.read_text()) for path in sorted(args.out.glob("*/evaluation/*.json"))]
+    """All results of all runs: the untrained encoders of each seed, once, and then by method."""
+    found = []
+    for method, seed in product(args.methods, args.seeds):
+        for path in (args.out / f"{method}-{seed}" / "evaluation").glob("*.json"):
+            result = json.loads(path.read_text())
+            if result["method"] == method or method == args.methods[0]:
+                found.append(result)
     order = ["untrained", *args.methods]
     return sorted(found, key=lambda r: (args.split.index(r["split"]), order.index(r["method"]), r["protocol"]))
 

@@ -79,7 +79,7 @@ def evaluate(
 ) -> list[dict[str, Any]]:
     """Evaluate a run by the field's protocols; results go to its evaluation/*.json and report.html.
 
-    Protocols: knn, linear (the published setting), linear-sweep (the rate chosen on held-out training clips).
+    Protocols: knn, linear (the published setting), linear-sweep (the rate chosen on training clips).
     `untrained` puts the same encoders before training beside it.
     """
     clips = clips if isinstance(clips, Clips) else open_clips(clips)

@@ -99,6 +99,7 @@ def _subject(encoders: Encoders, config: RunConfig, train: Clips, test: Clips, d
         test=pack(test, device),
         train_labels=as_labels(train),
         test_labels=as_labels(test),
+        train_people=torch.as_tensor(np.array(train.columns["subject"])),
         classes=max(len(train.dataset.class_names), int(train.labels.max()) + 1),
         seed=config.settings.seed,
     )

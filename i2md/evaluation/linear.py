@@ -28,7 +28,7 @@ class LinearSettings:
     crop: tuple[float, float] = (0.5, 1.0)
     """Share of a training clip's frames that a crop keeps."""
     sweep: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-    """Rates tried by the protocol "linear-sweep", chosen on a fifth of the training clips."""
+    """Rates tried by the protocol "linear-sweep", which chooses by cross-validation on the training clips."""
 
 
 class LinearProbes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 from tqdm import tqdm
 
@@ -34,6 +34,7 @@ class Subject:
     test: PackedClips
     train_labels: Int64[Tensor, " train"]
     test_labels: Int64[Tensor, " test"]
+    train_people: Int64[Tensor, " train"]
     classes: int
     seed: int = 0
 
@@ -90,10 +91,24 @@ def linear(subject: Subject, settings: LinearSettings) -> Outcome:
 
 
 def linear_sweep(subject: Subject, settings: LinearSettings) -> Outcome:
-    """The linear protocol at the rate that does best on a fifth of the training clips, held out of a first round."""
-    held_out = _stratified_fifth(subject.train_labels, subject.seed)
+    """The linear protocol at the rate that does best on training clips, by cross-validation over their people."""
+    correct = torch.zeros(len(settings.sweep))
+    for held_out in folds(subject.train_people, subject.seed):
+        correct += _correct_by_rate(subject, settings, held_out.to(subject.train_labels.device)).cpu()
+    chosen = settings.sweep[int(correct.argmax())]
+    probes = _train(subject, settings, (chosen,), None)
+    predictions = probe_predictions(probes, subject.test_features)
+    validation = (correct / len(subject.train_labels)).tolist()
+    return Outcome(
+        {name: value[0].cpu().numpy() for name, value in predictions.items()},
+        {"learning_rate": chosen, "validation": dict(zip(map(str, settings.sweep), validation, strict=True))},
+    )
+
+
+def _correct_by_rate(subject: Subject, settings: LinearSettings, held_out: Bool[Tensor, " train"]) -> Tensor:
+    """How many of the held-out clips each rate gets right, trained on the others."""
     kept = torch.where(~held_out)[0]
-    first = train_probes(
+    probes = train_probes(
         lambda epoch: {name: f[kept] for name, f in subject.crops(epoch, settings.crop).items()},
         subject.train_labels[kept],
         subject.classes,
@@ -101,20 +116,23 @@ def linear_sweep(subject: Subject, settings: LinearSettings) -> Outcome:
         settings,
         generator(subject.seed, "classifier", device=subject.train.rows.device),
     )
-    validation = {name: f[held_out] for name, f in subject.train_features.items()}
-    predicted = probe_predictions(first, validation)
+    predicted = probe_predictions(probes, {name: f[held_out] for name, f in subject.train_features.items()})
     ensemble = predicted[list(predicted)[-1]]
-    accuracies = (ensemble == subject.train_labels[held_out]).float().mean(dim=1)
-    chosen = settings.sweep[int(accuracies.argmax())]
-    probes = _train(subject, settings, (chosen,), None)
-    predictions = probe_predictions(probes, subject.test_features)
-    return Outcome(
-        {name: value[0].cpu().numpy() for name, value in predictions.items()},
-        {
-            "learning_rate": chosen,
-            "validation": dict(zip(map(str, settings.sweep), accuracies.tolist(), strict=True)),
-        },
-    )
+    return (ensemble == subject.train_labels[held_out]).sum(dim=1)
+
+
+def folds(people: Int64[Tensor, " clips"], seed: int, most: int = 5) -> list[Bool[Tensor, " clips"]]:
+    """Masks of the clips to hold out in turn: whole people, so that nobody is on both sides.
+
+    Where fewer than two people are known, clips are drawn instead.
+
+    >>> [mask.tolist() for mask in folds(torch.tensor([7, 7, 9]), seed=0)]
+    [[False, False, True], [True, True, False]]
+    """
+    groups = people if len(people.unique()) > 1 else torch.arange(len(people))
+    names = groups.unique()
+    shuffled = names[torch.randperm(len(names), generator=generator(seed, "validation"))]
+    return [torch.isin(groups, part) for part in shuffled.tensor_split(min(most, len(names)))]
 
 
 PROTOCOLS: dict[str, Callable[[Subject, LinearSettings], Outcome]] = {
@@ -145,14 +163,3 @@ def _train(
             generator(subject.seed, "classifier", device=subject.train.rows.device),
             after_epoch,
         )
-
-
-def _stratified_fifth(labels: Int64[Tensor, " train"], seed: int) -> Tensor:
-    """True for about a fifth of each class's clips, drawn by the seed."""
-    draw = generator(seed, "validation")
-    held_out = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique().cpu():
-        members = torch.where(labels.cpu() == label)[0]
-        chosen = members[torch.randperm(len(members), generator=draw)]
-        held_out[chosen[: len(members) // 5]] = True
-    return held_out.to(labels.device)
