@@ -83,6 +83,9 @@ def _info(args: Namespace) -> Any:
 def _show_info(data: dict[str, Any]) -> str:
     plain = {k: v for k, v in data.items() if k not in ("classes", "warnings", "report")}
     lines = [f"{name + ':':13}{_words(value)}" for name, value in plain.items()]
+    mended = {name.replace("_", " "): n for name, n in data["report"].items() if isinstance(n, int) and n}
+    mended |= {f"not read, {reason}": n for reason, n in data["report"].get("not_read", {}).items() if n}
+    lines.append(f"prepared:    {_words(mended) or 'nothing to mend'}")
     lines.append(f"classes:     {len(data['classes'])}")
     lines += [f"  {count:6} {name}" for name, count in data["classes"].items()]
     lines += [f"warning: {text}" for text in data["warnings"]]
