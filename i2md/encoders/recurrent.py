@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from i2md.encoders.encoder import Encoder
 from i2md.encoders.recurrence import gru_recurrence
 
+# The update gate's bias of a retentive start: 0.92 of the state stays from frame to frame.
+KEEP = 2.5
+
 
 class GRUPair(nn.Module):
     """Two GRUs over the same sequence, both forward in time; their outputs side by side.
@@ -19,7 +22,7 @@ class GRUPair(nn.Module):
     `weight_ih` holds the input weights of both, one above the other, gates in PyTorch's order r, z, n.
     """
 
-    def __init__(self, channels: int, units: int) -> None:
+    def __init__(self, channels: int, units: int, initialisation: str = "uniform") -> None:
         super().__init__()
         self.units = units
         bound = units**-0.5
@@ -27,6 +30,19 @@ class GRUPair(nn.Module):
         self.weight_hh = nn.Parameter(torch.empty(2, 3 * units, units).uniform_(-bound, bound))
         self.bias_ih = nn.Parameter(torch.empty(6 * units).uniform_(-bound, bound))
         self.bias_hh = nn.Parameter(torch.empty(2, 3 * units).uniform_(-bound, bound))
+
+        if initialisation == "retentive":
+            self._retain()
+
+    @torch.no_grad()
+    def _retain(self) -> None:
+        """Orthogonal recurrent weights, and update gates that keep most of the state at first."""
+        for block in self.weight_hh.view(-1, self.units, self.units):
+            nn.init.orthogonal_(block)
+        nn.init.xavier_uniform_(self.weight_ih)
+        self.bias_ih.zero_()
+        self.bias_hh.zero_()
+        self.bias_hh[:, self.units : 2 * self.units] = KEEP
 
     def project(self, x: Float[Tensor, "frames batch channels"]) -> Float[Tensor, "frames batch 2 gates"]:
         """Input projections of both."""
@@ -54,11 +70,12 @@ class RecurrentEncoder(Encoder):
     torch.Size([4, 32])
     """
 
-    def __init__(self, channels: int, units: int = 1024, layers: int = 3) -> None:
+    def __init__(self, channels: int, units: int = 1024, layers: int = 3, initialisation: str = "uniform") -> None:
         super().__init__()
         self.width = 2 * units
         self.input_norm = nn.BatchNorm1d(channels)
-        self.layers = nn.ModuleList(GRUPair(self.width if layer else channels, units) for layer in range(layers))
+        below = [channels] + [self.width] * (layers - 1)
+        self.layers = nn.ModuleList(GRUPair(size, units, initialisation) for size in below)
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch width"]:
         """Features of a batch of sequences."""

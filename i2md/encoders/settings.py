@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -15,3 +16,5 @@ class EncoderSettings:
     """Hidden units of one GRU; a feature is twice as wide."""
     layers: int = 3
     """Layers of two GRUs."""
+    initialisation: Literal["uniform", "retentive"] = "uniform"
+    """uniform is the published program's; retentive starts with a long memory, and learns sooner on few clips."""
