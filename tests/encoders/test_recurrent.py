@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from i2md.encoders.build import build_encoder
-from i2md.encoders.recurrent import RecurrentEncoder
+from i2md.encoders.recurrent import GRUPair, RecurrentEncoder
 from i2md.encoders.settings import EncoderSettings
 from i2md.errors import InputError
 from i2md.pretraining.official import rename_official
@@ -127,3 +127,22 @@ def test_an_unknown_encoder_is_refused_and_the_known_one_states_its_width():
     assert build_encoder(EncoderSettings(units=6, layers=1), 9).width == 12
     with pytest.raises(InputError, match="encoder 'graf' is not known; choose"):
         build_encoder(EncoderSettings(name="graf"), 9)
+
+
+def test_a_retentive_start_remembers_the_first_frames():
+    def influence(initialisation: str) -> float:
+        """How much the feature moves, on average, with the first of 32 frames."""
+        torch.manual_seed(0)
+        encoder = RecurrentEncoder(channels=6, units=32, layers=2, initialisation=initialisation).eval()
+        x = torch.randn(64, 32, 6, requires_grad=True)
+        (gradient,) = torch.autograd.grad(encoder(x).square().sum(), x)
+        return float(gradient[:, 0].norm() / gradient[:, -1].norm())
+
+    assert influence("retentive") > 0.1
+    assert influence("uniform") < 1e-3
+
+
+def test_a_retentive_start_is_orthogonal_in_each_gate():
+    pair = GRUPair(channels=5, units=12, initialisation="retentive")
+    blocks = pair.weight_hh.detach().view(-1, 12, 12)
+    assert torch.allclose(blocks @ blocks.transpose(1, 2), torch.eye(12).expand(6, 12, 12), atol=1e-5)
