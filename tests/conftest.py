@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
+# Everything here is small: a second thread would only wait, and on a busy machine wait long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Shapes that annotations state are checked, from before anything of these rooms is imported.
 # The numeric tower lets a whole number pass where a float is asked for, as every type checker does.
 CHECKED = [
