@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -14,12 +15,21 @@ from i2md.skeletons import Layout
 UNKNOWN = -1
 
 
+class Interval(NamedTuple):
+    """An action inside a longer recording: frames from `start` to before `end`, and its label."""
+
+    start: int
+    end: int
+    label: int
+
+
 @dataclass(frozen=True)
 class Recording:
     """One clip as its file holds it; a person absent from a frame is all zeros there.
 
     `positions` are in the source's units; `label` is 0-based into the source's class names. A number
-    that the format does not tell is `UNKNOWN`, an unknown rate is 0.
+    that the format does not tell is `UNKNOWN`, an unknown rate is 0. An untrimmed recording has no label
+    of its own but the `intervals` that are labelled in it.
     """
 
     name: str
@@ -31,6 +41,7 @@ class Recording:
     trial: int = UNKNOWN
     fps: float = 0.0
     source: str = ""
+    intervals: tuple[Interval, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ class Source:
     `read()` starts a fresh pass that holds one recording at a time; `count` is the number of recordings
     where it is known beforehand. `preset` is the preparation that suits the format (i2md.clips.preparation).
     `left_out` counts recordings that are there and not read, by reason, such as those on a publisher's list.
+    `untrimmed` are the whole recordings that the clips were cut from, with their intervals, where there are any.
     """
 
     name: str
@@ -59,3 +71,4 @@ class Source:
     count: int | None = None
     splits: Mapping[str, Split] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    untrimmed: Source | None = None

@@ -68,11 +68,14 @@ def _parse(file: File, data: bytes) -> Recording:
     require_sound(bodies, _LAYOUT)
     return Recording(
         name=file.stem,
-        label=label_of(numbers.pop("action"), class_names()),
         positions=choose_people(bodies),
+        label=label_of(numbers["action"], class_names()),
+        subject=numbers["subject"],
+        camera=numbers["camera"],
+        setup=numbers["setup"],
+        trial=numbers["trial"],
         fps=30.0,
         source=file.name,
-        **numbers,
     )
 
 

@@ -18,25 +18,35 @@ from i2md.skeletons import Layout
 class Reading:
     """A pass over files: call it for a fresh stream that holds one recording at a time.
 
-    `parse` turns a file and its bytes into a recording, or raises BadFile. A Reading is a plain value: it
-    pickles, and `dataclasses.replace(reading, files=reading.files[a:b])` reads a part of it.
+    `parse` turns a file and its bytes into a recording, or into several where one file holds several clips,
+    or raises BadFile. A Reading is a plain value: it pickles, and
+    `dataclasses.replace(reading, files=reading.files[a:b])` reads a part of it.
     """
 
     files: tuple[File, ...]
     layout: Layout
-    parse: Callable[[File, bytes], Recording]
+    parse: Callable[[File, bytes], Recording | Sequence[Recording | Unreadable]]
 
     def __call__(self) -> Iterator[Recording | Unreadable]:
-        """Each file in turn, as a recording or as Unreadable."""
+        """Each file in turn, as its recordings or as Unreadable."""
         for file, load in load_each(self.files):
-            yield self._read_one(file, load)
+            yield from self._read_one(file, load)
 
-    def _read_one(self, file: File, load: Callable[[], bytes]) -> Recording | Unreadable:
+    def _read_one(self, file: File, load: Callable[[], bytes]) -> Iterator[Recording | Unreadable]:
         try:
-            recording = self.parse(file, load())
+            parsed = self.parse(file, load())
+        except BadFile as error:
+            yield Unreadable(file.name, f"{file.base}: {error}")
+            return
+        for clip in [parsed] if isinstance(parsed, Recording) else parsed:
+            yield clip if isinstance(clip, Unreadable) else self._sound(file, clip)
+
+    def _sound(self, file: File, recording: Recording) -> Recording | Unreadable:
+        try:
             require_sound(recording.positions, self.layout)
         except BadFile as error:
-            return Unreadable(file.name, f"{file.base}: {error}")
+            part = "" if recording.name == file.stem else f"{recording.name}: "
+            return Unreadable(file.name, f"{file.base}: {part}{error}")
         return recording
 
 
