@@ -146,7 +146,7 @@ def _last(seen: Bool[np.ndarray, "people frames"]) -> np.ndarray:
 def _centre_each_frame(people: Positions, layout: Layout) -> Positions:
     """The first person's centre joint is the origin of every frame; missing joints stay zero."""
     # The published program tells a missing joint by the sum of its coordinates.
-    present = people @ np.ones((3, 1)) != 0
+    present = _summed(people) != 0
     return (people - people[:1, :, layout.centre, None]) * present
 
 
@@ -174,7 +174,13 @@ def _turned(people: Positions, axis: Float[np.ndarray, " 3"], angle: float) -> P
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     turn = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-    return (people.reshape(-1, 3) @ turn.T).reshape(people.shape)
+    # Sums written out: what a matrix product gives depends, in its last bit, on how many threads share it.
+    px, py, pz = people[..., 0], people[..., 1], people[..., 2]
+    return np.stack([px * to_x + py * to_y + pz * to_z for to_x, to_y, to_z in turn], axis=-1)
+
+
+def _summed(people: Positions) -> Positions:
+    return people[..., 0:1] + people[..., 1:2] + people[..., 2:3]
 
 
 def _fill_gaps(people: Positions, layout: Layout) -> Positions:
@@ -192,7 +198,7 @@ def _fill_gaps(people: Positions, layout: Layout) -> Positions:
 
 
 def _face(people: Positions, layout: Layout) -> Positions:
-    present = np.abs(people) @ np.ones((3, 1)) > 0
+    present = _summed(np.abs(people)) > 0
     first = present[0, :, layout.centre, 0].argmax()
     moved = (people - people[0, first, layout.centre]) * present
     up = np.asarray(layout.up) / np.linalg.norm(layout.up)
@@ -210,7 +216,7 @@ def _first_across(
     across = (right - left)[left.any(axis=-1) & right.any(axis=-1)]
     if not len(across):
         return np.zeros(3)
-    level = across - (across @ up)[:, None] * up
+    level = across - _summed(across * up) * up
     first = level[:FIRST_FRAMES].mean(axis=0)
     width = np.median(np.linalg.norm(across, axis=-1))
     return first if np.linalg.norm(first) > TELLING_SHARE * width else level.mean(axis=0)
