@@ -37,21 +37,47 @@ class File:
         """The name without folders and suffix."""
         return PurePosixPath(self.name).stem
 
+    @property
+    def place(self) -> Path:
+        """The absolute path, a .zip counted as a folder of its name without suffix."""
+        is_zip = self.container.suffix.lower() == ".zip" and not self.container.is_dir()
+        container = self.container.with_suffix("") if is_zip else self.container
+        return Path(os.path.abspath(container / self.name))
 
-def find_files(path: Path, pattern: re.Pattern[str], what: str) -> tuple[File, ...]:
+
+def find_files(
+    path: Path,
+    pattern: re.Pattern[str],
+    what: str,
+    told_by: int = 1,
+    wanted: Callable[[File], bool] = lambda file: True,
+) -> tuple[File, ...]:
     """The files at `path` whose base name matches `pattern` whole, sorted by place.
 
     `path` is the folder that holds them or a parent of it, a .zip, a folder that holds .zip files, or one
-    such file. Raises InputError where there is none (named as `what`), and where two share a base name:
-    two copies of a data set side by side would put the same clip into training and test.
+    such file; `wanted` chooses among them where folders tell what a file is. Raises InputError where there is
+    none (named as `what`), and where two share a base name, or the last `told_by` parts of their places where
+    folders tell a clip: two copies of a data set side by side would put the same clip into training and test.
     """
+    files = any_files(path, pattern, what, told_by, wanted)
+    if not files:
+        raise InputError(f"{path}: no {what} found; give the folder that holds them or their .zip")
+    return files
+
+
+def any_files(
+    path: Path,
+    pattern: re.Pattern[str],
+    what: str,
+    told_by: int = 1,
+    wanted: Callable[[File], bool] = lambda file: True,
+) -> tuple[File, ...]:
+    """As `find_files`, but an empty tuple where there is none."""
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; give the folder or .zip that holds {what}")
-    files = sorted(_matching(path, pattern), key=lambda file: (file.container, file.name))
-    if not files:
-        raise InputError(f"{path}: no {what} found; give the folder that holds them or their .zip")
-    _refuse_copies(path, files)
+    files = sorted(_matching(path, pattern, wanted), key=lambda file: (file.container, file.name))
+    _refuse_copies(path, files, told_by)
     return tuple(files)
 
 
@@ -63,13 +89,15 @@ def load_each(files: Sequence[File]) -> Iterator[tuple[File, Callable[[], bytes]
                 yield file, partial(_load, read, file.name)
 
 
-def _matching(path: Path, pattern: re.Pattern[str]) -> list[File]:
+def _matching(path: Path, pattern: re.Pattern[str], wanted: Callable[[File], bool]) -> list[File]:
     if path.is_dir():
         archives = sorted(path.glob("*.zip"))
-        return _in_folder(path, pattern) or [f for archive in archives for f in _in_archive(archive, pattern)]
+        plain = [file for file in _in_folder(path, pattern) if wanted(file)]
+        return plain or [f for archive in archives for f in _in_archive(archive, pattern) if wanted(f)]
     if path.suffix.lower() == ".zip":
-        return _in_archive(path, pattern)
-    return [File(path.parent, path.name)] if pattern.fullmatch(path.name) else []
+        return [file for file in _in_archive(path, pattern) if wanted(file)]
+    alone = File(path.parent, path.name)
+    return [alone] if pattern.fullmatch(path.name) and wanted(alone) else []
 
 
 def _in_folder(folder: Path, pattern: re.Pattern[str]) -> list[File]:
@@ -91,13 +119,14 @@ def _in_archive(path: Path, pattern: re.Pattern[str]) -> list[File]:
     return [File(path, name) for name in names if pattern.fullmatch(PurePosixPath(name).name)]
 
 
-def _refuse_copies(path: Path, files: Sequence[File]) -> None:
+def _refuse_copies(path: Path, files: Sequence[File], told_by: int) -> None:
     seen: dict[str, File] = {}
     for file in files:
-        first = seen.setdefault(file.base, file)
+        told = file.base if told_by == 1 else "/".join(file.place.parts[-told_by:])
+        first = seen.setdefault(told, file)
         if first is not file:
             raise InputError(
-                f"{path}: {file.base} is there twice ({first.container / first.name} and "
+                f"{path}: {told} is there twice ({first.container / first.name} and "
                 f"{file.container / file.name}); give the folder or .zip of one copy"
             )
 
