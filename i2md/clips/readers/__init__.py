@@ -18,6 +18,7 @@ _BUILT_IN = {
     "msr-action3d": "i2md.clips.readers.msr_action3d",
     "ntu-rgbd": "i2md.clips.readers.ntu_rgbd",
     "nw-ucla": "i2md.clips.readers.nw_ucla",
+    "sbu-interaction": "i2md.clips.readers.sbu_interaction",
     "utd-mhad": "i2md.clips.readers.utd_mhad",
 }
 
