@@ -51,9 +51,7 @@ def prepare(
     be read is named, counted and left out, or ends the work when `strict`. Nothing half-written stays behind.
     """
     recordings = open_source(format, source, **options)
-    preset = preset or recordings.preset
-    if preset not in preset_names():
-        raise InputError(f"preset {preset!r} is not known; choose one of {', '.join(preset_names())}")
+    preset = _preset_for(recordings, preset)
     report = Report()
     with ClipsWriter(clips, len(recordings.layout.joints), recordings.layout.channels, overwrite) as writer:
         for recording in tqdm(recordings.read(), total=recordings.count, unit="clip", desc=f"prepare {format}"):
@@ -63,6 +61,15 @@ def prepare(
             raise InputError(f"{source}: no clip could be prepared ({first}); check the format {format!r}")
         writer.finish(_describe(recordings, preset, report))
     return open_clips(clips)
+
+
+def _preset_for(source: Source, asked: str | None) -> str:
+    preset = asked or source.preset
+    if preset not in preset_names():
+        raise InputError(f"preset {preset!r} is not known; choose one of {', '.join(preset_names())}")
+    if source.prepared and preset not in ("none", source.prepared):
+        raise InputError(f"{source.name} has had preset {source.prepared!r} already; leave out --preset {preset}")
+    return "none" if source.prepared else preset
 
 
 def _add(
@@ -94,7 +101,7 @@ def _describe(source: Source, preset: str, report: Report) -> Dataset:
         layout=source.layout,
         class_names=source.class_names,
         units=source.units,
-        preparation=preset,
+        preparation=source.prepared or preset,
         splits=source.splits,
         report={**report.to_dict(), "not_read": dict(source.left_out)},
     )

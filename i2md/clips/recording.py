@@ -60,6 +60,7 @@ class Source:
     where it is known beforehand. `preset` is the preparation that suits the format (i2md.clips.preparation).
     `left_out` counts recordings that are there and not read, by reason, such as those on a publisher's list.
     `untrimmed` are the whole recordings that the clips were cut from, with their intervals, where there are any.
+    `prepared` is the preparation that the recordings have had already; no other can follow it.
     """
 
     name: str
@@ -72,3 +73,4 @@ class Source:
     splits: Mapping[str, Split] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     untrimmed: Source | None = None
+    prepared: str | None = None
