@@ -15,11 +15,14 @@ from i2md.errors import InputError
 _BUILT_IN = {
     "arrays": "i2md.clips.readers.arrays",
     "generated": "i2md.clips.readers.generated",
+    "kinetics-skeleton": "i2md.clips.readers.kinetics_skeleton",
     "msr-action3d": "i2md.clips.readers.msr_action3d",
     "ntu-rgbd": "i2md.clips.readers.ntu_rgbd",
     "nw-ucla": "i2md.clips.readers.nw_ucla",
+    "pku-mmd": "i2md.clips.readers.pku_mmd",
     "sbu-interaction": "i2md.clips.readers.sbu_interaction",
     "utd-mhad": "i2md.clips.readers.utd_mhad",
+    "utkinect-action3d": "i2md.clips.readers.utkinect",
 }
 
 
