@@ -1,0 +1,107 @@
+"""The label files of PKU-MMD: lines `class,start,end,confidence`, an action each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from i2md.clips.readers.files import BadFile, File, load_each
+from i2md.clips.readers.intervals import Mark
+from i2md.clips.readers.reading import label_of
+
+CLASS_NAMES = (
+    "bow",
+    "brushing hair",
+    "brushing teeth",
+    "check time (from watch)",
+    "cheer up",
+    "clapping",
+    "cross hands in front (say stop)",
+    "drink water",
+    "drop",
+    "eat meal/snack",
+    "falling",
+    "giving something to other person",
+    "hand waving",
+    "handshaking",
+    "hopping (one foot jumping)",
+    "hugging other person",
+    "jump up",
+    "kicking other person",
+    "kicking something",
+    "make a phone call/answer phone",
+    "pat on back of other person",
+    "pickup",
+    "playing with phone/tablet",
+    "point finger at the other person",
+    "pointing to something with finger",
+    "punching/slapping other person",
+    "pushing other person",
+    "put on a hat/cap",
+    "put something inside pocket",
+    "reading",
+    "rub two hands together",
+    "salute",
+    "sitting down",
+    "standing up",
+    "take off a hat/cap",
+    "take off glasses",
+    "take off jacket",
+    "take out something from pocket",
+    "taking a selfie",
+    "tear up paper",
+    "throw",
+    "touch back (backache)",
+    "touch chest (stomachache/heart pain)",
+    "touch head (headache)",
+    "touch neck (neckache)",
+    "typing on a keyboard",
+    "use a fan (with hand or paper)/feeling warm",
+    "wear jacket",
+    "wear on glasses",
+    "wipe face",
+    "writing",
+)
+
+
+class Labels(NamedTuple):
+    """What a recording's label file marks, or what is wrong with the file."""
+
+    marks: tuple[Mark, ...] = ()
+    fault: str = ""
+
+
+def read_labels(files: Sequence[File]) -> dict[str, Labels]:
+    """The labels of each recording by its name."""
+    labels = {}
+    for file, load in load_each(files):
+        try:
+            labels[file.stem] = Labels(parse_labels(load(), file.stem))
+        except BadFile as error:
+            labels[file.stem] = Labels(fault=f"its label file {file.name}: {error}")
+    return labels
+
+
+def parse_labels(data: bytes, name: str) -> tuple[Mark, ...]:
+    """A mark for each line, named by the recording and the line's place: `A01N01-L_001` is the first.
+
+    Frames count from 0 and `end` is the first frame after the action, as the publisher's evaluation and the
+    programs behind the published numbers have it. The confidence is left out. Raises BadFile where a line is
+    not a class (1 to 51), a start and an end.
+
+    >>> parse_labels(b"8,120,240,2\\n", "0002-L")
+    (Mark(name='0002-L_001', said='8,120,240,2', start=120, end=240, label=7),)
+    """
+    lines = [line for line in data.decode("ascii", "replace").splitlines() if line.strip()]
+    return tuple(_mark(line.strip(), at, name) for at, line in enumerate(lines, 1))
+
+
+def _mark(line: str, at: int, name: str) -> Mark:
+    fields = line.rstrip(",").split(",")
+    try:
+        number, start, end = (int(field) for field in fields[:3])
+    except ValueError:
+        raise BadFile(f"line {at}: {line[:40]!r} is not class,start,end,confidence") from None
+    if len(fields) > 4:
+        raise BadFile(f"line {at}: {len(fields)} fields, not class,start,end,confidence")
+    return Mark(f"{name}_{at:03d}", line[:40], start, end, label_of(number, CLASS_NAMES))
