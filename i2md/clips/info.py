@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
+from i2md.clips.duplicates import Copies, copies_between, find_originals
 from i2md.clips.splits import select_part
 from i2md.clips.store import Clips
 
@@ -16,11 +18,15 @@ EXAMINED = 2000
 
 
 def info(clips: Clips) -> dict[str, Any]:
-    """Counts, lengths, layout, classes, splits and warnings, as plain data.
+    """Counts, lengths, layout, classes, splits, copies and warnings, as plain data.
 
-    Frames are examined in at most 2,000 clips, spread evenly.
+    `copies` counts the clips that repeat an earlier one exactly, and `duplicates`, for each split, its test
+    clips that repeat a training clip. All clips are read for that; what else is said of frames comes from at
+    most 2,000 clips, spread evenly.
     """
     dataset, frames = clips.dataset, clips.columns["frames"]
+    originals = find_originals(clips)
+    duplicates = _duplicates(clips, originals)
     quartiles = np.percentile(frames, [0, 25, 50, 75, 100]).astype(int).tolist()
     people, counts = np.unique(clips.columns["people"], return_counts=True)
     return {
@@ -37,9 +43,21 @@ def info(clips: Clips) -> dict[str, Any]:
             name: {part: len(select_part(values, clips.columns)) for part, values in split.items()}
             for name, split in dataset.splits.items()
         },
+        "copies": int((originals != np.arange(len(clips))).sum()),
+        "duplicates": {name: len(copies.clips) for name, copies in duplicates.items()},
         "report": dict(dataset.report),
-        "warnings": list(_warnings(clips)),
+        "warnings": [*_warnings(clips), *_copy_warnings(clips, originals, duplicates)],
     }
+
+
+def _duplicates(clips: Clips, originals: Int64[np.ndarray, " clips"]) -> dict[str, Copies]:
+    """For each split the clips of its other parts that are copies of clips in its first, the training part."""
+    found = {}
+    for name, split in clips.dataset.splits.items():
+        parts = [select_part(part, clips.columns) for part in split.values()]
+        first, *others = [*parts, np.zeros(0, dtype=np.int64)]
+        found[name] = copies_between(first, np.concatenate([first[:0], *others]), originals)
+    return found
 
 
 def _classes(clips: Clips) -> dict[str, int]:
@@ -83,3 +101,21 @@ def _warnings(clips: Clips) -> Iterator[str]:
     if clips.dataset.report.get("left_out"):
         first = clips.dataset.report["left_out_files"][0]
         yield f"{clips.dataset.report['left_out']} recordings were left out, for one {first}"
+
+
+def _copy_warnings(
+    clips: Clips, originals: Int64[np.ndarray, " clips"], duplicates: Mapping[str, Copies]
+) -> Iterator[str]:
+    names, splits = clips.columns["name"], clips.dataset.splits
+    for name, copies in duplicates.items():
+        if len(copies.clips):
+            first, *others = splits[name]
+            size = sum(len(select_part(splits[name][part], clips.columns)) for part in others)
+            yield (
+                f"split {name!r}: {len(copies.clips)} of {size} {' and '.join(others)} clips are exact copies of "
+                f"{first} clips, {names[copies.clips[0]]} of {names[copies.originals[0]]} for one"
+            )
+    repeated = np.flatnonzero(originals != np.arange(len(clips)))
+    if len(repeated) and not any(len(copies.clips) for copies in duplicates.values()):
+        one, other = names[repeated[0]], names[originals[repeated[0]]]
+        yield f"{len(repeated)} clips are exact copies of others, {one} of {other} for one"
