@@ -19,6 +19,8 @@ _ADDED_120 = """45 46 47 49 50 52 53 54 55 56 57 58 59 70 74 78 80
 81 82 83 84 85 86 89 91 92 93 94 95 97 98 100 103"""
 _TRAIN_120 = _TRAIN_60 + tuple(int(subject) for subject in _ADDED_120.split())
 _LABELS_60 = tuple(range(60))
+# Two people act in A50 to A60 and A106 to A120.
+TWO_PERSON_LABELS = frozenset((*range(49, 60), *range(105, 120)))
 _SETUPS_60 = 17
 
 
