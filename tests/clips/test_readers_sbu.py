@@ -106,6 +106,21 @@ def test_bones_keep_their_length_in_metres_and_not_as_stored_or_as_pixels(real_d
     assert _wavering(source, as_pixels) > 0.035
 
 
+def _growth(source: Source, clips: list[np.ndarray]) -> float:
+    """The power of the distance with which bones seem to grow, all clips and bones together: 0 in a true space."""
+    lengths = np.concatenate([_bones(source, clip) for clip in clips], axis=1).mean(axis=-1)
+    depth = np.concatenate([clip[..., 2].mean(axis=-1) for clip in clips], axis=1)
+    return float(np.polyfit(np.log(depth).ravel(), np.log(lengths).ravel(), 1)[0])
+
+
+def test_bones_do_not_grow_with_the_distance_from_the_sensor(real_data: Path) -> None:
+    source, clips = _read(real_data)
+    metres = [clip.positions for clip in clips]
+    assert abs(_growth(source, metres)) < 0.05
+    as_stored = [(p - [1.28, 0.96, 0]) / [-2.56, -1.92, 1.28] for p in metres]
+    assert _growth(source, [_as_pixels(stored) for stored in as_stored]) > 0.5
+
+
 def test_people_are_of_human_size_and_stand_upright(real_data: Path) -> None:
     source, clips = _read(real_data)
     lengths = np.median(np.concatenate([_bones(source, clip.positions) for clip in clips], axis=1), axis=(0, 1))
