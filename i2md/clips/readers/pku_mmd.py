@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from i2md.clips.readers.files import BadFile, File, any_files, find_files
-from i2md.clips.readers.intervals import Mark, clips_of, with_intervals
+from i2md.clips.readers.intervals import clips_of, with_intervals
 from i2md.clips.readers.number_rows import number_rows
 from i2md.clips.readers.pku_mmd_labels import CLASS_NAMES, Labels, read_labels
 from i2md.clips.readers.pku_mmd_splits import (
@@ -55,7 +55,7 @@ def open_source(path: Path, phase: Literal[1, 2] | None = None) -> Source:
         units="m",
         preset="ntu",
         read=Reading(files, _LAYOUT, _Clips(labels)),
-        count=sum(len(_labels_of(file, labels).marks) for file in files),
+        count=sum(_count(file, labels) for file in files),
         splits=splits_for(number, {file.stem: file.name for file in files}, listed),
         left_out=_not_read(files, labels, listed, number),
     )
@@ -68,7 +68,7 @@ class _Clips:
     labels: Mapping[str, Labels]
 
     def __call__(self, file: File, data: bytes) -> Sequence[Recording | Unreadable]:
-        marks = _sound_marks(file, self.labels)
+        marks = _labels_of(file, self.labels).marks(file.stem)
         return tuple(clips_of(_whole(file, data), marks, MOST_FRAMES)) if marks else ()
 
 
@@ -77,7 +77,7 @@ class _Whole:
     labels: Mapping[str, Labels]
 
     def __call__(self, file: File, data: bytes) -> Recording:
-        return with_intervals(_whole(file, data), _sound_marks(file, self.labels))
+        return with_intervals(_whole(file, data), _labels_of(file, self.labels).marks(file.stem))
 
 
 def parse_skeleton(data: bytes) -> Float64[np.ndarray, "2 frames 25 3"]:
@@ -102,11 +102,11 @@ def _labels_of(file: File, labels: Mapping[str, Labels]) -> Labels:
     return labels.get(file.stem, Labels())
 
 
-def _sound_marks(file: File, labels: Mapping[str, Labels]) -> tuple[Mark, ...]:
-    marks, fault = _labels_of(file, labels)
-    if fault:
-        raise BadFile(fault)
-    return marks
+def _count(file: File, labels: Mapping[str, Labels]) -> int:
+    try:
+        return len(_labels_of(file, labels).marks(file.stem))
+    except BadFile:
+        return 1
 
 
 def _is_label(file: File) -> bool:
@@ -144,6 +144,6 @@ def _not_read(
         for split in listed.values()
     }
     return missing | {
-        "without labels, kept only as whole recordings": sum(_labels_of(file, labels) == Labels() for file in files),
+        "without labels, kept only as whole recordings": sum(not _labels_of(file, labels) for file in files),
         "labels without a skeleton file": sum(phase_of(name) == phase and name not in names for name in labels),
     }

@@ -65,10 +65,26 @@ CLASS_NAMES = (
 
 
 class Labels(NamedTuple):
-    """What a recording's label file marks, or what is wrong with the file."""
+    """A recording's label file as it stands, by its place, or why it cannot be read; empty where there is none.
 
-    marks: tuple[Mark, ...] = ()
+    The text is kept, not what it says: a pass over recordings that is sent to another process takes it along.
+    """
+
+    place: str = ""
+    data: bytes = b""
     fault: str = ""
+
+    def marks(self, name: str) -> tuple[Mark, ...]:
+        """The actions marked in recording `name`; BadFile where the file is not right."""
+        try:
+            if self.fault:
+                raise BadFile(self.fault)
+            return parse_labels(self.data, name)
+        except BadFile as error:
+            raise BadFile(f"its label file {self.place}: {error}") from None
+
+    def __bool__(self) -> bool:
+        return bool(self.fault or self.data.strip())
 
 
 def read_labels(files: Sequence[File]) -> dict[str, Labels]:
@@ -76,9 +92,9 @@ def read_labels(files: Sequence[File]) -> dict[str, Labels]:
     labels = {}
     for file, load in load_each(files):
         try:
-            labels[file.stem] = Labels(parse_labels(load(), file.stem))
+            labels[file.stem] = Labels(file.name, load())
         except BadFile as error:
-            labels[file.stem] = Labels(fault=f"its label file {file.name}: {error}")
+            labels[file.stem] = Labels(file.name, fault=str(error))
     return labels
 
 
