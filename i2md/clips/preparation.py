@@ -9,6 +9,9 @@ A preset is a sequence of steps, each a pure function of positions and layout:
   all are turned about the vertical so that the first person's left to right is along +x in the first frames.
   What is up stays up, and left stays left.
 - `facing-scaled`: `facing`, and divided by the length of the first person's trunk.
+- `denoised`: as much work on NTU since has it (i2md.clips.denoise): those who act are chosen among all bodies
+  that were tracked, frames without them are cut, and the first person's centre joint is at the origin in the
+  first frame. Nobody is turned.
 - `none`: as it is.
 
 In all of them an all-zero frame is a person not seen, people never seen are left out, and a joint whose
@@ -23,6 +26,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
+from i2md.clips.denoise import MOST_ACTORS, choose_actors, start_at_first
+from i2md.clips.recording import UNKNOWN
 from i2md.errors import InputError
 from i2md.skeletons import Layout
 
@@ -35,8 +40,12 @@ FIRST_FRAMES = 5
 TELLING_SHARE = 0.2
 
 
+# Presets that choose who acts among all bodies that were tracked.
+CHOOSING = frozenset({"denoised"})
+
+
 class Prepared(NamedTuple):
-    """A prepared clip, and what was mended: frames cut, person-frames filled, people never seen."""
+    """A prepared clip, and what was mended: frames cut, person-frames filled, people never seen or not chosen."""
 
     positions: Float32[np.ndarray, "people frames joints channels"]
     frames_cut: int
@@ -51,11 +60,12 @@ class LeftOut(NamedTuple):
 
 
 def prepare_positions(
-    positions: Float32[np.ndarray, "people frames joints channels"], layout: Layout, preset: str
+    positions: Float32[np.ndarray, "people frames joints channels"], layout: Layout, preset: str, actors: int = UNKNOWN
 ) -> Prepared | LeftOut:
     """One recording's positions, prepared; or the reason why nothing of it is left.
 
-    Raises InputError for an unknown preset and for positions that are not of the layout.
+    `actors` is how many people act in it, where that is known; a preset of CHOOSING looks for as many. Raises
+    InputError for an unknown preset and for positions that are not of the layout.
 
     >>> from i2md.skeletons import get_layout
     >>> prepare_positions(np.zeros((1, 9, 25, 3), np.float32), get_layout("kinect-v2"), "ntu")
@@ -72,12 +82,14 @@ def prepare_positions(
     if not ever.any():
         return LeftOut("no person is seen in any frame")
     people = people[ever]
+    if preset in CHOOSING:
+        people = choose_actors(people, layout, MOST_ACTORS if actors == UNKNOWN else actors)
     before = int(_seen(people).sum())
     for step in steps:
         people = step(people, layout)
     filled = int(_seen(people).sum()) - before
     cut = positions.shape[1] - people.shape[1]
-    return Prepared(people.astype(np.float32), cut, filled, int((~ever).sum()))
+    return Prepared(people.astype(np.float32), cut, filled, positions.shape[0] - people.shape[0])
 
 
 def preset_names() -> tuple[str, ...]:
@@ -233,5 +245,6 @@ _PRESETS: dict[str, tuple[Step, ...]] = {
     "ntu": (_close_up, _repeat_tails, _centre_each_frame, _stand_along_z, _shoulders_along_x),
     "facing": (_fill_gaps, _face),
     "facing-scaled": (_fill_gaps, _face, _to_unit_trunk),
+    "denoised": (start_at_first,),
     "none": (),
 }

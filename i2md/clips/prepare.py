@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from i2md.clips.preparation import LeftOut, prepare_positions, preset_names
+from i2md.clips.preparation import CHOOSING, LeftOut, prepare_positions, preset_names
 from i2md.clips.readers import open_source
 from i2md.clips.recording import Recording, Source, Unreadable
 from i2md.clips.store import Clips, ClipsWriter, Dataset, open_clips
@@ -52,6 +52,8 @@ def prepare(
     """
     recordings = open_source(format, source, **options)
     preset = _preset_for(recordings, preset)
+    if preset in CHOOSING and recordings.read_everybody is not None:
+        recordings = replace(recordings, read=recordings.read_everybody)
     report = Report()
     with ClipsWriter(clips, len(recordings.layout.joints), recordings.layout.channels, overwrite) as writer:
         for recording in tqdm(recordings.read(), total=recordings.count, unit="clip", desc=f"prepare {format}"):
@@ -85,7 +87,7 @@ def _add(
             raise InputError(f"{recording.reason}; mend or remove it, or leave out --strict")
         report.leave_out(recording.source, recording.reason)
         return
-    prepared = prepare_positions(recording.positions, source.layout, preset)
+    prepared = prepare_positions(recording.positions, source.layout, preset, recording.actors)
     if isinstance(prepared, LeftOut):
         report.leave_out(recording.source, prepared.reason)
         return

@@ -29,7 +29,8 @@ class Recording:
 
     `positions` are in the source's units; `label` is 0-based into the source's class names. A number
     that the format does not tell is `UNKNOWN`, an unknown rate is 0. An untrimmed recording has no label
-    of its own but the `intervals` that are labelled in it.
+    of its own but the `intervals` that are labelled in it. `actors` is how many people act in what the label
+    names.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Recording:
     fps: float = 0.0
     source: str = ""
     intervals: tuple[Interval, ...] = ()
+    actors: int = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Source:
     `left_out` counts recordings that are there and not read, by reason, such as those on a publisher's list.
     `untrimmed` are the whole recordings that the clips were cut from, with their intervals, where there are any.
     `prepared` is the preparation that the recordings have had already; no other can follow it.
+    `read_everybody` is a pass like `read` that yields all bodies that were tracked, where `read` chooses among them.
     """
 
     name: str
@@ -74,3 +77,4 @@ class Source:
     left_out: Mapping[str, int] = field(default_factory=dict)
     untrimmed: Source | None = None
     prepared: str | None = None
+    read_everybody: Callable[[], Iterator[Recording | Unreadable]] | None = None

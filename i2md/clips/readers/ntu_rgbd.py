@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float32, Float64
 
 from i2md.clips.readers.files import BadFile, File, find_files
 from i2md.clips.readers.ntu_rgbd_splits import (
     NAME,
+    TWO_PERSON_LABELS,
     class_names,
     columns_of,
     has_120,
@@ -58,24 +60,35 @@ def open_source(path: Path) -> Source:
         count=len(files),
         splits=splits_for(columns),
         left_out={"on the publisher's list of incomplete samples": len(found) - len(files)},
+        read_everybody=Reading(files, _LAYOUT, _parse_everybody),
     )
 
 
 def _parse(file: File, data: bytes) -> Recording:
-    numbers = numbers_in_name(file, _FILE)
     bodies = to_positions(parse_skeleton(data))
     # Before the choice, whose energies a coordinate that is not finite would spoil.
     require_sound(bodies, _LAYOUT)
+    return _recording(file, choose_people(bodies))
+
+
+def _parse_everybody(file: File, data: bytes) -> Recording:
+    return _recording(file, to_positions(parse_bodies(data)))
+
+
+def _recording(file: File, positions: Float32[np.ndarray, "people frames 25 3"]) -> Recording:
+    numbers = numbers_in_name(file, _FILE)
+    label = label_of(numbers["action"], class_names())
     return Recording(
         name=file.stem,
-        positions=choose_people(bodies),
-        label=label_of(numbers["action"], class_names()),
+        positions=positions,
+        label=label,
         subject=numbers["subject"],
         camera=numbers["camera"],
         setup=numbers["setup"],
         trial=numbers["trial"],
         fps=30.0,
         source=file.name,
+        actors=2 if label in TWO_PERSON_LABELS else 1,
     )
 
 
@@ -86,23 +99,52 @@ def parse_skeleton(data: bytes) -> Float64[np.ndarray, "bodies frames 25 3"]:
     lines of 12 fields, x y z (metres) first. Raises BadFile where the file does not say exactly that.
     """
     lines = data.split(b"\n")
+    frames, bodies = _bodies(lines)
+    return _positions(lines, frames, [body for body in bodies if body[0] < _CANDIDATES])
+
+
+def parse_bodies(data: bytes) -> Float64[np.ndarray, "bodies frames 25 3"]:
+    """All bodies of a .skeleton file, told apart by their tracking ids, in order of appearance; zeros where absent.
+
+    Raises BadFile as `parse_skeleton` does, and where an id is missing or twice in a frame.
+    """
+    lines = data.split(b"\n")
+    frames, bodies = _bodies(lines)
+    numbers: dict[bytes, int] = {}
+    tracked = []
+    for _, frame, first in bodies:
+        tracking_id = lines[first - 2].strip().partition(b" ")[0]
+        tracked.append((numbers.setdefault(tracking_id, len(numbers)), frame, first))
+    if b"" in numbers or len({(body, frame) for body, frame, _ in tracked}) < len(tracked):
+        raise BadFile("a body has no tracking id, or two of one frame have the same")
+    return _positions(lines, frames, tracked)
+
+
+def _bodies(lines: list[bytes]) -> tuple[int, list[tuple[int, int, int]]]:
+    """The frame count, and of each body its place in the frame, the frame and the index of its first joint's line."""
     frames = _count(lines, 0, "a frame count")
-    firsts, places = [], []
+    found = []
     at = 1
     for frame in range(frames):
         bodies = _count(lines, at, "a body count", most=_MOST_BODIES)
         at += 1
-        for body in range(bodies):
+        for place in range(bodies):
             if _count(lines, at + 1, "a joint count") != _JOINTS:
                 raise BadFile(f"line {at + 2}: {lines[at + 1].strip().decode()} joints, not {_JOINTS}")
-            if body < _CANDIDATES:
-                firsts.append(at + 2)
-                places.append((body, frame))
+            found.append((place, frame, at + 2))
             at += 2 + _JOINTS
     _require_end(lines, at)
-    positions = np.zeros((1 + max((body for body, _ in places), default=0), frames, _JOINTS, 3))
-    if places:
-        positions[tuple(np.transpose(places))] = _coordinates(lines, firsts)
+    return frames, found
+
+
+def _positions(
+    lines: list[bytes], frames: int, bodies: list[tuple[int, int, int]]
+) -> Float64[np.ndarray, "bodies frames 25 3"]:
+    """Where the bodies are: of each its number, the frame and the index of its first joint's line."""
+    positions = np.zeros((1 + max((body for body, _, _ in bodies), default=0), frames, _JOINTS, 3))
+    if bodies:
+        numbers, at, firsts = zip(*bodies, strict=True)
+        positions[numbers, at] = _coordinates(lines, firsts)
     return positions
 
 
@@ -140,7 +182,7 @@ def _require_end(lines: list[bytes], at: int) -> None:
         raise BadFile(f"line {at + 1}: more follows after the announced frames")
 
 
-def _coordinates(lines: list[bytes], firsts: list[int]) -> Float64[np.ndarray, "bodies 25 3"]:
+def _coordinates(lines: list[bytes], firsts: Sequence[int]) -> Float64[np.ndarray, "bodies 25 3"]:
     """x y z of the 25 lines from each of `firsts` on."""
     # Only three fields of twelve are split off and converted: this is where a file's reading time goes.
     rows = [line.split(None, 3) for first in firsts for line in lines[first : first + _JOINTS]]
