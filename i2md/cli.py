@@ -50,6 +50,10 @@ def _prepare_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--preset", type=str | None, default=None, help="preparation; by default the format's own")
     parser.add_argument("--strict", action="store_true", help="stop at the first recording that can't be read")
     parser.add_argument("--overwrite", action="store_true", help="replace the clips that are there")
+    parser.add_argument("--jobs", type=int | None, default=None, help="processes; by default all cores")
+    parser.add_argument(
+        "--precision", default="float32", help="float32, or float16 for half the size (default: float32)"
+    )
     parser.add_argument("--options", type=dict[str, Any], default={}, help="the reader's, as --options.NAME VALUE")
 
 
@@ -64,6 +68,8 @@ def _prepare(args: Namespace) -> Any:
         args.preset,
         args.strict,
         args.overwrite,
+        args.jobs,
+        args.precision,
         **args.options,
     )
     return info(clips)
@@ -209,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{os.strerror(error.errno)}; {_MENDABLE[error.errno]}")
     except KeyboardInterrupt:
-        goes_on = words[:1] == ["pretrain"]
+        goes_on = words[:1] in (["pretrain"], ["prepare"])
         print(f"i2md: stopped; the same command {'goes on from here' if goes_on else 'begins anew'}", file=sys.stderr)
         return 130
     except BrokenPipeError:

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field, replace
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from i2md.clips.preparation import CHOOSING, LeftOut, prepare_positions, preset_names
+from i2md.clips.crew import work_through
+from i2md.clips.dataset import PRECISIONS
+from i2md.clips.fingerprint import fingerprint
+from i2md.clips.outcomes import Made, Outcome
+from i2md.clips.preparation import CHOOSING, preset_names
 from i2md.clips.readers import open_source
-from i2md.clips.recording import Recording, Source, Unreadable
-from i2md.clips.store import Clips, ClipsWriter, Dataset, open_clips
-from i2md.errors import InputError
+from i2md.clips.recording import Divisible, Source
+from i2md.clips.report import Report
+from i2md.clips.store import UNTRIMMED, Clips, ClipsWriter, Dataset, open_clips
+from i2md.errors import InputError, naming
 
-LISTED = 1000
-
-
-@dataclass
-class Report:
-    """What happened to the recordings of a source."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    left_out: list[str] = field(default_factory=list)
-
-    def leave_out(self, source: str, reason: str) -> None:
-        """Count a recording that yields no clip, and list it."""
-        self.counts["left_out"] += 1
-        if len(self.left_out) < LISTED:
-            self.left_out.append(reason if source in reason else f"{source}: {reason}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """As kept in dataset.json."""
-        return {**self.counts, "left_out_files": self.left_out}
+# What a kill can cost at most, in seconds.
+_BETWEEN_CHECKPOINTS = 2.0
 
 
 def prepare(
@@ -43,24 +35,38 @@ def prepare(
     preset: str | None = None,
     strict: bool = False,
     overwrite: bool = False,
+    jobs: int | None = None,
+    precision: str = "float32",
     **options: Any,
 ) -> Clips:
     """Read the recordings at `source`, prepare them and write them to the folder `clips`.
 
-    `preset` is the preparation (by default the format's own), `options` are the reader's. A file that can't
-    be read is named, counted and left out, or ends the work when `strict`. Nothing half-written stays behind.
+    `preset` is the preparation (by default the format's own), `options` are the reader's. `jobs` processes
+    share the work, by default as many as there are cores where it is worth it; the bytes are the same for any
+    number. `precision` float16 stores half as much. A file that can't be read is named, counted and left out,
+    or ends the work when `strict`.
+
+    The folder appears when it is whole. Killed, terminated or interrupted, the same call goes on where it
+    was, as long as the source is what it was; anything else that ends it leaves nothing behind.
     """
+    if jobs is not None and jobs < 1:
+        raise InputError(f"jobs {jobs} must be at least 1")
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} is not known; choose one of {', '.join(PRECISIONS)}")
     recordings = open_source(format, source, **options)
     preset = _preset_for(recordings, preset)
     if preset in CHOOSING and recordings.read_everybody is not None:
         recordings = replace(recordings, read=recordings.read_everybody)
-    report = Report()
-    with ClipsWriter(clips, len(recordings.layout.joints), recordings.layout.channels, overwrite) as writer:
-        for recording in tqdm(recordings.read(), total=recordings.count, unit="clip", desc=f"prepare {format}"):
-            _add(writer, recording, recordings, preset, strict, report)
+    told = {"format": format, "options": options, "preset": preset, "strict": strict, "precision": precision}
+    key = fingerprint(source, clips, version=version("i2md"), joints=recordings.layout.joints, **told)
+    with _terminated_as_interrupted(), _writer(clips, recordings, overwrite, precision, key) as writer:
+        report = _Filling(writer, recordings, preset, strict).go(jobs, f"prepare {format}")
         if not len(writer):
             first = report.left_out[0] if report.left_out else "it holds no recordings"
             raise InputError(f"{source}: no clip could be prepared ({first}); check the format {format!r}")
+        if recordings.untrimmed is not None:
+            _write_untrimmed(recordings.untrimmed, writer.folder / UNTRIMMED, strict, jobs, precision, key)
+        _list_left_out(writer, clips)
         writer.finish(_describe(recordings, preset, report))
     return open_clips(clips)
 
@@ -74,27 +80,80 @@ def _preset_for(source: Source, asked: str | None) -> str:
     return "none" if source.prepared else preset
 
 
-def _add(
-    writer: ClipsWriter,
-    recording: Recording | Unreadable,
-    source: Source,
-    preset: str,
-    strict: bool,
-    report: Report,
-) -> None:
-    if isinstance(recording, Unreadable):
-        if strict:
-            raise InputError(f"{recording.reason}; mend or remove it, or leave out --strict")
-        report.leave_out(recording.source, recording.reason)
+def _writer(path: Path, source: Source, overwrite: bool, precision: str, key: str) -> ClipsWriter:
+    return ClipsWriter(path, len(source.layout.joints), source.layout.channels, overwrite, precision, key)
+
+
+def _write_untrimmed(source: Source, folder: Path, strict: bool, jobs: int | None, precision: str, key: str) -> None:
+    """The whole recordings as they were recorded, beside the clips; where a kill came after them, they are there."""
+    if folder.is_dir():
         return
-    prepared = prepare_positions(recording.positions, source.layout, preset, recording.actors)
-    if isinstance(prepared, LeftOut):
-        report.leave_out(recording.source, prepared.reason)
-        return
-    report.counts["frames_cut"] += prepared.frames_cut
-    report.counts["frames_filled"] += prepared.frames_filled
-    report.counts["people_absent"] += prepared.people_absent
-    writer.add(replace(recording, positions=prepared.positions))
+    with _writer(folder, source, False, precision, key) as writer:
+        report = _Filling(writer, source, "none", strict).go(jobs, "whole recordings")
+        _list_left_out(writer, folder)
+        if len(writer):
+            writer.finish(_describe(source, "none", report))
+
+
+class _Filling:
+    """Clips on their way from a source to a writer."""
+
+    def __init__(self, writer: ClipsWriter, source: Source, preset: str, strict: bool) -> None:
+        self._writer, self._source, self._preset, self._strict = writer, source, preset, strict
+        self._report, self._since = Report(), Report()
+        self._done = 0
+        for note in writer.notes():
+            self._report.add_note(note)
+            self._done = note["done"]
+
+    def go(self, jobs: int | None, said: str) -> Report:
+        """Write everything that is not written yet, and report on all."""
+        with (
+            self._progress(said) as progress,
+            closing(work_through(self._source, self._preset, jobs, self._done)) as work,
+        ):
+            checked = time.monotonic()
+            for done, found in work:
+                self._write(found)
+                progress.update(len(found) if progress.unit == "clip" else done - self._done)
+                self._done = done
+                if time.monotonic() - checked > _BETWEEN_CHECKPOINTS:
+                    self._checkpoint()
+                    checked = time.monotonic()
+        self._checkpoint()
+        return self._report
+
+    def _progress(self, said: str) -> tqdm:
+        """Counts recordings where the source knows how many there are, or else its files."""
+        read, count = self._source.read, self._source.count
+        if count is None and isinstance(read, Divisible):
+            return tqdm(total=len(read), initial=self._done, unit="file", desc=said)
+        return tqdm(total=count, initial=self._report.seen, unit="clip", desc=said)
+
+    def _write(self, found: Sequence[Outcome]) -> None:
+        for outcome in found:
+            if isinstance(outcome, Made):
+                self._writer.add(outcome.clip)
+            elif outcome.unreadable and self._strict:
+                raise InputError(f"{outcome.reason}; mend or remove it, or leave out --strict")
+        self._since.add(found)
+
+    def _checkpoint(self) -> None:
+        note = {"done": self._done, **self._since.to_note()}
+        self._writer.checkpoint(note)
+        self._report.add_note(note)
+        self._since = Report()
+
+
+def _list_left_out(writer: ClipsWriter, clips: Path) -> None:
+    """A line each, all of them, however many."""
+    path = writer.folder / "left_out.txt"
+    with naming(clips):
+        path.unlink(missing_ok=True)
+        for note in writer.notes():
+            if note["left_out"]:
+                with open(path, "a", encoding="utf-8") as file:
+                    file.writelines(f"{text}\n" for text in note["left_out"])
 
 
 def _describe(source: Source, preset: str, report: Report) -> Dataset:
@@ -107,3 +166,21 @@ def _describe(source: Source, preset: str, report: Report) -> Dataset:
         splits=source.splits,
         report={**report.to_dict(), "not_read": dict(source.left_out)},
     )
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends the work as Ctrl-C does."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread: signals are the caller's business
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

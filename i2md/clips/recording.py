@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -54,12 +54,27 @@ class Unreadable:
     reason: str
 
 
+@runtime_checkable
+class Divisible(Protocol):
+    """A `read` of which parts can be read on their own: several processes share it, and one that stopped goes on.
+
+    `len` counts its pieces (files, rows); `part(a, b)` reads pieces a to b - 1, and pickles. Beginning a part
+    should cost little beside reading it.
+    """
+
+    def __len__(self) -> int: ...
+
+    def part(self, start: int, stop: int) -> Callable[[], Iterator[Recording | Unreadable]]:
+        """The pass over pieces `start` to `stop` - 1."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A folder or file of recordings, opened by a reader.
 
-    `read()` starts a fresh pass that holds one recording at a time; `count` is the number of recordings
-    where it is known beforehand. `preset` is the preparation that suits the format (i2md.clips.preparation).
+    `read()` starts a fresh pass that holds one recording at a time (where it can, a Divisible one); `count` is
+    the number of recordings where it is known beforehand. `preset` is the preparation that suits the format
+    (i2md.clips.preparation).
     `left_out` counts recordings that are there and not read, by reason, such as those on a publisher's list.
     `untrimmed` are the whole recordings that the clips were cut from, with their intervals, where there are any.
     `prepared` is the preparation that the recordings have had already; no other can follow it.

@@ -1,91 +1,52 @@
-"""Clips on disk: a folder of frames.npy, clips.parquet and dataset.json, written whole or not at all."""
+"""Clips on disk: a folder of frames.npy, clips.parquet and dataset.json, written whole or not at all.
+
+frames.npy holds float32, or float16 where that was asked for: clips are float32 either way. Recordings that
+are whole, with labelled intervals in them, have intervals.parquet too; the folder `untrimmed`, itself a folder
+of clips, holds the recordings that the clips were cut from.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64
 
-from i2md.clips.recording import Recording
-from i2md.clips.splits import Split, select_part
-from i2md.errors import InputError, naming
-from i2md.skeletons import Layout
+from i2md.clips.dataset import COLUMNS, INTERVALS, PRECISIONS, Dataset
+from i2md.clips.splits import select_part
+from i2md.clips.writer import ClipsWriter
+from i2md.errors import InputError
 
-FORMAT_VERSION = 1
-COLUMNS = pa.schema(
-    [
-        ("name", pa.string()),
-        ("start", pa.int64()),
-        ("frames", pa.int64()),
-        ("people", pa.int64()),
-        ("label", pa.int64()),
-        ("subject", pa.int64()),
-        ("camera", pa.int64()),
-        ("setup", pa.int64()),
-        ("trial", pa.int64()),
-        ("fps", pa.float64()),
-        ("source", pa.string()),
-    ]
-)
+__all__ = ["Clips", "ClipsWriter", "Dataset", "open_clips"]
 
-
-@dataclass(frozen=True)
-class Dataset:
-    """What dataset.json says of all the clips together.
-
-    `preparation` is the preset applied; `report` counts what preparation mended or left out and names the files.
-    """
-
-    name: str
-    layout: Layout
-    class_names: tuple[str, ...]
-    units: str
-    preparation: str
-    splits: Mapping[str, Split] = field(default_factory=dict)
-    report: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        """The text of dataset.json."""
-        return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, indent=1) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str | bytes, where: Path) -> Dataset:
-        """Read what `to_json` wrote; `where` names the file in errors."""
-        try:
-            data = json.loads(text)
-            version = data.pop("format_version")
-            if version != FORMAT_VERSION:
-                raise InputError(f"{where}: format {version}, this program reads {FORMAT_VERSION}; prepare again")
-            data["layout"] = Layout.from_dict(data["layout"])
-            data["class_names"] = tuple(data["class_names"])
-            return cls(**data)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{where}: not a dataset description ({error}); prepare the clips again") from None
+UNTRIMMED = "untrimmed"
 
 
 class Clips:
     """Prepared clips, memory-mapped: `clips[i]` is clip i as (people, frames, joints, channels).
 
-    `columns` holds the index (clips.parquet) as arrays, a row a clip. A selection of clips is again a
-    Clips, over the same frames.
+    `columns` holds the index (clips.parquet) as arrays, a row a clip. `intervals` are the actions labelled
+    within untrimmed recordings, as arrays `clip`, `start`, `end` (exclusive) and `label`, a row an action;
+    None where there are none. A selection of clips is again a Clips, over the same frames.
     """
 
-    def __init__(self, path: Path, dataset: Dataset, frames: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        dataset: Dataset,
+        frames: np.ndarray,
+        columns: Mapping[str, np.ndarray],
+        intervals: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         self.path = path
         self.dataset = dataset
         self.frames = frames
         self.columns = columns
+        self.intervals = intervals
 
     def __len__(self) -> int:
         return len(self.columns["name"])
@@ -94,7 +55,7 @@ class Clips:
         people, frames = int(self.columns["people"][index]), int(self.columns["frames"][index])
         start = int(self.columns["start"][index])
         rows = self.frames[start : start + people * frames]
-        return rows.reshape(people, frames, *rows.shape[1:])
+        return rows.reshape(people, frames, *rows.shape[1:]).astype(np.float32, copy=False)
 
     def __iter__(self) -> Iterator[Float32[np.ndarray, "people frames joints channels"]]:
         return (self[i] for i in range(len(self)))
@@ -112,7 +73,8 @@ class Clips:
     def select(self, indices: Int64[np.ndarray, " chosen"]) -> Clips:
         """The clips at `indices`, in that order."""
         columns = {name: values[indices] for name, values in self.columns.items()}
-        return Clips(self.path, self.dataset, self.frames, columns)
+        intervals = None if self.intervals is None else _intervals_of(self.intervals, indices)
+        return Clips(self.path, self.dataset, self.frames, columns, intervals)
 
     def part(self, split: str, part: str) -> Clips:
         """The clips of one part ("train", "test") of a named split."""
@@ -123,6 +85,12 @@ class Clips:
         if part not in splits[split]:
             raise InputError(f"{self.path}: split {split!r} has no part {part!r}, only {', '.join(splits[split])}")
         return self.select(select_part(splits[split][part], self.columns))
+
+    @property
+    def untrimmed(self) -> Clips | None:
+        """The whole recordings that the clips were cut from, as recorded, with their intervals; None without."""
+        folder = self.path / UNTRIMMED
+        return open_clips(folder) if folder.is_dir() else None
 
     def default_split(self) -> str | None:
         """The split used when none is asked for: the first one named, if any."""
@@ -140,91 +108,31 @@ def open_clips(path: str | os.PathLike[str]) -> Clips:
         raise InputError(f"{folder}: not a folder of clips ({missing[0]} is missing); make one with i2md prepare")
     dataset = Dataset.from_json((folder / "dataset.json").read_bytes(), folder / "dataset.json")
     try:
-        table = pq.read_table(folder / "clips.parquet", schema=COLUMNS)
+        columns = _read_columns(folder / "clips.parquet", COLUMNS)
         frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
+        labelled = folder / "intervals.parquet"
+        intervals = _read_columns(labelled, INTERVALS) if labelled.is_file() else None
     except (pa.ArrowException, ValueError, EOFError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: the clips are damaged ({reason}); prepare them again") from None
-    columns = {name: table[name].to_numpy() for name in COLUMNS.names}
     rows = int((columns["people"] * columns["frames"]).sum())
-    if frames.shape != (rows, len(dataset.layout.joints), dataset.layout.channels) or frames.dtype != np.float32:
+    shape = (rows, len(dataset.layout.joints), dataset.layout.channels)
+    if frames.shape != shape or frames.dtype.str not in PRECISIONS.values():
         raise InputError(
             f"{folder}: frames.npy, {frames.dtype} {frames.shape}, does not fit the index; prepare them again"
         )
-    return Clips(folder, dataset, frames, columns)
+    return Clips(folder, dataset, frames, columns, intervals)
 
 
-class ClipsWriter:
-    """Write clips one at a time into a folder that appears only when all are there.
+def _read_columns(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
+    table = pq.read_table(path, schema=schema)
+    return {name: table[name].to_numpy() for name in schema.names}
 
-    Frames stream to a folder beside the target; leaving the `with` block without an error moves it into
-    place, leaving it with one removes it.
-    """
 
-    def __init__(self, path: Path, joints: int, channels: int, overwrite: bool = False) -> None:
-        self._path = path
-        self._partial = path.parent / f".{path.name}.partial"
-        self._row_shape = (joints, channels)
-        self._overwrite = overwrite
-        self._rows = 0
-        self._index: dict[str, list[Any]] = {name: [] for name in COLUMNS.names}
-        if path.exists() and not self._may_replace():
-            mend = "add --overwrite" if (path / "dataset.json").is_file() else "name a folder that does not exist"
-            raise InputError(f"{path}: already exists; {mend}")
-
-    def _may_replace(self) -> bool:
-        empty = self._path.is_dir() and not any(self._path.iterdir())
-        return empty or (self._overwrite and (self._path / "dataset.json").is_file())
-
-    def __enter__(self) -> ClipsWriter:
-        shutil.rmtree(self._partial, ignore_errors=True)
-        with naming(self._path):
-            self._partial.mkdir(parents=True)
-            self._file = open(self._partial / "frames.npy", "wb")
-        self._write_header()
-        return self
-
-    def __len__(self) -> int:
-        return len(self._index["name"])
-
-    @property
-    def labels(self) -> list[int]:
-        """The labels written so far."""
-        return self._index["label"]
-
-    def _write_header(self) -> None:
-        # NumPy pads the header of a C-ordered array so that its first axis may grow in place.
-        header = {"descr": "<f4", "fortran_order": False, "shape": (self._rows, *self._row_shape)}
-        self._file.seek(0)
-        np.lib.format.write_array_header_1_0(self._file, header)
-
-    def add(self, recording: Recording) -> None:
-        """Append one clip, person after person."""
-        people, frames = recording.positions.shape[:2]
-        with naming(self._path):
-            self._file.write(np.ascontiguousarray(recording.positions, dtype="<f4").tobytes())
-        row = {"start": self._rows, "frames": frames, "people": people}
-        for name, values in self._index.items():
-            values.append(row[name] if name in row else getattr(recording, name))
-        self._rows += people * frames
-
-    def finish(self, dataset: Dataset) -> None:
-        """Write the index and the description, and move the folder into place."""
-        with naming(self._path):
-            self._write_header()
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            pq.write_table(pa.table(self._index, schema=COLUMNS), self._partial / "clips.parquet")
-            (self._partial / "dataset.json").write_text(dataset.to_json(), encoding="utf-8")
-            if self._path.exists():
-                shutil.rmtree(self._path)
-            os.rename(self._partial, self._path)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # Closing writes what is still buffered: a disk that was full then refuses it once more.
-        with suppress(OSError):
-            self._file.close()
-        shutil.rmtree(self._partial, ignore_errors=True)
+def _intervals_of(intervals: Mapping[str, np.ndarray], indices: Int64[np.ndarray, " chosen"]) -> dict[str, np.ndarray]:
+    """Those of the clips at `indices`, told by their places in it."""
+    rows = [np.flatnonzero(intervals["clip"] == index) for index in indices]
+    chosen = np.concatenate([np.zeros(0, np.int64), *rows])
+    return {name: values[chosen] for name, values in intervals.items()} | {
+        "clip": np.repeat(np.arange(len(rows)), [len(of_clip) for of_clip in rows])
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Float32, Num
@@ -19,13 +19,19 @@ class Reading:
     """A pass over files: call it for a fresh stream that holds one recording at a time.
 
     `parse` turns a file and its bytes into a recording, or into several where one file holds several clips,
-    or raises BadFile. A Reading is a plain value: it pickles, and
-    `dataclasses.replace(reading, files=reading.files[a:b])` reads a part of it.
+    or raises BadFile. A Reading is a plain value that pickles, and a Divisible one, file by file.
     """
 
     files: tuple[File, ...]
     layout: Layout
     parse: Callable[[File, bytes], Recording | Sequence[Recording | Unreadable]]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def part(self, start: int, stop: int) -> Reading:
+        """The pass over files `start` to `stop` - 1."""
+        return replace(self, files=self.files[start:stop])
 
     def __call__(self) -> Iterator[Recording | Unreadable]:
         """Each file in turn, as its recordings or as Unreadable."""
