@@ -22,7 +22,8 @@ def info(clips: Clips) -> dict[str, Any]:
 
     `copies` counts the clips that repeat an earlier one exactly, and `duplicates`, for each split, its test
     clips that repeat a training clip. All clips are read for that; what else is said of frames comes from at
-    most 2,000 clips, spread evenly.
+    most 2,000 clips, spread evenly. `untrimmed` counts the whole recordings that the clips were cut from and the
+    actions labelled in them, where they are kept.
     """
     dataset, frames = clips.dataset, clips.columns["frames"]
     originals = find_originals(clips)
@@ -45,9 +46,18 @@ def info(clips: Clips) -> dict[str, Any]:
         },
         "copies": int((originals != np.arange(len(clips))).sum()),
         "duplicates": {name: len(copies.clips) for name, copies in duplicates.items()},
+        **_untrimmed(clips),
         "report": dict(dataset.report),
         "warnings": [*_warnings(clips), *_copy_warnings(clips, originals, duplicates)],
     }
+
+
+def _untrimmed(clips: Clips) -> dict[str, Any]:
+    whole = clips.untrimmed
+    if whole is None:
+        return {}
+    intervals = 0 if whole.intervals is None else len(whole.intervals["clip"])
+    return {"untrimmed": {"recordings": len(whole), "intervals": intervals}}
 
 
 def _duplicates(clips: Clips, originals: Int64[np.ndarray, " clips"]) -> dict[str, Copies]:
@@ -72,7 +82,7 @@ def _warnings(clips: Clips) -> Iterator[str]:
     chosen = np.unique(np.linspace(0, len(clips) - 1, min(len(clips), EXAMINED)).astype(int))
     empty, frozen, extents = [], [], []
     for index in chosen:
-        clip = clips[index]
+        clip = clips.read(index)
         name = clips.columns["name"][index]
         seen = clip.any(axis=(2, 3)).any(axis=0)
         if not seen.all():

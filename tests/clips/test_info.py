@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from i2md.clips.info import info
+from i2md.clips.prepare import prepare
 from i2md.clips.recording import Recording
 from i2md.clips.store import ClipsWriter, Dataset, open_clips
 from i2md.skeletons import get_layout
@@ -104,3 +105,10 @@ def test_recordings_left_out(tmp_path: Path) -> None:
     warning = _warning(tmp_path, SOUND, report=report)
     assert warning.startswith("2 recordings were left out")
     assert "a.mat: cut short" in warning
+
+
+def test_whole_recordings_are_counted_with_their_intervals(real_data: Path, tmp_path: Path) -> None:
+    clips = prepare("utkinect-action3d", real_data / "utkinect-action3d", tmp_path / "c")
+    # Ten actions in each of twenty recordings, one of them without frame numbers.
+    assert info(clips)["untrimmed"] == {"recordings": 20, "intervals": 199}
+    assert "untrimmed" not in _info(tmp_path / "other", SOUND)
