@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from i2md.clips.readers.files import BadFile, File, any_files, find_files
 from i2md.clips.readers.intervals import clips_of, with_intervals
 from i2md.clips.readers.number_rows import number_rows
-from i2md.clips.readers.pku_mmd_labels import CLASS_NAMES, Labels, read_labels
+from i2md.clips.readers.pku_mmd_labels import CLASS_NAMES, TWO_PERSON_LABELS, Labels, read_labels
 from i2md.clips.readers.pku_mmd_splits import (
     CAMERAS,
     NAMES,
@@ -69,7 +69,8 @@ class _Clips:
 
     def __call__(self, file: File, data: bytes) -> Sequence[Recording | Unreadable]:
         marks = _labels_of(file, self.labels).marks(file.stem)
-        return tuple(clips_of(_whole(file, data), marks, MOST_FRAMES)) if marks else ()
+        clips = clips_of(_whole(file, data), marks, MOST_FRAMES) if marks else ()
+        return tuple(_with_actors(clip) if isinstance(clip, Recording) else clip for clip in clips)
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,10 @@ def _whole(file: File, data: bytes) -> Recording:
         fps=30.0,
         source=file.name,
     )
+
+
+def _with_actors(clip: Recording) -> Recording:
+    return replace(clip, actors=2 if clip.label in TWO_PERSON_LABELS else 1)
 
 
 def _labels_of(file: File, labels: Mapping[str, Labels]) -> Labels:

@@ -62,6 +62,8 @@ CLASS_NAMES = (
     "wipe face",
     "writing",
 )
+# Two people act in classes 12, 14 and so on, which phase II leaves out.
+TWO_PERSON_LABELS = frozenset(number - 1 for number in (12, 14, 16, 18, 21, 24, 26, 27, 29, 38))
 
 
 class Labels(NamedTuple):

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from i2md.clips.readers.pku_mmd_labels import TWO_PERSON_LABELS
 from i2md.clips.writers.actors import film
 from i2md.clips.writers.folder import Put, new_folder
 from i2md.clips.writers.number_text import number_text
@@ -28,7 +29,7 @@ from i2md.clips.writers.takes import Take, draw_take
 from i2md.errors import InputError
 
 CAMERAS = {"L": 45.0, "M": 0.0, "R": -45.0}
-TWO_PERSON_CLASSES = frozenset((12, 14, 16, 18, 21, 24, 26, 27, 29, 38))
+TWO_PERSON_CLASSES = frozenset(label + 1 for label in TWO_PERSON_LABELS)
 _CLASSES = {1: tuple(range(1, 52)), 2: tuple(sorted(set(range(1, 52)) - TWO_PERSON_CLASSES))}
 # The publisher's numbers: 0002 to 0364 in phase I; A01 to A26 of N01 to N13 in phase II.
 _FIRST, _LAST = 2, 364
