@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2md.clips.readers import open_source
-from i2md.clips.recording import Unreadable
+from i2md.clips.recording import Divisible, Unreadable
 from i2md.clips.splits import select_part
 from i2md.errors import InputError
 
@@ -144,10 +146,33 @@ def test_files_that_are_not_arrays(tmp_path: Path) -> None:
         ("cut.npy", (tmp_path / "cut.npy").read_bytes()[:-9]),
         ("not.npz", b"PK no"),
         ("e.npy", b""),
+        ("swapped.npz", (tmp_path / "cut.npy").read_bytes()),
+        ("swapped.npy", (tmp_path / "other.npz").read_bytes()),
     ):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(InputError, match="not arrays that can be read"):
             open_source("arrays", tmp_path / name)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_part_of_a_pass(save: Any, tmp_path: Path) -> None:
+    save(tmp_path / "walk.npz", positions=_clips(7), lengths=np.arange(6, -1, -1), names=np.array(list("abcdefg")))
+    np.save(tmp_path / "walk.npy", _clips(7))
+    for name in ("walk.npy", "walk.npz"):
+        source = open_source("arrays", tmp_path / name)
+        # A compressed array can only be read from its start.
+        if name == "walk.npz" and save is np.savez_compressed:
+            assert not isinstance(source.read, Divisible)
+            continue
+        assert isinstance(source.read, Divisible) and len(source.read) == 7
+        whole = list(source.read())
+        parts = [list(pickle.loads(pickle.dumps(source.read.part(*cut)))()) for cut in ((0, 2), (2, 3), (3, 7))]
+        for one, other in zip(whole, itertools.chain(*parts), strict=True):
+            assert one.source == other.source
+            if isinstance(one, Unreadable):
+                assert one == other
+            else:
+                np.testing.assert_array_equal(one.positions, other.positions)
 
 
 def test_an_npz_damaged_within_is_told_while_reading(tmp_path: Path) -> None:

@@ -259,5 +259,5 @@ def test_any_damage_is_refused_or_read(data: st.DataObject, tmp_path: Path) -> N
 
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent.pkl"):
-        with pytest.raises(InputError, match=r"cannot be read .*; give a pickle file"):
+        with pytest.raises(InputError, match=r"cannot be read .*; give the file itself"):
             safe_pickle.load(path)

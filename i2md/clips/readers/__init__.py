@@ -14,12 +14,15 @@ from i2md.errors import InputError
 # A reader: open_source(path, **options) -> Source. Modules are imported only when asked for.
 _BUILT_IN = {
     "arrays": "i2md.clips.readers.arrays",
+    "cmd-arrays": "i2md.clips.readers.cmd_arrays",
+    "ctr-gcn": "i2md.clips.readers.ctr_gcn",
     "generated": "i2md.clips.readers.generated",
     "kinetics-skeleton": "i2md.clips.readers.kinetics_skeleton",
     "msr-action3d": "i2md.clips.readers.msr_action3d",
     "ntu-rgbd": "i2md.clips.readers.ntu_rgbd",
     "nw-ucla": "i2md.clips.readers.nw_ucla",
     "pku-mmd": "i2md.clips.readers.pku_mmd",
+    "pyskl": "i2md.clips.readers.pyskl",
     "sbu-interaction": "i2md.clips.readers.sbu_interaction",
     "utd-mhad": "i2md.clips.readers.utd_mhad",
     "utkinect-action3d": "i2md.clips.readers.utkinect",

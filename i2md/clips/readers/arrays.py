@@ -19,16 +19,17 @@ Nothing is unpickled.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped
 
 from i2md.clips.readers.array_facts import Facts
-from i2md.clips.readers.array_rows import Rows, open_rows
+from i2md.clips.readers.array_rows import Rows, arrays_beside, open_rows
 from i2md.clips.readers.files import BadFile
-from i2md.clips.readers.reading import require_sound, to_positions, without_absent_people
+from i2md.clips.readers.padding import unpadded
+from i2md.clips.readers.row_passes import pass_over
 from i2md.clips.recording import Recording, Source, Unreadable
 from i2md.errors import InputError
 from i2md.skeletons import Layout, get_layout, layout_names
@@ -42,10 +43,10 @@ def open_source(path: Path, *, layout: str = "kinect-v2", fps: float = 0.0) -> S
     Unreadable, told by its index.
     """
     path = Path(path)
-    rows, others = open_rows(path, "positions")
+    rows = open_rows(path, "positions")
     known = get_layout(layout)
     _require_fit(path, rows, known)
-    facts = Facts(path, others, clips=rows.shape[0])
+    facts = Facts(path, arrays_beside(path, "positions"), clips=rows.shape[0])
     labels, class_names = facts.labels()
     names = facts.names()
     return Source(
@@ -54,7 +55,7 @@ def open_source(path: Path, *, layout: str = "kinect-v2", fps: float = 0.0) -> S
         class_names=class_names,
         units="unknown",
         preset="facing",
-        read=_Clips(rows, known, fps, names, labels, facts.subjects(), facts.lengths(rows.shape[1])),
+        read=pass_over(_Clips(rows, known, fps, names, labels, facts.subjects(), facts.lengths(rows.shape[1]))),
         count=len(names),
         splits=facts.splits(names),
     )
@@ -62,7 +63,7 @@ def open_source(path: Path, *, layout: str = "kinect-v2", fps: float = 0.0) -> S
 
 @dataclass(frozen=True)
 class _Clips:
-    """A pass over the rows, with what is known of each."""
+    """The rows, with what is known of each."""
 
     rows: Rows
     layout: Layout
@@ -72,32 +73,36 @@ class _Clips:
     subjects: np.ndarray
     lengths: np.ndarray | None
 
-    def __call__(self) -> Iterator[Recording | Unreadable]:
+    def part(self, start: int, stop: int) -> _Clips:
+        return replace(
+            self,
+            rows=self.rows.part(start, stop),
+            names=self.names[start:stop],
+            labels=self.labels[start:stop],
+            subjects=self.subjects[start:stop],
+            lengths=None if self.lengths is None else self.lengths[start:stop],
+        )
+
+    def __iter__(self) -> Iterator[Recording | Unreadable]:
         for index, clip in enumerate(self.rows):
             yield self._one(index, clip[:, None] if clip.ndim == 3 else clip)
 
     def _one(self, index: int, clip: Shaped[np.ndarray, "frames people joints channels"]) -> Recording | Unreadable:
-        source = f"{self.rows.path.name}[{index}]"
-        length = _frames_with_data(clip) if self.lengths is None else self.lengths[index]
-        positions = to_positions(clip[:length].swapaxes(0, 1))
+        place = self.rows.start + index
+        source = f"{self.rows.path.name}[{place}]"
+        length = None if self.lengths is None else int(self.lengths[index])
         try:
-            require_sound(positions, self.layout)
+            positions = unpadded(clip.swapaxes(0, 1), self.layout, length)
         except BadFile as error:
-            return Unreadable(source, f"{self.rows.path.name}: clip {index}: {error}")
+            return Unreadable(source, f"{self.rows.path.name}: clip {place}: {error}")
         return Recording(
             name=self.names[index],
-            positions=without_absent_people(positions),
+            positions=positions,
             label=int(self.labels[index]),
             subject=int(self.subjects[index]),
             fps=self.fps,
             source=source,
         )
-
-
-def _frames_with_data(clip: Shaped[np.ndarray, "frames people joints channels"]) -> int:
-    """Frames up to the last that is not all zeros; all of them where every frame is zero."""
-    used = np.flatnonzero(clip.any(axis=(1, 2, 3)))
-    return int(used[-1]) + 1 if len(used) else len(clip)
 
 
 def _require_fit(path: Path, rows: Rows, layout: Layout) -> None:

@@ -36,7 +36,7 @@ def load(path: Path) -> Any:
             "do not open it with pickle unless you trust where it comes from"
         ) from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a pickle file") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give the file itself") from None
     except _DAMAGE as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise InputError(f"{path}: not a whole pickle ({reason}); fetch it or write it again") from None
