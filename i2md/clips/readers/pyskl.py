@@ -20,13 +20,14 @@ from i2md.clips.readers import safe_pickle
 from i2md.clips.readers.files import BadFile
 from i2md.clips.readers.padding import unpadded
 from i2md.clips.readers.sample_names import class_index, classes_of, facts_of
-from i2md.clips.recording import UNKNOWN, Recording, Source, Unreadable
+from i2md.clips.recording import Recording, Source, Unreadable
 from i2md.clips.splits import Split
 from i2md.errors import InputError
 from i2md.skeletons import Layout, get_layout, layout_names
 
 # What PYSKL's own pickles hold, told by joints and coordinates.
 _LAYOUTS = {(25, 3): "kinect-v2", (17, 2): "coco-17", (18, 2): "openpose-18"}
+_LARGEST_IMAGE = 1 << 20
 _PART = re.compile(r"(?P<split>.*?)[_-]?(?P<part>train|val|test)[_-]?(?P<number>\d*)")
 
 
@@ -69,7 +70,7 @@ class _Clip:
     image: tuple[int, int] | None
 
     def positions(self, layout: Layout, in_image: bool) -> Float32[np.ndarray, "people frames joints channels"]:
-        positions = unpadded(self.keypoint, layout, None if self.frames == UNKNOWN else self.frames)
+        positions = unpadded(self.keypoint[:, : self.frames], layout)
         return over_image(positions, self.image) if in_image and self.image else positions
 
 
@@ -121,7 +122,7 @@ def _content(path: Path, content: Any) -> tuple[list[Any], dict[str, Any]]:
     annotations = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(annotations, list) or not annotations:
         raise InputError(f"{path}: no list of annotations in it; give a pickle of PYSKL's form")
-    split = content.get("split") or {}
+    split = {} if content.get("split") is None else content["split"]
     names = split.values() if isinstance(split, dict) else [None]
     if not all(isinstance(part, list | tuple) and all(isinstance(name, str) for name in part) for part in names):
         raise InputError(f"{path}: split is no dict of lists of names; give a pickle of PYSKL's form")
@@ -158,7 +159,7 @@ def _checked(source: str, annotation: Any) -> _Clip:
 
 def _frames(name: str, told: Any, held: int) -> int:
     if told is None:
-        return UNKNOWN
+        return held
     if not isinstance(told, int | np.integer) or not 0 < told <= held:
         raise BadFile(f"{name}: total_frames does not fit the {held} frames of keypoint")
     return int(told)
@@ -167,10 +168,14 @@ def _frames(name: str, told: Any, held: int) -> int:
 def _image(name: str, told: Any) -> tuple[int, int] | None:
     if told is None:
         return None
-    shape = np.asarray(told)
-    if shape.shape != (2,) or shape.dtype.kind not in "iuf" or not (shape > 0).all():
+    sides = told.tolist() if isinstance(told, np.ndarray) else told
+    if not isinstance(sides, list | tuple) or len(sides) != 2 or not all(map(_is_side, sides)):
         raise BadFile(f"{name}: img_shape is not height and width")
-    return int(shape[0]), int(shape[1])
+    return int(sides[0]), int(sides[1])
+
+
+def _is_side(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and 0 < int(value) < _LARGEST_IMAGE
 
 
 def _distinct(clips: list[_Clip | Unreadable]) -> list[_Clip | Unreadable]:
@@ -200,11 +205,17 @@ def _splits(split: Mapping[str, Sequence[str]]) -> Mapping[str, Split]:
     """Parts that belong together as splits, `val` as the test where there is no other; others on their own."""
     splits: dict[str, dict[str, Any]] = {}
     for part, names in split.items():
-        match = _PART.fullmatch(part)
-        number = f"split{match['number']}" if match and match["number"] else "given"
-        name, role = (match["split"] or number, match["part"]) if match else (part, "all")
+        name, role = _split_and_part(part)
         splits.setdefault(name, {})[role] = {"name": tuple(names)}
     for parts in splits.values():
         if "val" in parts and "test" not in parts:
             parts["test"] = parts.pop("val")
     return splits
+
+
+def _split_and_part(key: str) -> tuple[str, str]:
+    match = _PART.fullmatch(key)
+    if match is None:
+        return key, "all"
+    name = match["split"] or ("split" if match["number"] else "given")
+    return name + match["number"], match["part"]
