@@ -16,7 +16,7 @@ from i2md.errors import InputError
 from i2md.evaluation.evaluate import evaluate_run
 from i2md.evaluation.watch import neighbour_watch
 from i2md.pretraining.checkpoint import save_tensors
-from i2md.pretraining.device import choose_device
+from i2md.pretraining.device import choose_device, quick_products
 from i2md.pretraining.loop import train
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.official import official_settings, read_official, rename_official
@@ -65,7 +65,8 @@ def pretrain(
         versions=versions(),
     )
     watch = neighbour_watch(clips, split, where) if settings.knn_every else None
-    train(chosen, Path(run), config, where, watch)
+    with quick_products():
+        train(chosen, Path(run), config, where, watch)
     return Pretrained(Path(run), len(chosen), split, settings.epochs)
 
 
@@ -83,7 +84,8 @@ def evaluate(
     `untrained` puts the same encoders before training beside it.
     """
     clips = clips if isinstance(clips, Clips) else open_clips(clips)
-    return evaluate_run(Path(run), clips, tuple(protocol), split, choose_device(device), untrained)
+    with quick_products():
+        return evaluate_run(Path(run), clips, tuple(protocol), split, choose_device(device), untrained)
 
 
 def embed(run: PathLike, clips: PathLike | Clips, out: PathLike, device: str = "auto") -> dict[str, Any]:
@@ -92,7 +94,8 @@ def embed(run: PathLike, clips: PathLike | Clips, out: PathLike, device: str = "
     out = Path(out)
     if out.suffix != ".npz":
         raise InputError(f"{out}: the features are written as .npz; name the file so")
-    features = Model(run, device).embed(clips)
+    with quick_products():
+        features = Model(run, device).embed(clips)
     with written_whole(out) as partial, open(partial, "wb") as file:
         arrays: dict[str, Any] = {"names": clips.columns["name"].astype(str), "labels": clips.labels, **features}
         np.savez(file, **arrays)

@@ -1,7 +1,8 @@
 """The recurrence of several GRUs side by side, with its gradient written out.
 
-Autograd would take the weights' gradient frame by frame; written out, it is one product over all frames,
-what depends on no earlier gradient is computed for all frames at once, and little is copied.
+Autograd would take the weights' gradient frame by frame; written out, it is one product over all frames, and
+what depends on no earlier gradient is computed for all frames at once. Each gate of a frame is one contiguous
+block, because at small widths the element-wise work on slices took longer than the products.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def gru_recurrence(
     inputs: Sequence[Float[Tensor, "frames batch some gates"]],
     weight: Float[Tensor, "grus gates units"],
     bias: Float[Tensor, "grus gates"],
-) -> Float[Tensor, "grus frames batch units"]:
+) -> Float[Tensor, "frames grus batch units"]:
     """Hidden states of GRUs that read forward in time from zero.
 
     `inputs` are the input projections W_i x + b_i of all frames, gates in PyTorch's order r, z, n; each tensor
@@ -27,7 +28,7 @@ def gru_recurrence(
     Under autocast the products are taken in its type, the state in float32.
     """
     device = weight.device.type
-    products = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
+    products = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
     with torch.autocast(device, enabled=False):
         hidden: Tensor = _Recurrence.apply(products, weight, bias, *inputs)
     return hidden
@@ -36,69 +37,118 @@ def gru_recurrence(
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, products: torch.dtype, weight: Tensor, bias: Tensor, *inputs: Tensor) -> Tensor:
-        grus, width, units = weight.shape
-        frames, batch = inputs[0].shape[:2]
-        # The pre-activations, overwritten frame by frame with the gates r, z, n.
-        gates = weight.new_empty(grus, frames, batch, width)
-        for part, some in zip(gates.split([x.shape[2] for x in inputs]), inputs, strict=True):
-            part.copy_(some.permute(2, 0, 1, 3))
-        candidate = weight.new_empty(grus, frames, batch, units)
-        hidden = torch.empty_like(candidate)
-        state = weight.new_zeros(grus, batch, units)
-        across = weight.to(products).transpose(1, 2)
-        for t in range(frames):
-            recurrent = torch.bmm(state.to(products), across).float().add_(bias[:, None])
-            reset_update = gates[:, t, :, : 2 * units].add_(recurrent[..., : 2 * units]).sigmoid_()
-            candidate[:, t] = recurrent[..., 2 * units :]
-            new = gates[:, t, :, 2 * units :].addcmul_(reset_update[..., :units], candidate[:, t]).tanh_()
-            state = torch.lerp(new, state, reset_update[..., units:], out=hidden[:, t])
-        ctx.save_for_backward(gates, candidate, hidden, weight)
+        by_gate = _by_gate(weight)
+        across = by_gate.transpose(-1, -2).to(products, memory_format=torch.contiguous_format).flatten(0, 1)
+        gates, new = _before_the_state(inputs, _by_gate(bias))
+        hidden = torch.empty_like(new)
+        # The state, once for each gate's product.
+        states = torch.zeros_like(gates[0], dtype=products)
+        state = torch.zeros_like(new[0])
+        for gate, candidate, after in zip(gates, new, hidden, strict=True):
+            _add_product(gate.flatten(0, 1), states.flatten(0, 1), across)
+            reset, update, recurrent = gate
+            gate[:2].sigmoid_()
+            _tanh_(candidate.addcmul_(reset, recurrent))
+            state = torch.lerp(candidate, state, update, out=after)
+            states.copy_(state)
+        ctx.save_for_backward(gates, new, hidden, by_gate)
         ctx.products, ctx.parts = products, [x.shape[2] for x in inputs]
         return hidden
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        gates, candidate, hidden, weight = ctx.saved_tensors
-        frames, units = hidden.shape[1], hidden.shape[3]
-        back = weight.to(ctx.products)
-        reset, update, new = gates.split(units, dim=-1)
-        # Factors by which the state's gradient reaches the pre-activations of z, n and r.
-        to_update = -new
-        to_update[:, 1:] += hidden[:, :-1]
-        to_update *= update * (1 - update)
-        to_new = (1 - update) * (1 - new * new)
-        to_reset = candidate * reset * (1 - reset)
+        gates, new, hidden, by_gate = ctx.saved_tensors
+        back = by_gate.to(ctx.products)
+        update = gates[:, 1]
+        to_gates, to_new = _factors(gates, new, hidden)
 
-        recurrent = torch.empty_like(gates)
-        at_new_input = torch.empty_like(hidden)
-        at_state = torch.zeros_like(hidden[:, 0])
-        for t in range(frames - 1, -1, -1):
-            at_state += gradients[0][:, t]
-            at_reset, at_update, at_new = recurrent[:, t].split(units, dim=-1)
-            torch.mul(at_state, to_update[:, t], out=at_update)
-            torch.mul(at_state, to_new[:, t], out=at_new_input[:, t])
-            torch.mul(at_new_input[:, t], to_reset[:, t], out=at_reset)
-            torch.mul(at_new_input[:, t], reset[:, t], out=at_new)
+        at_state = torch.zeros_like(hidden[0])
+        for t in range(len(hidden) - 1, -1, -1):
+            at_state += gradients[0][t]
+            at_new = to_new[t].mul_(at_state)
+            at_reset, at_update, at_recurrent = to_gates[t]
+            at_reset *= at_new
+            at_update *= at_state
+            at_recurrent *= at_new
             if t:
-                at_state *= update[:, t]
-                at_state += torch.bmm(recurrent[:, t].to(ctx.products), back)
+                at_state *= update[t]
+                for at_gate, weight in zip(to_gates[t].to(ctx.products), back, strict=True):
+                    _add_product(at_state, at_gate, weight)
 
         # The first frame's state was zero, so it adds nothing to the weights' gradient.
-        later = recurrent[:, 1:].flatten(1, 2).to(ctx.products)
-        states = hidden[:, :-1].flatten(1, 2).to(ctx.products)
-        at_weight = torch.bmm(later.transpose(1, 2), states).float()
-        at_inputs = _input_gradients(recurrent, at_new_input, ctx.parts)
-        return None, at_weight, recurrent.sum(dim=(1, 2)), *at_inputs
+        later = _frames_together(to_gates[1:]).to(ctx.products)
+        states = _frames_together(hidden[:-1]).to(ctx.products)
+        at_weight = torch.stack([torch.bmm(at_gate.transpose(1, 2), states) for at_gate in later], dim=1)
+        at_bias = to_gates.sum(dim=(0, 3)).transpose(0, 1)
+        at_inputs = _input_gradients(to_gates, to_new, ctx.parts)
+        return None, at_weight.flatten(1, 2).to(hidden.dtype), at_bias.flatten(1), *at_inputs
 
 
-def _input_gradients(recurrent: Tensor, at_new_input: Tensor, parts: list[int]) -> list[Tensor]:
-    """As the recurrent gradient, but that of n is taken before the reset gate; in the inputs' order of axes."""
-    frames, batch, width = recurrent.shape[1:]
-    units = at_new_input.shape[-1]
+def _by_gate(parameter: Float[Tensor, "grus gates ..."]) -> Float[Tensor, "3 grus units ..."]:
+    return parameter.unflatten(1, (3, -1)).transpose(0, 1)
+
+
+def _frames_together(x: Float[Tensor, "frames *gate grus batch units"]) -> Float[Tensor, "*gate grus rows units"]:
+    return x.movedim(0, -3).flatten(-3, -2)
+
+
+def _before_the_state(
+    inputs: Sequence[Tensor], bias: Tensor
+) -> tuple[Float[Tensor, "frames 3 grus batch units"], Float[Tensor, "frames grus batch units"]]:
+    """What reaches the gates r and z and the recurrent part of n before the state does, and n's input."""
+    frames, batch = inputs[0].shape[:2]
+    gates = bias.new_empty(frames, *bias.shape[:2], batch, bias.shape[2])
+    new = torch.empty_like(gates[:, 0])
+    first = 0
+    for some in inputs:
+        part = slice(first, first := first + some.shape[2])
+        by_gate = some.unflatten(-1, (3, -1)).permute(0, 3, 2, 1, 4)
+        torch.add(by_gate[:, :2], bias[:2, part, None], out=gates[:, :2, part])
+        new[:, part] = by_gate[:, 2]
+    gates[:, 2] = bias[2, :, None]
+    return gates, new
+
+
+def _factors(gates: Tensor, new: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """Factors from a state's gradient to those of r (through n), z and n's recurrent part (through n); and to n."""
+    reset, update, recurrent = gates.unbind(1)
+    to_gates = torch.empty_like(gates)
+    to_reset, to_update, to_recurrent = to_gates.unbind(1)
+    torch.mul(recurrent, reset, out=to_reset).mul_(1 - reset)
+    torch.neg(new, out=to_update)[1:] += hidden[:-1]
+    stays = 1 - update
+    to_update *= update
+    to_update *= stays
+    to_recurrent.copy_(reset)
+    return to_gates, torch.addcmul(torch.ones_like(new), new, new, value=-1).mul_(stays)
+
+
+def _add_product(
+    total: Float[Tensor, "grus batch units"],
+    left: Float[Tensor, "grus batch inner"],
+    right: Float[Tensor, "grus inner units"],
+) -> None:
+    """Add left @ right to `total` in place, the product taken in the type of its factors."""
+    if left.dtype == total.dtype:
+        total.baddbmm_(left, right)
+    else:
+        total.add_(torch.bmm(left, right))
+
+
+def _tanh_(x: Tensor) -> Tensor:
+    """tanh in place as 2 sigmoid(2x) - 1: on a CPU PyTorch's own takes several times as long as its sigmoid."""
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
+
+
+def _input_gradients(at_gates: Tensor, at_new: Tensor, parts: list[int]) -> list[Tensor]:
+    """As those of the gates, but that of n is taken before the reset gate; in the inputs' order of axes."""
+    frames, grus, batch, units = at_new.shape
     gradients = []
-    for some, some_new in zip(recurrent.split(parts), at_new_input.split(parts), strict=True):
-        gradient = recurrent.new_empty(frames, batch, len(some), width)
-        gradient[..., : 2 * units] = some[..., : 2 * units].permute(1, 2, 0, 3)
-        gradient[..., 2 * units :] = some_new.permute(1, 2, 0, 3)
-        gradients.append(gradient)
+    first = 0
+    for size in parts:
+        part = slice(first, first := first + size)
+        gradient = at_new.new_empty(frames, batch, size, 3, units)
+        gradient[..., :2, :] = at_gates[:, :2, part].permute(0, 3, 2, 1, 4)
+        gradient[..., 2, :] = at_new[:, part].permute(0, 2, 1, 3)
+        gradients.append(gradient.flatten(3))
     return gradients

@@ -31,18 +31,18 @@ class GRUPair(nn.Module):
         self.bias_ih = nn.Parameter(torch.empty(6 * units).uniform_(-bound, bound))
         self.bias_hh = nn.Parameter(torch.empty(2, 3 * units).uniform_(-bound, bound))
 
-        if initialisation == "retentive":
-            self._retain()
+        if initialisation != "uniform":
+            self._start_orthogonal(KEEP if initialisation == "retentive" else 0.0)
 
     @torch.no_grad()
-    def _retain(self) -> None:
-        """Orthogonal recurrent weights, and update gates that keep most of the state at first."""
+    def _start_orthogonal(self, keep: float) -> None:
+        """Orthogonal recurrent weights; no biases but that of the update gate, by which the state is kept."""
         for block in self.weight_hh.view(-1, self.units, self.units):
             nn.init.orthogonal_(block)
         nn.init.xavier_uniform_(self.weight_ih)
         self.bias_ih.zero_()
         self.bias_hh.zero_()
-        self.bias_hh[:, self.units : 2 * self.units] = KEEP
+        self.bias_hh[:, self.units : 2 * self.units] = keep
 
     def project(self, x: Float[Tensor, "frames batch channels"]) -> Float[Tensor, "frames batch 2 gates"]:
         """Input projections of both."""
@@ -56,7 +56,7 @@ def run_pairs(
     inputs = [pair.project(x) for pair, x in zip(pairs, sequences, strict=True)]
     weight, bias = torch.cat([pair.weight_hh for pair in pairs]), torch.cat([pair.bias_hh for pair in pairs])
     hidden = gru_recurrence(inputs, weight, bias)
-    return [pair.permute(1, 2, 0, 3).flatten(2) for pair in hidden.split(2)]
+    return [pair.transpose(1, 2).flatten(2) for pair in hidden.split(2, dim=1)]
 
 
 class RecurrentEncoder(Encoder):

@@ -16,5 +16,6 @@ class EncoderSettings:
     """Hidden units of one GRU; a feature is twice as wide."""
     layers: int = 3
     """Layers of two GRUs."""
-    initialisation: Literal["uniform", "retentive"] = "uniform"
-    """uniform is the published program's; retentive starts with a long memory, and learns sooner on few clips."""
+    initialisation: Literal["uniform", "orthogonal", "retentive"] = "uniform"
+    """uniform is the published program's; on few clips orthogonal learns sooner. retentive is orthogonal and starts
+    with a long memory: the soonest, for short runs."""
