@@ -142,14 +142,14 @@ def test_the_reader_makes_of_it_what_it_should(irregular: tuple[Path, WrittenPku
     for clip in clips:
         name, place = clip.name.rsplit("_", 1)
         number, start, end, _ = marked[name][int(place) - 1]
-        rows = skeletons_row(folder, name)
+        rows = lines_of(folder, name)
         assert clip.label == number - 1 and clip.actors == 1
         assert clip.positions.shape[1] == min(end - start, 300, len(rows) - start)
         first = np.array(rows[start].split()[:75], dtype=np.float32).reshape(25, 3)
         np.testing.assert_array_equal(clip.positions[0, 0], first)
 
 
-def skeletons_row(folder: Path, name: str) -> list[str]:
+def lines_of(folder: Path, name: str) -> list[str]:
     return (folder / "skeleton" / f"{name}.txt").read_text().splitlines()
 
 

@@ -40,14 +40,14 @@ _VALIDATED = {1: frozenset(range(2, 67, 8)), 2: frozenset((2, 3, 7))}
 
 @dataclass(frozen=True)
 class PkuIrregularities:
-    """How many are irregular in each way, as shares of recordings, of labelled actions or of names; all made up."""
+    """How many are irregular in each way, as shares of what each line names; all made up."""
 
     unlabelled: float = 0.02
     """Recordings without a label file."""
     past_end: float = 0.02
-    """Recordings whose last action ends 5 to 60 frames after the recording."""
+    """Recordings with a label file whose last action ends 5 to 60 frames after the recording."""
     reversed_interval: float = 0.01
-    """Actions that start after they end."""
+    """Labelled actions that start after they end."""
     long_interval: float = 0.02
     """Actions of 301 to 450 frames, which is more than a benchmark sample holds; the others have 40 to 240."""
     name_without_file: float = 0.02
