@@ -94,8 +94,7 @@ def embed(run: PathLike, clips: PathLike | Clips, out: PathLike, device: str = "
     out = Path(out)
     if out.suffix != ".npz":
         raise InputError(f"{out}: the features are written as .npz; name the file so")
-    with quick_products():
-        features = Model(run, device).embed(clips)
+    features = Model(run, device).embed(clips)
     with written_whole(out) as partial, open(partial, "wb") as file:
         arrays: dict[str, Any] = {"names": clips.columns["name"].astype(str), "labels": clips.labels, **features}
         np.savez(file, **arrays)

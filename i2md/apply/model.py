@@ -16,7 +16,7 @@ from i2md.clips.store import Clips
 from i2md.errors import InputError
 from i2md.evaluation.evaluate import require_same_layout
 from i2md.evaluation.features import clip_features
-from i2md.pretraining.device import choose_device
+from i2md.pretraining.device import choose_device, quick_products
 from i2md.pretraining.encoders import load_encoders
 from i2md.pretraining.run import read_config
 from i2md.skeletons import get_layout
@@ -45,9 +45,10 @@ class Model:
             packed = pack(clips, self.device)
         else:
             packed = self._pack_arrays(clips, layout)
-        features = clip_features(
-            self.encoders, self.config.layout, packed, self.config.settings.views.frames, self.config.people
-        )
+        with quick_products():
+            features = clip_features(
+                self.encoders, self.config.layout, packed, self.config.settings.views.frames, self.config.people
+            )
         return {name: value.cpu().numpy() for name, value in features.items()}
 
     def _pack_arrays(self, arrays: Sequence[np.ndarray], layout: str | None) -> PackedClips:

@@ -142,7 +142,7 @@ def _tanh_(x: Tensor) -> Tensor:
 
 def _input_gradients(at_gates: Tensor, at_new: Tensor, parts: list[int]) -> list[Tensor]:
     """As those of the gates, but that of n is taken before the reset gate; in the inputs' order of axes."""
-    frames, grus, batch, units = at_new.shape
+    frames, _, batch, units = at_new.shape
     gradients = []
     first = 0
     for size in parts:

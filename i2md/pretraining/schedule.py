@@ -15,7 +15,8 @@ def build_optimiser(parameters: Iterable[nn.Parameter], settings: OptimiserSetti
     """SGD with momentum 0.9, or AdamW."""
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.name == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, momentum=0.9, weight_decay=decay, fused=True)
+        # Not fused: that one fails where some parameters join later, as the cluster heads do after the warm-up.
+        return torch.optim.SGD(parameters, lr=rate, momentum=0.9, weight_decay=decay, foreach=True)
     return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
 
 

@@ -142,7 +142,8 @@ def test_a_retentive_start_remembers_the_first_frames():
     assert influence("uniform") < 1e-3
 
 
-def test_a_retentive_start_is_orthogonal_in_each_gate():
-    pair = GRUPair(channels=5, units=12, initialisation="retentive")
+@pytest.mark.parametrize("initialisation", ["orthogonal", "retentive"])
+def test_such_a_start_is_orthogonal_in_each_gate(initialisation):
+    pair = GRUPair(channels=5, units=12, initialisation=initialisation)
     blocks = pair.weight_hh.detach().view(-1, 12, 12)
     assert torch.allclose(blocks @ blocks.transpose(1, 2), torch.eye(12).expand(6, 12, 12), atol=1e-5)

@@ -70,3 +70,17 @@ def test_sgd_has_momentum_and_decay():
 def test_adamw_steps_by_the_rate_and_decays_apart_from_the_gradient():
     settings = OptimiserSettings(name="adamw", learning_rate=0.1, weight_decay=0.5)
     assert moved(settings, 1) == pytest.approx(1 - 0.1 * 0.5 - 0.1, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_parameter_that_joins_later_is_moved_like_one_that_starts_then(name):
+    settings = OptimiserSettings(name=name, learning_rate=0.1)
+    early, late, alone = (torch.nn.Parameter(torch.ones(3)) for _ in range(3))
+    together, apart = build_optimiser([early, late], settings), build_optimiser([alone], settings)
+    for step in range(4):
+        early.grad = torch.ones(3)
+        if step >= 2:
+            late.grad = alone.grad = torch.tensor([0.5, -1.0, 2.0])
+            apart.step()
+        together.step()
+    torch.testing.assert_close(late, alone)
