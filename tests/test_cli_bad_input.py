@@ -95,8 +95,8 @@ def test_joints_that_do_not_fit_the_layout(refused: Refused, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["nosuch", "x"], "choose one of arrays, generated,"),
-        (["generated", "x", "--preset", "nosuch"], "choose one of facing,"),
+        (["nosuch", "x"], "choose one of arrays,"),
+        (["generated", "x", "--preset", "nosuch"], "facing, facing-scaled, none"),
         (["generated", "x", "--options.bodys", "2"], "its options are actions, bodies, repeats, seed"),
         (["generated", "x", "--options.actions", "many"], "actions"),
         (["generated", "x", "--options.actions", "99"], "choose 1 to"),

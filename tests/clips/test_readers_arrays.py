@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from i2md.clips.readers import open_source
@@ -140,7 +140,7 @@ def test_files_that_are_not_arrays(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no key positions in it, only poses"):
         open_source("arrays", _save(tmp_path / "other.npz", poses=_clips()))
     with pytest.raises(InputError, match=r"no \.npy or \.npz file found"):
-        open_source("arrays", tmp_path)
+        open_source("arrays", tmp_path / "absent.npy")
     np.save(tmp_path / "cut.npy", _clips())
     for name, data in (
         ("cut.npy", (tmp_path / "cut.npy").read_bytes()[:-9]),
@@ -182,3 +182,24 @@ def test_an_npz_damaged_within_is_told_while_reading(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(InputError, match="not arrays that can be read"):
         list(open_source("arrays", path).read())
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), name=st.sampled_from(["walk.npy", "walk.npz", "small.npz"]))
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::SyntaxWarning")
+def test_any_damage_is_refused_or_read(data: st.DataObject, name: str, tmp_path: Path) -> None:
+    clips = _clips(count=2, frames=2)
+    if name == "walk.npy":
+        np.save(tmp_path / name, clips)
+    else:
+        (np.savez if name == "walk.npz" else np.savez_compressed)(tmp_path / name, positions=clips)
+    whole = bytearray((tmp_path / name).read_bytes())
+    headers = st.integers(0, 200) | st.integers(len(whole) - 200, len(whole) - 1)
+    for place in data.draw(st.lists(headers, min_size=1, max_size=3)):
+        whole[place] = data.draw(st.integers(0, 255))
+    (tmp_path / name).write_bytes(bytes(whole[: data.draw(st.integers(0, len(whole)) | st.just(len(whole)))]))
+    try:
+        for clip in open_source("arrays", tmp_path / name).read():
+            assert isinstance(clip, Unreadable) or clip.positions.shape[2:] == (25, 3)
+    except InputError as refused:
+        assert "\n" not in str(refused) and str(refused).startswith(str(tmp_path / name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,11 @@ from numpy.lib import format as npy
 
 from i2md.errors import InputError
 
+# What NumPy and zipfile raise at files that are not what they say.
+DAMAGE = (
+    *(OSError, ValueError, TypeError, EOFError, KeyError, MemoryError, OverflowError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
+)
 _ENCRYPTED = 1
 
 
@@ -97,9 +103,12 @@ def _rows_of_member(path: Path, key: str) -> Rows:
     member = f"{key}.npy"
     with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
         shape, by_columns, dtype = _read_header(stream)
-        at = _place_in(path, archive.getinfo(member), stream.tell())
-    if dtype.hasobject:
-        raise ValueError(f"{key} holds Python objects")
+        if dtype.hasobject:
+            raise ValueError(f"{key} holds Python objects")
+        told = archive.getinfo(member)
+        if told.file_size != stream.tell() + int(np.prod(shape, dtype=object)) * dtype.itemsize:
+            raise ValueError(f"{key} is not as long as it says")
+        at = _place_in(path, told, stream.tell())
     if by_columns:
         raise InputError(f"{path}: {key} is stored column after column; save np.ascontiguousarray({key})")
     return Rows(path, shape, dtype, member, at=at)
@@ -136,6 +145,6 @@ def _npz(path: Path) -> Iterator[Any]:
 def _mendable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, struct.error) as error:
+    except DAMAGE as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not arrays that can be read ({reason}); save it again with numpy") from None

@@ -26,6 +26,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from i2md.clips.readers.array_facts import Facts
+from i2md.clips.readers.array_files import open_folder
 from i2md.clips.readers.array_rows import Rows, arrays_beside, open_rows
 from i2md.clips.readers.files import BadFile
 from i2md.clips.readers.padding import unpadded
@@ -38,13 +39,15 @@ from i2md.skeletons import Layout, get_layout, layout_names
 def open_source(path: Path, *, layout: str = "kinect-v2", fps: float = 0.0) -> Source:
     """The clips of the .npy or .npz file at `path`, read one at a time; see the module for its keys.
 
-    `layout` names the joints and `fps` is the frame rate (0: unknown). Raises InputError where the joints do
-    not fit the layout or the keys do not fit one another; a clip with a coordinate that is not finite is
-    Unreadable, told by its index.
+    A folder or .zip of such files is read as a clip a file (i2md.clips.readers.array_files). `layout` names the
+    joints and `fps` is the frame rate (0: unknown). Raises InputError where the joints do not fit the layout or
+    the keys do not fit one another; a clip with a coordinate that is not finite is Unreadable, told by its index.
     """
     path = Path(path)
-    rows = open_rows(path, "positions")
     known = get_layout(layout)
+    if path.is_dir() or path.suffix.lower() == ".zip":
+        return open_folder(path, known, fps)
+    rows = open_rows(path, "positions")
     _require_fit(path, rows, known)
     facts = Facts(path, arrays_beside(path, "positions"), clips=rows.shape[0])
     labels, class_names = facts.labels()
