@@ -179,3 +179,14 @@ def test_a_run_may_be_evaluated_while_it_is_still_in_training(clips: Path, undis
     assert main(["embed", str(run), str(clips), str(tmp_path / "a.npz"), "--device", "cpu"]) == 0
     assert main(["embed", str(undisturbed), str(clips), str(tmp_path / "b.npz"), "--device", "cpu"]) == 0
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+@pytest.mark.parametrize("left", [0, 1000])
+def test_a_finished_model_that_was_damaged_is_made_whole_from_the_state(
+    left: int, clips: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(undisturbed, run)
+    (run / "model.safetensors").write_bytes((undisturbed / "model.safetensors").read_bytes()[:left])
+    assert main(["pretrain", str(clips), str(run), *SAVING]) == 0
+    _require_same_end(run, undisturbed)

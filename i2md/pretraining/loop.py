@@ -46,12 +46,20 @@ def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, watc
     training = Training(model, pack(clips, device), run, device)
     if (run / STATE).is_file():
         training.restore()
-    # A kill may have come between the last state and the finished model.
-    if training.step < training.last_step or not (run / MODEL).is_file():
+    # A kill may have come between the last state and the finished model, or something have damaged it since.
+    if training.step < training.last_step or not _is_whole(run / MODEL):
         log = RunLog(run, training.step // training.steps_per_epoch)
         with _stop_signals() as stopped:
             training.go(log, stopped, watch)
     return model
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        load_tensors(path)
+    except InputError:
+        return False
+    return True
 
 
 def _claim(run: Path, config: RunConfig) -> None:
