@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from refusal import Refused, refusing
 
+from i2md.apply.model import Model
 from i2md.cli import main
 from i2md.clips.prepare import prepare
 from i2md.clips.readers import open_source
@@ -86,6 +88,10 @@ def test_the_clips_are_those_of_the_skeleton_files(golden: Path, tmp_path: Path)
         assert theirs.columns[column].tolist() == ours.columns[column].tolist(), column
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(other, mine, atol=1e-5)
+    # A run of the published program takes them.
+    run = tiny.official_run(tmp_path, golden / "cmd_step.pth.tar")
+    features = [Model(run, "cpu").embed(clips)["joint"] for clips in (ours, theirs)]
+    np.testing.assert_allclose(features[1], features[0], atol=1e-5)
 
 
 def test_no_preparation_follows_another(folder: Path, tmp_path: Path) -> None:

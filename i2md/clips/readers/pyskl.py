@@ -182,7 +182,7 @@ def _distinct(clips: list[_Clip | Unreadable]) -> list[_Clip | Unreadable]:
     """The clips; one whose name came before is told as unreadable, for a split by names would hold both."""
     seen: dict[str, str] = {}
     for index, clip in enumerate(clips):
-        if isinstance(clip, _Clip) and (first := seen.setdefault(clip.name, clip.source)) is not clip.source:
+        if isinstance(clip, _Clip) and (first := seen.setdefault(clip.name, clip.source)) != clip.source:
             clips[index] = Unreadable(clip.source, f"{clip.source}: {clip.name} is there already, as {first}")
     return clips
 
