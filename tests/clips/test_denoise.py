@@ -172,6 +172,21 @@ def test_those_wide_in_seven_frames_of_ten_are_noise(wide_frames: int, kept: int
     assert len(chosen([lying(0), lying(1)], actors=2)) == 2
 
 
+@pytest.mark.parametrize(("width", "kept"), [(0.79, 2), (0.81, 1)])
+def test_wide_is_more_than_four_fifths_of_the_height(width: float, kept: int) -> None:
+    doubtful = np.repeat(body(1, stir=0.0)[:1], 40, axis=0)
+    for axis, size in ((0, width), (1, 1.0)):
+        doubtful[..., axis] = np.linspace(0, 1, 25)[None] * size
+    assert len(chosen([body(0), doubtful], actors=2)) == kept
+
+
+def test_frames_without_human_shape_do_not_count_as_motion() -> None:
+    upright, jumping = body(0, stir=0.1), body(1, stir=0.0)
+    jumping[:12] = jumping[:12, :, [1, 0, 2]] + [0, 0, 2]
+    assert jumping.reshape(-1, 3).var(axis=0).sum() > 2 * upright.reshape(-1, 3).var(axis=0).sum()
+    np.testing.assert_array_equal(chosen([jumping, upright], actors=2), [upright, jumping])
+
+
 def test_who_moves_most_comes_first() -> None:
     still, lively = body(0, stir=0.0), body(0, stir=0.4)
     for order in ([still, lively], [lively, still]):
