@@ -48,7 +48,7 @@ def copies_between(
 
 
 def _digest(clips: Clips, index: int) -> bytes:
-    clip = clips[index]
+    clip = clips.read(index)
     content = blake2b(repr(clip.shape[:2]).encode(), digest_size=16)
     content.update(np.ascontiguousarray(clip).data)
     return content.digest()

@@ -53,6 +53,21 @@ def prepare(
         raise InputError(f"jobs {jobs} must be at least 1")
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known; choose one of {', '.join(PRECISIONS)}")
+    _write(format, source, clips, preset, strict, overwrite, jobs, precision, options)
+    return open_clips(clips)
+
+
+def _write(
+    format: str,
+    source: Path,
+    clips: Path,
+    preset: str | None,
+    strict: bool,
+    overwrite: bool,
+    jobs: int | None,
+    precision: str,
+    options: dict[str, Any],
+) -> None:
     recordings = open_source(format, source, **options)
     preset = _preset_for(recordings, preset)
     if preset in CHOOSING and recordings.read_everybody is not None:
@@ -68,7 +83,6 @@ def prepare(
             _write_untrimmed(recordings.untrimmed, writer.folder / UNTRIMMED, strict, jobs, precision, key)
         _list_left_out(writer, clips)
         writer.finish(_describe(recordings, preset, report))
-    return open_clips(clips)
 
 
 def _preset_for(source: Source, asked: str | None) -> str:

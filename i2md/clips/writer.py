@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,8 +22,7 @@ from i2md.clips.recording import Recording
 from i2md.errors import InputError, naming
 
 _JOURNAL = "journal.jsonl"
-# What a row of the journal holds: all of the index but `start`, which follows, and then the intervals.
-_KEPT = [name for name in COLUMNS.names if name != "start"]
+_GROUP = 1024
 
 
 class ClipsWriter:
@@ -121,7 +121,7 @@ class ClipsWriter:
             )
         with naming(self._path):
             self._frames.append(positions)
-        self._pending.append(_row(recording, people=people, frames=frames))
+        self._pending.append(_row(recording, start=self._rows, people=people, frames=frames))
         self._clips += 1
         self._rows += people * frames
 
@@ -152,23 +152,14 @@ class ClipsWriter:
             shutil.rmtree(self._aside, ignore_errors=True)
 
     def _write_index(self) -> None:
-        """The journal's rows as tables. In one piece: the same bytes however often the write was interrupted."""
-        index, intervals = [COLUMNS.empty_table()], [INTERVALS.empty_table()]
-        clip = start = 0
-        for line in self._journal:
-            rows = line.get("clips", [])
-            columns: dict[str, list[Any]] = {name: [row[at] for row in rows] for at, name in enumerate(_KEPT)}
-            sizes = [_rows_of(row) for row in rows]
-            columns["start"] = (start + np.cumsum([0, *sizes])[:-1]).tolist()
-            index.append(pa.table(columns, schema=COLUMNS))
-            spans = [(clip + at, *span) for at, row in enumerate(rows) for span in row[-1]]
-            by_column = {name: [span[at] for span in spans] for at, name in enumerate(INTERVALS.names)}
-            intervals.append(pa.table(by_column, schema=INTERVALS))
-            clip, start = clip + len(rows), start + sum(sizes)
-        pq.write_table(pa.concat_tables(index).combine_chunks(), self.folder / "clips.parquet")
-        found = pa.concat_tables(intervals).combine_chunks()
-        if len(found):
-            pq.write_table(found, self.folder / "intervals.parquet")
+        _write_table(self.folder / "clips.parquet", COLUMNS, (row[:-1] for row in self._kept_rows()))
+        spans = ([clip, *span] for clip, row in enumerate(self._kept_rows()) for span in row[-1])
+        first = next(spans, None)
+        if first is not None:
+            _write_table(self.folder / "intervals.parquet", INTERVALS, chain([first], spans))
+
+    def _kept_rows(self) -> Iterator[list[Any]]:
+        return (row for line in self._journal for row in line.get("clips", []))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -179,9 +170,9 @@ class ClipsWriter:
         self._journal.close()
 
 
-def _row(recording: Recording, **sizes: int) -> list[Any]:
-    values = (sizes[name] if name in sizes else getattr(recording, name) for name in _KEPT)
-    row = [_plain(value) for value in values]
+def _row(recording: Recording, **told: int) -> list[Any]:
+    """A row of the journal: the index's, and then the intervals."""
+    row = [_plain(told[name] if name in told else getattr(recording, name)) for name in COLUMNS.names]
     return [*row, [[int(number) for number in interval] for interval in recording.intervals]]
 
 
@@ -193,7 +184,16 @@ def _plain(value: Any) -> str | int | float:
 
 
 def _rows_of(row: list[Any]) -> int:
-    return row[_KEPT.index("people")] * row[_KEPT.index("frames")]
+    return row[COLUMNS.names.index("people")] * row[COLUMNS.names.index("frames")]
+
+
+def _write_table(path: Path, schema: pa.Schema, rows: Iterator[list[Any]]) -> None:
+    """Write groups of one size: in little memory, and the same bytes however often the clips' writer was stopped."""
+    # Hardly a name comes twice: dictionaries would make the file larger.
+    with pq.ParquetWriter(path, schema, use_dictionary=False) as file:
+        while group := list(islice(rows, _GROUP)):
+            columns = map(list, zip(*group, strict=True))
+            file.write_table(pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema))
 
 
 def _make_sure(path: Path) -> None:

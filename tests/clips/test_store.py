@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -59,6 +59,7 @@ def _clip(subject: int = 1, label: int = 0, people: int = 1, frames: int = 2) ->
     return Recording(f"s{subject}", positions + subject, label=label, subject=subject)
 
 
+@settings(deadline=None)
 @given(st.lists(recordings(), min_size=1, max_size=6))
 def test_any_clips_come_back_as_they_were(written: list[Recording]) -> None:
     with tempfile.TemporaryDirectory() as folder:
