@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -257,6 +258,22 @@ def test_ids_that_tell_nobody_apart_are_refused(golden: Path) -> None:
     first, second = sorted({line.split()[0] for line in data.split(b"\n") if len(line.split()) == 10})
     with pytest.raises(BadFile, match="two of one frame have the same"):
         parse_bodies(data.replace(second, first))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), token=st.one_of(st.sampled_from([b"", b"0", b"1", b"6", b"nan", b"1 2"]), st.binary(max_size=9)))
+def test_any_token_changed_or_prefix_is_bodies_or_refused(data: st.DataObject, token: bytes, golden: Path) -> None:
+    whole = (golden / "ntu-rgbd" / "S005C001P010R001A009.skeleton").read_bytes()
+    spans = [match.span() for match in re.finditer(rb"\S+", whole)]
+    start, end = data.draw(st.one_of(st.sampled_from(spans[:16]), st.sampled_from(spans)))
+    for changed in (whole[:start] + token + whole[end:], whole[:start]):
+        try:
+            bodies = parse_bodies(changed)
+        except BadFile as error:
+            assert "\n" not in str(error)
+        else:
+            # An id that another takes the place of is another body.
+            assert bodies.shape[1:] == (2, 25, 3) and len(bodies) in (1, 2)
 
 
 def test_other_kinect_v2_sources_can_have_it_too(tmp_path: Path) -> None:
