@@ -1,0 +1,174 @@
+"""Time preparation of an NTU-shaped folder: per file, as a whole, and beside the published program.
+
+    python benchmarks/prepare.py OUT --clips 2000 20000 --official CHECKOUT
+
+OUT keeps the generated folders and the clips. CHECKOUT is a copy of the published CMD program whose `data_gen`
+runs on today's NumPy; without it only this program is timed. Times of one core are of `--files` files, `--rounds`
+times over, the two programs by turns, so that what else the machine does falls on both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from i2md.clips.preparation import prepare_positions
+from i2md.clips.readers import open_source
+from i2md.clips.recording import Recording, Source
+from i2md.clips.writers.ntu_rgbd import NtuIrregularities, write_ntu
+
+NTU_60 = 56_880
+OFFICIAL_FRAMES = 300
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--clips", type=int, nargs="+", default=[2000, 20_000], help="sizes of whole runs")
+    parser.add_argument("--jobs", type=int, default=None, help="processes of whole runs; by default all cores")
+    parser.add_argument("--files", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--official", type=Path, default=None)
+    args = parser.parse_args()
+
+    folders = [skeletons(args.out, count) for count in args.clips]
+    measured: dict[str, Any] = {"one core": one_core(folders[0], args.files, args.rounds, args.official)}
+    for count, folder in zip(args.clips, folders, strict=True):
+        measured[f"{count} clips"] = whole(folder, args.out / f"clips-{count}", args.jobs)
+    print(json.dumps(measured, indent=1))
+
+
+def skeletons(out: Path, count: int) -> Path:
+    """The generated folder of so many files; all can be read."""
+    folder = out / f"skeletons-{count}"
+    if not folder.is_dir():
+        write_ntu(folder, count, irregularities=NtuIrregularities.none(), progress=True)
+    return folder
+
+
+def one_core(folder: Path, files: int, rounds: int, official: Path | None) -> dict[str, Any]:
+    """Milliseconds a file of reading and preparing, and what the published program needs for as much of it."""
+    source = open_source("ntu-rgbd", folder)
+    paths = [file.container / file.name for file in source.read.files[:files]]  # type: ignore[attr-defined]
+    ours, theirs = steps(source, files), official_steps(official, paths) if official else {}
+    spent: dict[str, list[float]] = {name: [] for name in (*ours, *theirs)}
+    for _ in range(rounds):
+        for name, step in (*ours.items(), *theirs.items()):
+            spent[name].append(milliseconds(step) / files)
+    if theirs:
+        pairs = [list(spent[name]) for name in (*ours, *theirs)]
+        spent["times as fast"] = [(c + d) / (a + b) for a, b, c, d in zip(*pairs, strict=True)]
+    return {name: spread(values) for name, values in spent.items()}
+
+
+def steps(source: Source, files: int) -> dict[str, Callable[[], None]]:
+    """Our two steps, over the first files."""
+    part = source.read.part(0, files)  # type: ignore[attr-defined]
+    recordings = [recording for recording in part() if isinstance(recording, Recording)]
+
+    def prepare() -> None:
+        for recording in recordings:
+            prepare_positions(recording.positions, source.layout, "ntu")
+
+    return {"read": lambda: exhaust(part()), "prepare": prepare}
+
+
+def official_steps(checkout: Path, paths: list[Path]) -> dict[str, Callable[[], None]]:
+    """The published program's two steps, a clip at a time as its arrays hold it."""
+    sys.path.insert(0, str(checkout))
+    from data_gen.ntu_gendata import read_xyz  # type: ignore[import-not-found]
+    from data_gen.preprocess import pre_normalization  # type: ignore[import-not-found]
+
+    padded = []
+    for path in paths:
+        clip = read_xyz(str(path))
+        padded.append(np.zeros((1, 3, OFFICIAL_FRAMES, 25, 2), np.float32))
+        padded[-1][0, :, : clip.shape[1]] = clip
+
+    def normalise() -> None:
+        # It tells its progress step by step, for all clips together.
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            for clip in padded:
+                pre_normalization(clip.copy())
+
+    return {"published read": lambda: exhaust(map(read_xyz, map(str, paths))), "published normalise": normalise}
+
+
+def whole(folder: Path, clips: Path, jobs: int | None) -> dict[str, Any]:
+    """One run of the command: seconds, files a second, peak memory, size, and how long NTU-60 would take."""
+    words = ["prepare", "ntu-rgbd", str(folder), str(clips), "--overwrite", *(["--jobs", str(jobs)] if jobs else [])]
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "i2md.cli", *words]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    peaks: dict[str, float] = {}
+    while process.poll() is None:
+        for number in (str(process.pid), *children(process.pid)):
+            peaks[number] = max(peaks.get(number, 0.0), peak_megabytes(number))
+        time.sleep(0.02)
+    seconds = time.perf_counter() - began
+    if process.returncode:
+        raise SystemExit(f"i2md {' '.join(words)} ended with {process.returncode}")
+    files = len(open_source("ntu-rgbd", folder).read)  # type: ignore[arg-type]
+    size = sum(path.stat().st_size for path in clips.iterdir())
+    return {
+        "seconds": round(seconds, 2),
+        "files a second": round(files / seconds),
+        "peak MB of the command": round(peaks[str(process.pid)], 1),
+        "peak MB of all its processes": round(sum(peaks.values()), 1),
+        "MB of clips": round(size / 1e6, 1),
+        "seconds for NTU-60": round(seconds / files * NTU_60),
+        "GB for NTU-60": round(size / files * NTU_60 / 1e9, 2),
+    }
+
+
+def children(process: int) -> list[str]:
+    """The numbers of the processes it started."""
+    try:
+        return Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:
+        return []
+
+
+def peak_megabytes(process: str) -> float:
+    """The most memory a process had so far; 0 where it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM"))
+
+
+def milliseconds(step: Callable[[], None]) -> float:
+    """Processor time: what other processes do meanwhile doesn't count."""
+    began = time.process_time()
+    step()
+    return 1000 * (time.process_time() - began)
+
+
+def spread(values: Iterable[float]) -> dict[str, float]:
+    """Median, smallest and largest."""
+    low, middle, high = np.percentile(list(values), [0, 50, 100])
+    return {"median": round(float(middle), 3), "from": round(float(low), 3), "to": round(float(high), 3)}
+
+
+def exhaust(iterator: Iterable[Any]) -> None:
+    """Let it do all of its work."""
+    for _ in iterator:
+        pass
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
