@@ -19,6 +19,7 @@ from i2md.clips.readers.ntu_rgbd_splits import (
     missing_names,
     splits_for,
 )
+from i2md.clips.readers.number_fields import first_numbers
 from i2md.clips.readers.reading import (
     Reading,
     label_of,
@@ -100,7 +101,7 @@ def parse_skeleton(data: bytes) -> Float64[np.ndarray, "bodies frames 25 3"]:
     """
     lines = data.split(b"\n")
     frames, bodies = _bodies(lines)
-    return _positions(lines, frames, [body for body in bodies if body[0] < _CANDIDATES])
+    return _positions(data, lines, frames, [body for body in bodies if body[0] < _CANDIDATES])
 
 
 def parse_bodies(data: bytes) -> Float64[np.ndarray, "bodies frames 25 3"]:
@@ -117,7 +118,7 @@ def parse_bodies(data: bytes) -> Float64[np.ndarray, "bodies frames 25 3"]:
         tracked.append((numbers.setdefault(tracking_id, len(numbers)), frame, first))
     if b"" in numbers or len({(body, frame) for body, frame, _ in tracked}) < len(tracked):
         raise BadFile("a body has no tracking id, or two of one frame have the same")
-    return _positions(lines, frames, tracked)
+    return _positions(data, lines, frames, tracked)
 
 
 def _bodies(lines: list[bytes]) -> tuple[int, list[tuple[int, int, int]]]:
@@ -138,13 +139,13 @@ def _bodies(lines: list[bytes]) -> tuple[int, list[tuple[int, int, int]]]:
 
 
 def _positions(
-    lines: list[bytes], frames: int, bodies: list[tuple[int, int, int]]
+    data: bytes, lines: list[bytes], frames: int, bodies: list[tuple[int, int, int]]
 ) -> Float64[np.ndarray, "bodies frames 25 3"]:
     """Where the bodies are: of each its number, the frame and the index of its first joint's line."""
     positions = np.zeros((1 + max((body for body, _, _ in bodies), default=0), frames, _JOINTS, 3))
     if bodies:
         numbers, at, firsts = zip(*bodies, strict=True)
-        positions[numbers, at] = _coordinates(lines, firsts)
+        positions[numbers, at] = _coordinates(data, lines, firsts)
     return positions
 
 
@@ -182,19 +183,13 @@ def _require_end(lines: list[bytes], at: int) -> None:
         raise BadFile(f"line {at + 1}: more follows after the announced frames")
 
 
-def _coordinates(lines: list[bytes], firsts: Sequence[int]) -> Float64[np.ndarray, "bodies 25 3"]:
+def _coordinates(data: bytes, lines: list[bytes], firsts: Sequence[int]) -> Float64[np.ndarray, "bodies 25 3"]:
     """x y z of the 25 lines from each of `firsts` on."""
-    # Only three fields of twelve are split off and converted: this is where a file's reading time goes.
-    rows = [line.split(None, 3) for first in firsts for line in lines[first : first + _JOINTS]]
-    try:
-        values = [float(value) for x, y, z, _ in rows for value in (x, y, z)]
-        whole = all(rest.count(b" ") == _FIELDS - 4 for _, _, _, rest in rows)
-    except ValueError:
-        whole = False
-    if not whole:
-        joints = (at for first in firsts for at in range(first, first + _JOINTS))
-        values = [value for at in joints for value in _xyz(lines, at)]
-    return np.array(values).reshape(-1, _JOINTS, 3)
+    joints = [at for first in firsts for at in range(first, first + _JOINTS)]
+    values = first_numbers(data, joints, fields=_FIELDS, wanted=3)
+    if values is None:
+        values = np.array([_xyz(lines, at) for at in joints])
+    return values.reshape(-1, _JOINTS, 3)
 
 
 def _xyz(lines: list[bytes], at: int) -> list[float]:
