@@ -44,7 +44,11 @@ class Command(NamedTuple):
 
 
 def _prepare_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("format", help="utd-mhad, msr-action3d, nw-ucla, ntu-rgbd, arrays, generated or a plug-in's")
+    parser.add_argument(
+        "format",
+        help="ntu-rgbd, pku-mmd, kinetics-skeleton, utd-mhad, msr-action3d, nw-ucla, utkinect-action3d, sbu-interaction,"
+        " arrays, cmd-arrays, ctr-gcn, pyskl, generated or a plug-in's",
+    )
     parser.add_argument("source", help="folder, zip or file of recordings (any word for generated)")
     parser.add_argument("clips", help="folder to write")
     parser.add_argument("--preset", type=str | None, default=None, help="preparation; by default the format's own")

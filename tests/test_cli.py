@@ -20,6 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import i2md
 from i2md.cli import main
+from i2md.clips.readers import reader_names
 
 
 @pytest.fixture(scope="session")
@@ -180,6 +181,13 @@ def test_the_installed_command_needs_no_torch_for_its_help() -> None:
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "False"
     assert all(name in done.stdout for name in ("prepare", "info", "pretrain", "evaluate", "embed", "import-cmd"))
+
+
+def test_the_help_of_prepare_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["prepare", "--help"])
+    shown = "".join(capsys.readouterr().out.split())
+    assert [name for name in reader_names() if name not in shown] == []
 
 
 @pytest.mark.parametrize("command", ["prepare", "info", "pretrain", "evaluate", "embed", "import-cmd"])
