@@ -46,8 +46,8 @@ class Command(NamedTuple):
 def _prepare_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "format",
-        help="ntu-rgbd, pku-mmd, kinetics-skeleton, utd-mhad, msr-action3d, nw-ucla, utkinect-action3d, sbu-interaction,"
-        " arrays, cmd-arrays, ctr-gcn, pyskl, generated or a plug-in's",
+        help="ntu-rgbd, pku-mmd, kinetics-skeleton, utd-mhad, msr-action3d, nw-ucla, utkinect-action3d,"
+        " sbu-interaction, arrays, cmd-arrays, ctr-gcn, pyskl, generated or a plug-in's",
     )
     parser.add_argument("source", help="folder, zip or file of recordings (any word for generated)")
     parser.add_argument("clips", help="folder to write")
