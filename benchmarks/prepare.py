@@ -1,6 +1,6 @@
 """Time preparation of an NTU-shaped folder: per file, as a whole, and beside the published program.
 
-    python benchmarks/prepare.py OUT --clips 2000 20000 --official CHECKOUT
+    python benchmarks/prepare.py OUT --clips 2000 5000 20000 --official CHECKOUT
 
 OUT keeps the generated folders and the clips. CHECKOUT is a copy of the published CMD program whose `data_gen`
 runs on today's NumPy; without it only this program is timed. Times of one core are of `--files` files, `--rounds`
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from i2md.clips.preparation import prepare_positions
 from i2md.clips.readers import open_source
 from i2md.clips.recording import Recording, Source
 from i2md.clips.writers.ntu_rgbd import NtuIrregularities, write_ntu
+from i2md.clips.writers.ntu_rgbd_names import available_names
 
 NTU_60 = 56_880
 OFFICIAL_FRAMES = 300
@@ -36,25 +38,33 @@ def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--clips", type=int, nargs="+", default=[2000, 20_000], help="sizes of whole runs")
+    parser.add_argument("--clips", type=int, nargs="+", default=[2000, 5000, 20_000], help="sizes of whole runs")
+    parser.add_argument("--distinct", type=int, default=2000, help="files written; more are links to them")
     parser.add_argument("--jobs", type=int, default=None, help="processes of whole runs; by default all cores")
     parser.add_argument("--files", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--official", type=Path, default=None)
     args = parser.parse_args()
 
-    folders = [skeletons(args.out, count) for count in args.clips]
+    folders = [skeletons(args.out, count, args.distinct) for count in args.clips]
     measured: dict[str, Any] = {"one core": one_core(folders[0], args.files, args.rounds, args.official)}
     for count, folder in zip(args.clips, folders, strict=True):
         measured[f"{count} clips"] = whole(folder, args.out / f"clips-{count}", args.jobs)
     print(json.dumps(measured, indent=1))
 
 
-def skeletons(out: Path, count: int) -> Path:
-    """The generated folder of so many files; all can be read."""
+def skeletons(out: Path, count: int, distinct: int) -> Path:
+    """The generated folder of so many files, all readable; those beyond `distinct` are links to the first."""
     folder = out / f"skeletons-{count}"
+    if count <= distinct:
+        if not folder.is_dir():
+            write_ntu(folder, count, irregularities=NtuIrregularities.none(), progress=True)
+        return folder
     if not folder.is_dir():
-        write_ntu(folder, count, irregularities=NtuIrregularities.none(), progress=True)
+        files = sorted(skeletons(out, distinct, distinct).rglob("*.skeleton"))
+        folder.mkdir(parents=True)
+        for name, file in zip(islice(available_names("ntu60", seed=0), count), cycle(files), strict=False):
+            os.link(file, folder / f"{name}.skeleton")
     return folder
 
 

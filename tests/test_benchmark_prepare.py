@@ -18,7 +18,7 @@ def test_it_runs_and_tells_all_its_figures(tmp_path: Path) -> None:
         (tmp_path / "official" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "official" / name).write_text(text)
     script = Path(__file__).parents[1] / "benchmarks" / "prepare.py"
-    sizes = ["--clips", "6", "9", "--files", "3", "--rounds", "2", "--jobs", "2"]
+    sizes = ["--clips", "6", "9", "--distinct", "6", "--files", "3", "--rounds", "2", "--jobs", "2"]
     command = [sys.executable, str(script), str(tmp_path / "out"), *sizes, "--official", str(tmp_path / "official")]
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     steps = {"read", "prepare", "published read", "published normalise", "times as fast"}
