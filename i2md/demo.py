@@ -20,7 +20,7 @@ from i2md.recipes import load_recipe
 FOLDER = Path("demo")
 USUAL_DATA = Path("../shared/data/utd-mhad")
 # Enough to see it learn within minutes; the recipe's own number is for results.
-EPOCHS = {"utd-mhad": 100, "generated": 80}
+EPOCHS = {"utd-mhad": 60, "generated": 80}
 
 
 def choose_data(path: str | None) -> tuple[str, Path]:

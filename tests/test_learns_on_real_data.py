@@ -16,5 +16,5 @@ def test_utd_mhad(real_data, tmp_path):
     pretrain(clips, tmp_path / "run", settings, "cpu")
     results = evaluate(tmp_path / "run", clips, ("knn",), untrained=True, device="cpu")
     accuracy = {result["method"]: result["accuracy"]["3-stream"] for result in results}
-    assert accuracy["untrained"] < 0.4
-    assert accuracy["i2md"] > 0.5
+    assert accuracy["untrained"] < 0.5
+    assert accuracy["i2md"] > 0.6
