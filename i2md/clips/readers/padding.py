@@ -28,5 +28,7 @@ def frames_used(values: Num[np.ndarray, "people frames joints channels"]) -> int
     >>> frames_used(np.array([1, 0, 1, 0]).reshape(1, 4, 1, 1))
     3
     """
-    used = np.flatnonzero(values.any(axis=(0, 2, 3)))
+    # A damaged file may hold NaNs of the signalling kind; whoever checks the coordinates tells of them.
+    with np.errstate(invalid="ignore"):
+        used = np.flatnonzero(values.any(axis=(0, 2, 3)))
     return int(used[-1]) + 1 if len(used) else values.shape[1]
