@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from i2md.encoders.encoder import Encoder
-from i2md.encoders.recurrence import gru_recurrence
+from i2md.encoders.recurrence import PairWeights, gru_layer
+from i2md.encoders.workspace import Workspace
 
 # The update gate's bias of a retentive start: 0.92 of the state stays from frame to frame.
 KEEP = 2.5
+# Bytes of weights that a processor's last cache holds from frame to frame, beside what else it is to hold.
+CACHE = 16 * 2**20
 
 
 class GRUPair(nn.Module):
@@ -44,19 +46,34 @@ class GRUPair(nn.Module):
         self.bias_hh.zero_()
         self.bias_hh[:, self.units : 2 * self.units] = keep
 
-    def project(self, x: Float[Tensor, "frames batch channels"]) -> Float[Tensor, "frames batch 2 gates"]:
-        """Input projections of both."""
-        return F.linear(x, self.weight_ih, self.bias_ih).unflatten(-1, (2, 3 * self.units))
+    def weights(self) -> PairWeights:
+        """What `gru_layer` takes."""
+        return PairWeights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
 
 
 def run_pairs(
-    pairs: Sequence[GRUPair], sequences: Sequence[Float[Tensor, "frames batch channels"]]
-) -> list[Float[Tensor, "frames batch width"]]:
-    """Hidden states of all frames by several pairs, each of its own sequences, in one recurrence."""
-    inputs = [pair.project(x) for pair, x in zip(pairs, sequences, strict=True)]
-    weight, bias = torch.cat([pair.weight_hh for pair in pairs]), torch.cat([pair.bias_hh for pair in pairs])
-    hidden = gru_recurrence(inputs, weight, bias)
-    return [pair.transpose(1, 2).flatten(2) for pair in hidden.split(2, dim=1)]
+    x: Float[Tensor, "pairs channels frames batch"], pairs: Sequence[GRUPair], workspace: Workspace
+) -> tuple[Float[Tensor, "pairs width frames batch"], Float32[Tensor, "pairs width batch"]]:
+    """Hidden states of all frames by several pairs, each of its own sequences, and the last in float32.
+
+    Under autocast products are taken in its type, the states kept in float32.
+    """
+    together = _pairs_together(x, pairs[0])
+    with torch.autocast(x.device.type, enabled=False):
+        parts = [
+            gru_layer(some, [pair.weights() for pair in pairs[first : first + together]], workspace)
+            for first, some in zip(range(0, len(pairs), together), x.split(together), strict=True)
+        ]
+    hidden, last = (torch.cat(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True))
+    return hidden, last
+
+
+def _pairs_together(x: Tensor, pair: GRUPair) -> int:
+    """How many pairs run side by side: all where launches count; on a CPU as many as its cache can hold weights of."""
+    if x.device.type != "cpu":
+        return len(x)
+    size = (pair.weight_ih.numel() + pair.weight_hh.numel()) * x.element_size()
+    return max(1, min(len(x), CACHE // size))
 
 
 class RecurrentEncoder(Encoder):
@@ -74,6 +91,7 @@ class RecurrentEncoder(Encoder):
         super().__init__()
         self.width = 2 * units
         self.input_norm = nn.BatchNorm1d(channels)
+        self.workspace = Workspace()
         below = [channels] + [self.width] * (layers - 1)
         self.layers = nn.ModuleList(GRUPair(size, units, initialisation) for size in below)
 
@@ -86,10 +104,14 @@ class RecurrentEncoder(Encoder):
         cls, encoders: Sequence[RecurrentEncoder], sequences: Sequence[Float[Tensor, "batch frames channels"]]
     ) -> list[Float[Tensor, "batch width"]]:
         """Features by several encoders of one size, each of its own batch, in as many launches as one takes."""
-        hidden = [
-            encoder.input_norm(x.transpose(1, 2)).permute(2, 0, 1)
-            for encoder, x in zip(encoders, sequences, strict=True)
-        ]
+        device = sequences[0].device.type
+        products = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else sequences[0].dtype
+        hidden = torch.stack(
+            [
+                encoder.input_norm(x.transpose(1, 2)).permute(1, 2, 0)
+                for encoder, x in zip(encoders, sequences, strict=True)
+            ]
+        ).to(products)
         for pairs in zip(*(encoder.layers for encoder in encoders), strict=True):
-            hidden = run_pairs(pairs, hidden)
-        return [x[-1] for x in hidden]
+            hidden, last = run_pairs(hidden, pairs, encoders[0].workspace)
+        return list(last.transpose(1, 2))

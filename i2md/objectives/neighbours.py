@@ -8,6 +8,18 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 
+def nearest_places(
+    similarity: Float[Tensor, "batch bank"], count: int, excluded: Bool[Tensor, "batch bank"] | None = None
+) -> Int64[Tensor, "batch count"]:
+    """Bank positions of the `count` most similar entries, in no particular order.
+
+    Excluded entries come last: they are taken only where nothing else is left.
+    """
+    if excluded is not None:
+        similarity = similarity.masked_fill(excluded, -torch.inf)
+    return similarity.topk(count, dim=1, sorted=False).indices
+
+
 def aggregate(
     features: Float[Tensor, "batch width"],
     bank: Float[Tensor, "bank width"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +15,8 @@ from i2md.encoders.build import build_encoder
 from i2md.encoders.encoder import Encoder
 from i2md.objectives.bank import Bank
 from i2md.objectives.contrast import contrast, contrast_logits
-from i2md.objectives.distillation import distil, nearest
-from i2md.objectives.neighbours import aggregate, positions_mask
+from i2md.objectives.distillation import Teacher, distil, nearest, teach
+from i2md.objectives.neighbours import aggregate, nearest_places, positions_mask
 from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.by_stream import ByStream
 from i2md.pretraining.settings import PretrainSettings
@@ -133,18 +132,33 @@ class I2MD(nn.Module):
                 cluster[name] = cluster_level(u, v, self.cluster_banks[name], clips, o)
 
         losses = {f"contrast/{name}": self._contrast(instance[name]) for name in s.streams}
-        if self.banks_ready:
+        if self.banks_ready and s.method != "moco":
+            losses |= {f"dna/{name}": o.w_dna * self._contrast(level) for name, level in cluster.items()}
             own = self.banks[s.streams[0]].holds(clips) if o.mask_self else None
-            if s.cross_modal:
-                for teacher, student in permutations(s.streams, 2):
-                    loss = self._distil(instance[teacher], instance[student], own)
-                    losses[f"cmd/{teacher}>{student}"] = o.w_cmd * loss
-            for name in cluster:
-                losses[f"dna/{name}"] = o.w_dna * self._contrast(cluster[name])
-                between = self._distil(instance[name], cluster[name], own)
-                between = between + self._distil(cluster[name], instance[name], own)
-                losses[f"imd/{name}"] = o.w_imd * between
+            losses |= self._distilled(instance, cluster, own)
         return losses, {name: self._keys(instance[name], cluster.get(name)) for name in s.streams}
+
+    def _distilled(
+        self, instance: dict[str, Level], cluster: dict[str, Level], own: Bool[Tensor, "batch bank"] | None
+    ) -> dict[str, Tensor]:
+        """Losses of the distillation between streams and, within each, between its levels."""
+        s, o = self.settings, self.settings.objectives
+        keys = {name: self._teach(level, own) for name, level in instance.items()}
+        clusters = {name: self._teach(level, own) for name, level in cluster.items()}
+        losses: dict[str, Tensor] = {}
+        for name in s.streams:
+            across = {f"cmd/{other}>{name}": keys[other] for other in s.streams if s.cross_modal and other != name}
+            within = [clusters[name]] if s.intra_modal else []
+            taught = distil(instance[name].query_bank, [*across.values(), *within], o.student_temperature)
+            losses |= {pair: o.w_cmd * loss for pair, loss in zip(across, taught, strict=False)}
+            if s.intra_modal:
+                (down,) = distil(cluster[name].query_bank, [keys[name]], o.student_temperature)
+                losses[f"imd/{name}"] = o.w_imd * (down + taught[-1])
+        return losses
+
+    def _teach(self, level: Level, own: Bool[Tensor, "batch bank"] | None) -> Teacher:
+        o = self.settings.objectives
+        return teach(level.target_bank, nearest(level.target_bank, o.neighbours, own), o.teacher_temperature)
 
     def _embed(self, branches: ByStream[Branch], view: View) -> list[tuple[Tensor, Tensor]]:
         streams = self.settings.streams
@@ -155,21 +169,13 @@ class I2MD(nn.Module):
     @property
     def banks_ready(self) -> bool:
         """Whether aggregation and distillation have begun: after the warm-up, or once the banks hold real keys."""
-        warmup = self.settings.objectives.warmup_steps
-        bank = self.banks[self.settings.streams[0]]
-        return bank.full if warmup is None else self.steps >= warmup
+        o = self.settings.objectives
+        return self.steps >= (o.bank // self.settings.batch if o.warmup_steps is None else o.warmup_steps)
 
     def _contrast(self, level: Level) -> Tensor:
         positive = (level.query * level.target).sum(dim=1)
         temperature = self.settings.objectives.temperature
         return contrast(contrast_logits(positive, level.query_bank, temperature, level.not_negatives))
-
-    def _distil(self, teacher: Level, student: Level, own: Tensor | None) -> Tensor:
-        o = self.settings.objectives
-        neighbours = nearest(teacher.target_bank, o.neighbours, own)
-        return distil(
-            teacher.target_bank, student.query_bank, neighbours, o.teacher_temperature, o.student_temperature, own
-        )
 
     def _keys(self, instance: Level, cluster: Level | None) -> tuple[Tensor, Tensor]:
         if cluster is None:
@@ -197,7 +203,7 @@ def cluster_level(query: Tensor, key: Tensor, bank: Bank, clips: Tensor, o: Obje
     Neighbours are chosen from the key's side. Source: docs/method.md section 5.
     """
     own = bank.holds(clips) if o.mask_self else None
-    neighbours = nearest(bank.similarity(key), o.dna_neighbours, own)
+    neighbours = nearest_places(bank.similarity(key), o.dna_neighbours, own)
     target = aggregate(key, bank.keys, neighbours, o.dna_temperature, own)
     if o.aggregate == "both":
         query = aggregate(query, bank.keys, neighbours, o.dna_temperature, own)

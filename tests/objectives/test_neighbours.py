@@ -7,8 +7,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
-from i2md.objectives.neighbours import aggregate, positions_mask
+from i2md.objectives.neighbours import aggregate, nearest_places, positions_mask
 
 
 def unit(*shape: int) -> torch.Tensor:
@@ -71,3 +73,15 @@ def test_an_aggregate_lies_nearer_to_its_neighbours():
 def test_the_mask_is_true_at_each_clips_own_neighbours():
     mask = positions_mask(torch.tensor([[0, 3], [3, 2]]), 5)
     assert mask.tolist() == [[True, False, False, True, False], [False, False, True, True, False]]
+
+
+@given(st.integers(2, 30), st.data())
+def test_excluded_entries_are_taken_only_where_nothing_else_is_left(bank, data):
+    count = data.draw(st.integers(1, bank))
+    row = data.draw(st.permutations(range(bank)))
+    excluded = data.draw(st.lists(st.booleans(), min_size=bank, max_size=bank))
+    (places,) = nearest_places(torch.tensor([row]).float(), count, torch.tensor([excluded])).tolist()
+    allowed = sorted((j for j in range(bank) if not excluded[j]), key=lambda j: -row[j])
+    assert len(set(places)) == count
+    assert set(allowed[:count]) <= set(places)
+    assert sum(excluded[j] for j in places) == max(0, count - len(allowed))

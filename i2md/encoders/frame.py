@@ -1,0 +1,110 @@
+"""One frame of several GRUs side by side: forward, and backward through the factors that forward leaves behind.
+
+The batch comes last, so that W h is a plain product of PyTorch's weight (gates, units) with the state
+(units, batch). Products are taken in the type of the weights; state, gates and their gradients are float32.
+Nothing is allocated: memory that is given back and taken anew at every frame has to be cleared every time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """The recurrent weights of some GRUs, in the type of the products, apart for the gates r and z and for n.
+
+    `bias` holds, one above the other, all that is added to r, z, the inputs of n and its recurrent part.
+    """
+
+    gates: Float[Tensor, "grus two_units units"]
+    new: Float[Tensor, "grus units units"]
+    bias: Float32[Tensor, "grus four_units 1"]
+
+    def transposed(self) -> Float[Tensor, "grus units three_units"]:
+        """The weights as gradients pass through them: n, r, z side by side."""
+        return torch.cat([self.new, self.gates], dim=1).transpose(1, 2).contiguous()
+
+
+def forward_frame(
+    inputs: Float[Tensor, "grus three_units batch"],
+    before: Float[Tensor, "grus units batch"] | None,
+    weights: Recurrent,
+    state: Float32[Tensor, "grus units batch"],
+    block: Float32[Tensor, "grus five_units batch"],
+    product: Float[Tensor, "grus units batch"],
+    keep_factors: bool,
+) -> None:
+    """Bring `state` forward by one frame, in place; `before` is its copy in the type of the products (None: zero).
+
+    `inputs` are W_i x, and are used up; `product` is scratch. With r, z = sigmoid(W_i x + W_h h + b), a = W_h h + b and
+    n = tanh(W_i x + b + r a), the state h becomes (1 - z) n + z h. `block` is scratch, or holds for
+    `backward_frame`, one above the other: r, z and the factors (1 - z)(1 - n^2) to n, a r (1 - r) from there to r,
+    (h - n) z (1 - z) to z.
+    """
+    units = state.shape[1]
+    reset, update, new, recurrent, difference = block.split(units, dim=1)
+    if before is None:
+        recurrent.zero_()
+    else:
+        inputs[:, : 2 * units].baddbmm_(weights.gates, before)
+        recurrent.copy_(torch.bmm(weights.new, before, out=product))
+    block[:, : 3 * units].copy_(inputs)
+    block[:, : 4 * units] += weights.bias
+    block[:, : 2 * units].sigmoid_()
+    _tanh_(new.addcmul_(reset, recurrent))
+    if not keep_factors:
+        torch.lerp(new, state, update, out=state)
+        return
+    torch.sub(state, new, out=difference).mul_(update)
+    torch.add(new, difference, out=state)
+    difference.addcmul_(difference, update, value=-1)
+    recurrent.mul_(reset)
+    recurrent.addcmul_(recurrent, reset, value=-1)
+    new.square_().neg_().add_(1)
+    new.addcmul_(new, update, value=-1)
+
+
+def backward_frame(
+    at_state: Float32[Tensor, "grus units batch"],
+    block: Float32[Tensor, "grus five_units batch"],
+    at_gates: Float32[Tensor, "grus four_units batch"],
+) -> None:
+    """From the gradient at a frame's state to those before its gates, one above the other: n's recurrent part, r, z, n.
+
+    The first three belong to the recurrent product, the last three to the inputs.
+    """
+    reset, _, to_new, to_reset, to_update = block.split(at_state.shape[1], dim=1)
+    at_recurrent, at_reset, at_update, at_new = at_gates.split(at_state.shape[1], dim=1)
+    torch.mul(to_new, at_state, out=at_new)
+    torch.mul(to_update, at_state, out=at_update)
+    torch.mul(to_reset, at_new, out=at_reset)
+    torch.mul(reset, at_new, out=at_recurrent)
+
+
+def pass_back(
+    at_state: Float32[Tensor, "grus units batch"],
+    block: Float32[Tensor, "grus five_units batch"],
+    at_gates: Float[Tensor, "grus three_units batch"],
+    transposed: Float[Tensor, "grus units three_units"],
+    product: Float[Tensor, "grus units batch"],
+) -> None:
+    """From the gradient at a frame's state to that at the state before, in place.
+
+    `at_gates` are those before n's recurrent part, r and z; `product` is scratch.
+    """
+    units = at_state.shape[1]
+    at_state.mul_(block[:, units : 2 * units])
+    if at_gates.dtype == at_state.dtype:
+        at_state.baddbmm_(transposed, at_gates)
+    else:
+        at_state.add_(torch.bmm(transposed, at_gates, out=product))
+
+
+def _tanh_(x: Tensor) -> Tensor:
+    """tanh in place as 2 sigmoid(2x) - 1: on a CPU PyTorch's own takes several times as long as its sigmoid."""
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
