@@ -26,14 +26,11 @@ class Bank(nn.Module):
         self.register_buffer("clips", torch.full((size,), -1))
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
-        self._full = False
 
     @property
     def full(self) -> bool:
-        """Whether every entry is a real key."""
-        # Remembered once true: reading a tensor makes the host wait for the device.
-        self._full = self._full or int(self.filled) == len(self.keys)
-        return self._full
+        """Whether every entry is a real key; makes the host wait for the device, so no training step asks."""
+        return int(self.filled) == len(self.keys)
 
     def similarity(self, features: Float[Tensor, "batch width"]) -> Float[Tensor, "batch size"]:
         """Cosine of each feature with each entry."""
