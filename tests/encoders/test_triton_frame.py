@@ -110,6 +110,19 @@ def test_a_gradient_that_is_not_given_is_zero():
     assert not recur_backward(None, None, weight, factors).any()
 
 
+def test_a_gru_that_is_lost_does_not_touch_its_neighbours():
+    """Blocks reach past the end of a GRU's units and clips, into those of the next one."""
+    drawings = drawn(3, 3, 20, 5)
+    _, expected = by_kernels(*drawings)
+    for x in drawings:
+        x.select(1 if x.dim() == 4 else 0, 1).fill_(torch.nan)
+    _, lost = by_kernels(*drawings)
+    for mine, other in zip(lost, expected, strict=True):
+        axis = 1 if mine.dim() == 4 else 0
+        for gru in (0, 2):
+            assert torch.equal(mine.select(axis, gru), other.select(axis, gru))
+
+
 def test_without_gradients_nothing_is_saved_and_the_states_are_the_same():
     inputs, weight, bias, _, _ = drawn(4, 2, 20, 6)
     hidden, last, factors = recur_forward(inputs, weight, bias, False)

@@ -102,10 +102,13 @@ def test_what_is_captured_is_the_step(method):
 def test_replays_are_the_steps_across_the_beginning_of_distillation():
     (model, optimiser), theirs = start(), start()
     recorder = RunsAgain(model)
-    figures = train_by(CapturedStep(model, recorder), model, optimiser, steps=14)
+    given = [batch_of(step) for step in range(14)]
+    figures = train_by(CapturedStep(model, recorder), model, optimiser, 14, given.__getitem__)
     assert_same(model, figures, theirs[0], plainly_trained(*theirs, steps=14))
     # Six steps without distillation, eight with: after each beginning some steps run as they are.
     assert (recorder.recorded, recorder.ran, recorder.replayed) == (2, 2 * WARM_UP, 14 - 2 * WARM_UP)
+    for step, batch in enumerate(given):
+        assert all(torch.equal(x, drawn) for x, drawn in zip(batch, batch_of(step), strict=True))
 
 
 def test_another_batch_size_is_captured_anew():
