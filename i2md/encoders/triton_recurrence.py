@@ -15,6 +15,42 @@ from i2md.encoders.triton_frame import backward_frame, forward_frame
 Precision = Literal["ieee", "tf32"]
 
 
+def recur(
+    inputs: Float[Tensor, "frames grus gates batch"],
+    weight: Float[Tensor, "grus gates units"],
+    bias: Float[Tensor, "grus gates"],
+    products: torch.dtype,
+    precision: Precision = "ieee",
+) -> tuple[Float[Tensor, "frames grus units batch"], Float[Tensor, "grus units batch"]]:
+    """Hidden states of GRUs that read forward in time from zero, and the last one in float32, with their gradients.
+
+    `inputs` are W_i x + b_i, `weight` and `bias` W_h and b_h, gates in PyTorch's order r, z, n. Products are taken in
+    the type `products` (bfloat16 or float32), which the hidden states have, too; state and sums are float32.
+    """
+    save = torch.is_grad_enabled() and any(x.requires_grad for x in (inputs, weight, bias))
+    hidden, last = _Recurrence.apply(inputs, weight, bias, products, precision, save)
+    return hidden, last
+
+
+class _Recurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, *how: Any) -> tuple[Tensor, Tensor]:
+        products, ctx.precision, save = how
+        weight = weight.to(products)
+        hidden, last, factors = recur_forward(inputs, weight, bias, save, ctx.precision)
+        ctx.save_for_backward(weight, hidden, factors)
+        ctx.set_materialize_grads(False)
+        return hidden, last
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        at_hidden, at_last = gradients
+        weight, hidden, factors = ctx.saved_tensors
+        at_gates = recur_backward(at_hidden, at_last, weight, factors, ctx.precision)
+        at_weight, at_bias = recurrent_gradients(at_gates, hidden)
+        return at_gates[:, :, weight.shape[2] :], at_weight, at_bias, None, None, None
+
+
 def recur_forward(
     inputs: Float[Tensor, "frames grus gates batch"],
     weight: Float[Tensor, "grus gates units"],
@@ -26,10 +62,9 @@ def recur_forward(
     Float[Tensor, "grus units batch"],
     Float[Tensor, "frames grus factors batch"] | None,
 ]:
-    """Hidden states of GRUs that read forward in time from zero, the last one in float32, and backward's factors.
+    """What `recur` gives, and the factors that its backward pass needs, where it is to `save` them.
 
-    `inputs` are W_i x + b_i, `weight` and `bias` W_h and b_h, gates in PyTorch's order r, z, n. The weight's type is
-    that of the products, of the hidden states and of the factors, which are saved only where asked for.
+    The weight's type is that of the products, of the hidden states and of the factors.
     """
     frames, grus, _, batch = inputs.shape
     units = weight.shape[2]

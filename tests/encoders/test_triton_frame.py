@@ -23,10 +23,16 @@ if not ON_GPU:
     os.environ["TRITON_INTERPRET"] = "1"
 triton = pytest.importorskip("triton", reason="Triton is not installed")
 
-from i2md.encoders.triton_recurrence import recur_backward, recur_forward, recurrent_gradients  # noqa: E402
+from i2md.encoders.triton_recurrence import (  # noqa: E402
+    recur,
+    recur_backward,
+    recur_forward,
+    recurrent_gradients,
+)
 
 DEVICE = torch.device("cuda" if ON_GPU else "cpu")
 gpu = pytest.mark.skipif(not ON_GPU, reason="no GPU")
+slow = pytest.mark.slow
 
 
 def drawn(frames, grus, units, batch, seed=0):
@@ -131,12 +137,30 @@ def test_without_gradients_nothing_is_saved_and_the_states_are_the_same():
     assert torch.equal(hidden, again) and torch.equal(last, last_again)
 
 
+@pytest.mark.parametrize("only_last", [True, False])
+def test_autograd_takes_them_for_one_operation(only_last):
+    inputs, weight, bias, at_hidden, at_last = drawn(4, 2, 20, 6)
+    leaves = [x.requires_grad_() for x in (inputs, weight, bias)]
+    hidden, last = recur(*leaves, torch.float32)
+    towards = torch.zeros_like(at_hidden) if only_last else at_hidden
+    ((last * at_last).sum() + (0 if only_last else (hidden * at_hidden).sum())).backward()
+    exact = by_torch(*(x.detach() for x in leaves), towards, at_last)
+    assert away([hidden.detach(), *(x.grad for x in leaves)], exact) < 1e-5
+
+
+def test_without_autograd_the_states_are_the_same():
+    inputs, weight, bias, _, _ = drawn(4, 2, 20, 6)
+    with torch.no_grad():
+        hidden, _ = recur(inputs, weight.requires_grad_(), bias, torch.float32)
+    assert hidden.grad_fn is None
+    assert torch.equal(hidden, recur_forward(inputs, weight.detach(), bias, False)[0])
+
+
 def test_inputs_may_be_views():
     inputs, weight, bias, at_hidden, at_last = drawn(3, 2, 18, 4)
     turned = [x.transpose(-1, -2).contiguous().transpose(-1, -2) for x in (inputs, weight, bias, at_hidden, at_last)]
-    for mine, other in zip(
-        by_kernels(*turned)[1], by_kernels(inputs, weight, bias, at_hidden, at_last)[1], strict=True
-    ):
+    expected = by_kernels(inputs, weight, bias, at_hidden, at_last)[1]
+    for mine, other in zip(by_kernels(*turned)[1], expected, strict=True):
         assert torch.equal(mine, other)
 
 
@@ -186,21 +210,21 @@ def test_in_bfloat16_a_state_that_is_kept_still_learns():
     assert away([at_new], [exactly]) < 2**-6
 
 
-def test_the_kernels_compile_for_a_gpu_and_spill_nothing(tmp_path):
+@pytest.mark.parametrize("products", ["bf16", pytest.param("fp32", marks=slow), pytest.param("tf32", marks=slow)])
+def test_the_kernels_compile_for_a_gpu_and_spill_nothing(products, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     environment |= {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    command = [sys.executable, Path(__file__).with_name("compiled_frames.py"), "bf16", "fp32", "tf32"]
+    command = [sys.executable, Path(__file__).with_name("compiled_frames.py"), products]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    for line in done.stdout.splitlines():
-        said = json.loads(line)
-        for kernel in (said["forward"], said["backward"]):
-            assert kernel["spilled"] == 0, said
-            assert kernel["registers"] <= 168, said
-            # What one program may have on an H100.
-            assert kernel["shared"] <= 227 * 1024, said
-            assert bool(kernel["tensor_cores"]) == (said["products"] != "fp32"), said
-    assert len(done.stdout.splitlines()) == 3
+    kernels = json.loads(done.stdout)
+    assert kernels.keys() == {"forward", "backward"}
+    for name, kernel in kernels.items():
+        assert kernel["spilled"] == 0, name
+        assert kernel["registers"] <= 168, name
+        # What one program may have on an H100.
+        assert kernel["shared"] <= 227 * 1024, name
+        assert bool(kernel["tensor_cores"]) == (products != "fp32"), name
 
 
 @gpu
