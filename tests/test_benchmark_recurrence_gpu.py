@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,8 +27,6 @@ def test_without_a_gpu_it_says_so() -> None:
 
 @pytest.mark.parametrize("name", ["frame by frame", "Triton"])
 def test_the_ways_compute_the_same(name: str) -> None:
-    if not torch.cuda.is_available():
-        os.environ["TRITON_INTERPRET"] = "1"
     pytest.importorskip("triton", reason="Triton is not installed")
     spec = importlib.util.spec_from_file_location("recurrence_gpu", SCRIPT)
     benchmark = importlib.util.module_from_spec(spec)

@@ -73,19 +73,21 @@ def recur_forward(
     state = torch.zeros(grus, units, batch, dtype=torch.float32, device=weight.device)
     inputs, weight, bias = inputs.contiguous(), weight.contiguous(), bias.contiguous()
     grid, sizes = _launch(grus, units, batch, weight, precision)
-    for t in range(frames):
-        forward_frame[grid](
-            inputs[t],
-            weight,
-            bias,
-            hidden[max(t - 1, 0)],
-            state,
-            hidden[t],
-            hidden[t] if factors is None else factors[t],
-            FIRST=t == 0,
-            SAVE=save,
-            **sizes,
-        )
+    # Triton launches on the device in hand, not on that of its tensors.
+    with torch.cuda.device_of(weight):
+        for t in range(frames):
+            forward_frame[grid](
+                inputs[t],
+                weight,
+                bias,
+                hidden[max(t - 1, 0)],
+                state,
+                hidden[t],
+                hidden[t] if factors is None else factors[t],
+                FIRST=t == 0,
+                SAVE=save,
+                **sizes,
+            )
     return hidden, state, factors
 
 
@@ -112,18 +114,19 @@ def recur_backward(
     if at_hidden is not None:
         at_hidden = at_hidden.contiguous()
     grid, sizes = _launch(grus, units, batch, weight, precision)
-    for t in reversed(range(frames)):
-        backward_frame[grid](
-            at_state if at_hidden is None else at_hidden[t],
-            across,
-            at_gates[min(t + 1, frames - 1)],
-            factors[t],
-            at_state,
-            at_gates[t],
-            LAST=t == frames - 1,
-            GIVEN=at_hidden is not None,
-            **sizes,
-        )
+    with torch.cuda.device_of(weight):
+        for t in reversed(range(frames)):
+            backward_frame[grid](
+                at_state if at_hidden is None else at_hidden[t],
+                across,
+                at_gates[min(t + 1, frames - 1)],
+                factors[t],
+                at_state,
+                at_gates[t],
+                LAST=t == frames - 1,
+                GIVEN=at_hidden is not None,
+                **sizes,
+            )
     return at_gates
 
 

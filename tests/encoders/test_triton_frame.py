@@ -1,6 +1,6 @@
 """The kernels of a frame against PyTorch's GRU and autograd in float64.
 
-They run in Triton's interpreter, or on a GPU where there is one.
+They run in Triton's interpreter (conftest.py sees to that), or on a GPU where there is one.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ON_GPU = torch.cuda.is_available()
-if not ON_GPU:
-    # Triton looks at this when it is imported, its own functions included.
-    os.environ["TRITON_INTERPRET"] = "1"
 triton = pytest.importorskip("triton", reason="Triton is not installed")
 
 from i2md.encoders.triton_recurrence import (  # noqa: E402
