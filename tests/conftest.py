@@ -7,12 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-from jaxtyping import install_import_hook
-
 # Everything here is small: a second thread would only wait, and on a busy machine wait long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+if not torch.cuda.is_available():
+    # Triton's kernels run in its interpreter then. It asks when it is imported, by whatever test comes first.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # Shapes that annotations state are checked, from before anything of these rooms is imported.
 # The numeric tower lets a whole number pass where a float is asked for, as every type checker does.

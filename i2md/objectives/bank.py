@@ -29,7 +29,7 @@ class Bank(nn.Module):
 
     @property
     def full(self) -> bool:
-        """Whether every entry is a real key; asking makes the host wait for the device."""
+        """Whether every entry is a real key; makes the host wait for the device, so no training step asks."""
         return int(self.filled) == len(self.keys)
 
     def similarity(self, features: Float[Tensor, "batch width"]) -> Float[Tensor, "batch size"]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from i2md.errors import InputError
-from i2md.pretraining.device import choose_device, quick_products
+from i2md.pretraining.device import choose_device, quick_products, tensor_float32, tf32_switches
 
 
 def test_auto_is_a_device_that_is_there():
@@ -35,3 +37,39 @@ def test_quick_products_leave_the_switch_as_they_found_it():
     with pytest.raises(KeyError), quick_products():
         raise KeyError
     assert settings.fp32_precision == before
+
+
+def where_tf32_stands():
+    return [getattr(owner, name) for owner, name, _ in tf32_switches(torch.backends)]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_tf32_is_allowed_or_not_inside_and_as_before_after(allowed):
+    before = where_tf32_stands()
+    with pytest.raises(KeyError), tensor_float32(allowed):
+        assert where_tf32_stands() == [values[allowed] for _, _, values in tf32_switches(torch.backends)]
+        with tensor_float32(not allowed):
+            assert where_tf32_stands() == [values[not allowed] for _, _, values in tf32_switches(torch.backends)]
+        raise KeyError
+    assert where_tf32_stands() == before
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_tf32_before_pytorch_2_9(allowed, monkeypatch):
+    older = SimpleNamespace(
+        cuda=SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False)), cudnn=SimpleNamespace(allow_tf32=True)
+    )
+    monkeypatch.setattr(torch, "backends", older)
+    with tensor_float32(allowed):
+        assert older.cuda.matmul.allow_tf32 is older.cudnn.allow_tf32 is allowed
+    assert (older.cuda.matmul.allow_tf32, older.cudnn.allow_tf32) == (False, True)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_products_on_a_gpu_are_exact_unless_tf32_is_allowed():
+    left, right = torch.randn(2, 256, 256, device="cuda")
+    exact = (left.double() @ right.double()).float()
+    with tensor_float32(False):
+        assert (left @ right - exact).abs().max() < 1e-3
+    with tensor_float32(True):
+        assert (left @ right - exact).abs().max() < 0.2

@@ -1,0 +1,150 @@
+"""A captured step: the same weights and banks as the step that it captures, and what makes it capture anew."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from i2md.encoders.settings import EncoderSettings
+from i2md.objectives.settings import METHODS, ObjectiveSettings
+from i2md.pretraining.capture import WARM_UP, CapturedStep, GraphRecorder, learn
+from i2md.pretraining.loop import train_step
+from i2md.pretraining.model import I2MD
+from i2md.pretraining.settings import PretrainSettings
+from i2md.skeletons import get_layout
+
+SETTINGS = PretrainSettings(
+    batch=4,
+    encoder=EncoderSettings(units=4, layers=2),
+    objectives=ObjectiveSettings(
+        embedding=5, bank=8, neighbours=3, dna_neighbours=2, momentum=0.9, warmup_steps=6, heads="two"
+    ),
+)
+
+
+def start(method="i2md", device="cpu"):
+    torch.manual_seed(0)
+    model = I2MD(replace(SETTINGS, method=method), get_layout("openni-15"), people=1).to(device)
+    return model, torch.optim.SGD(model.query.parameters(), lr=0.05, momentum=0.9, weight_decay=0.1)
+
+
+def batch_of(step, size=4, device="cpu"):
+    draws = torch.Generator().manual_seed(step)
+    query_view, key_view = torch.randn(2, size, 6, 15, 3, 1, generator=draws).to(device)
+    return query_view, key_view, torch.randint(0, 9, (size,), generator=draws).to(device)
+
+
+def train_by(learning, model, optimiser, steps, batches=batch_of):
+    """Steps in the order of `train_step`, their losses, gradients and banks by `learning`."""
+    model.train()
+    figures = []
+    for step in range(steps):
+        model.steps = step
+        model.update_keys()
+        figures.append(learning(*batches(step)))
+        optimiser.step()
+    return figures
+
+
+def plainly_trained(model, optimiser, steps, batches=batch_of):
+    figures = []
+    for step in range(steps):
+        model.steps = step
+        figures.append(train_step(model, optimiser, *batches(step)))
+    return figures
+
+
+def assert_same(model, figures, other, expected):
+    for mine, theirs in zip(figures, expected, strict=True):
+        assert mine.keys() == theirs.keys()
+        for name, value in theirs.items():
+            assert torch.equal(mine[name], value), name
+    for name, value in other.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+
+
+class RunsAgain:
+    """On a CPU, a stand-in for a graph that keeps its rules: recording does nothing, replaying fills the result."""
+
+    def __init__(self, model, refuse=False):
+        self.model, self.refuse = model, refuse
+        self.ran = self.recorded = self.replayed = 0
+
+    def run(self, work):
+        self.ran += 1
+        return work()
+
+    def record(self, work):
+        before = copy.deepcopy(self.model.state_dict())
+        result = work()
+        self.model.load_state_dict(before)
+        if self.refuse:
+            raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
+        self.recorded += 1
+
+        def replay():
+            self.replayed += 1
+            result.copy_(work())
+
+        return result.zero_(), replay
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_captured_is_the_step(method):
+    ours, theirs = start(method), start(method)
+    figures = train_by(lambda *batch: learn(ours[0], *batch), *ours, steps=9)
+    assert_same(ours[0], figures, theirs[0], plainly_trained(*theirs, steps=9))
+
+
+def test_replays_are_the_steps_across_the_beginning_of_distillation():
+    (model, optimiser), theirs = start(), start()
+    recorder = RunsAgain(model)
+    given = [batch_of(step) for step in range(14)]
+    figures = train_by(CapturedStep(model, recorder), model, optimiser, 14, given.__getitem__)
+    assert_same(model, figures, theirs[0], plainly_trained(*theirs, steps=14))
+    # Six steps without distillation, eight with: after each beginning some steps run as they are.
+    assert (recorder.recorded, recorder.ran, recorder.replayed) == (2, 2 * WARM_UP, 14 - 2 * WARM_UP)
+    for step, batch in enumerate(given):
+        assert all(torch.equal(x, drawn) for x, drawn in zip(batch, batch_of(step), strict=True))
+
+
+def test_another_batch_size_is_captured_anew():
+    def batches(step):
+        return batch_of(step, size=4 if step < 5 else 2)
+
+    (model, optimiser), theirs = start("moco"), start("moco")
+    recorder = RunsAgain(model)
+    figures = train_by(CapturedStep(model, recorder), model, optimiser, 10, batches)
+    assert_same(model, figures, theirs[0], plainly_trained(*theirs, 10, batches))
+    assert recorder.recorded == 2
+
+
+def test_a_step_that_cannot_be_captured_says_so_once_and_goes_on(capsys):
+    (model, optimiser), theirs = start(), start()
+    recorder = RunsAgain(model, refuse=True)
+    figures = train_by(CapturedStep(model, recorder), model, optimiser, steps=14)
+    assert_same(model, figures, theirs[0], plainly_trained(*theirs, steps=14))
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said == ["i2md: the step runs without CUDA graphs, slower: operation not permitted when stream is capturing"]
+    assert (recorder.replayed, recorder.ran) == (0, 14)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("method", METHODS)
+def test_on_a_gpu_replays_are_the_steps(method, capsys):
+    def batches(step):
+        return batch_of(step, device="cuda")
+
+    (model, optimiser), theirs = start(method, "cuda"), start(method, "cuda")
+    captured = CapturedStep(model, GraphRecorder(torch.device("cuda")))
+    figures = train_by(captured, model, optimiser, 14, batches)
+    expected = plainly_trained(*theirs, 14, batches)
+    assert captured.recording is not None and not capsys.readouterr().err
+    for mine, other in zip(figures, expected, strict=True):
+        for name, value in other.items():
+            torch.testing.assert_close(mine[name], value, atol=1e-5, rtol=1e-4)
+    for name, value in theirs[0].state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], value, atol=1e-5, rtol=1e-4)
