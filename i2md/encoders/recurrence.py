@@ -16,7 +16,6 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from i2md.encoders.frame import Recurrent, backward_frame, forward_frame, pass_back
-from i2md.encoders.workspace import Lent, Workspace
 
 # Frames whose inputs are projected at a time: few enough to stay in a processor's cache until they are used.
 CHUNK = 8
@@ -32,25 +31,25 @@ class PairWeights(NamedTuple):
 
 
 def gru_layer(
-    x: Float[Tensor, "pairs channels frames batch"], pairs: Sequence[PairWeights], workspace: Workspace
+    x: Float[Tensor, "pairs channels frames batch"], pairs: Sequence[PairWeights]
 ) -> tuple[Float[Tensor, "pairs width frames batch"], Float32[Tensor, "pairs width batch"]]:
     """Hidden states of all frames, in the type of `x`, and the last one in float32; all GRUs read forward from zero.
 
     Products are taken in the type of `x`. With r, z = sigmoid(W_i x + b_i + W_h h + b_h) and
     n = tanh(W_i x + b_i + r (W_h h + b_h)), h becomes (1 - z) n + z h (PyTorch's GRU).
     """
-    hidden, last = _Layer.apply(workspace, len(pairs), x, *(tensor for pair in pairs for tensor in pair))
+    hidden, last = _Layer.apply(len(pairs), x, *(tensor for pair in pairs for tensor in pair))
     return hidden, last
 
 
 class _Layer(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, workspace: Workspace, count: int, x: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, count: int, x: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
         weights = _Weights.of([PairWeights(*parameters[i : i + 4]) for i in range(0, 4 * count, 4)], x.dtype)
         keep = any(ctx.needs_input_grad)
-        hidden, last, blocks = _run(x, weights, keep, workspace)
+        hidden, last, blocks = _run(x, weights, keep)
         if keep:
-            ctx.workspace, ctx.weights, ctx.blocks = workspace, weights, blocks
+            ctx.weights, ctx.blocks = weights, blocks
             ctx.save_for_backward(x, hidden)
             ctx.set_materialize_grads(False)
         return hidden.view(count, -1, *x.shape[2:]), last.view(count, -1, x.shape[3])
@@ -60,9 +59,9 @@ class _Layer(torch.autograd.Function):
         x, hidden = ctx.saved_tensors
         at_hidden, at_last = (None if g is None else g.unflatten(1, (2, -1)).flatten(0, 1) for g in gradients)
         inputs, recurrent = ctx.weights.inputs, ctx.weights.recurrent
-        lent, at_bias = _run_back(at_hidden, at_last, recurrent, hidden, ctx.blocks.tensor, ctx.workspace)
-        at_x = _input_gradient(lent.tensor, inputs) if ctx.needs_input_grad[2] else None
-        return None, None, at_x, *_weight_gradients(lent.tensor, at_bias, x, hidden)
+        at_gates, at_bias = _run_back(at_hidden, at_last, recurrent, hidden, ctx.blocks)
+        at_x = _input_gradient(at_gates, inputs) if ctx.needs_input_grad[1] else None
+        return None, at_x, *_weight_gradients(at_gates, at_bias, x, hidden)
 
 
 @dataclass(frozen=True)
@@ -97,13 +96,13 @@ def _stacked(tensors: Sequence[Tensor], products: torch.dtype) -> Tensor:
     return stacked
 
 
-def _run(x: Tensor, weights: _Weights, keep: bool, workspace: Workspace) -> tuple[Tensor, Tensor, Lent]:
+def _run(x: Tensor, weights: _Weights, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Hidden states (grus, units, frames, batch), the last one, and each frame's block (scratch, where not kept)."""
     frames, batch = x.shape[2:]
     grus, units, _ = weights.recurrent.new.shape
     hidden = x.new_empty(grus, units, frames, batch)
     state = x.new_zeros(grus, units, batch, dtype=torch.float32)
-    blocks = workspace.lend(frames if keep else 1, grus, 5 * units, batch, like=state)
+    blocks = state.new_empty(frames if keep else 1, grus, 5 * units, batch)
     states = x.new_empty(CHUNK, *state.shape)
     product = torch.empty_like(states[0])
     projected = x.new_empty(len(x), 6 * units * CHUNK * batch)
@@ -111,7 +110,7 @@ def _run(x: Tensor, weights: _Weights, keep: bool, workspace: Workspace) -> tupl
     for chunk in _chunks(frames):
         inputs_of = _project(x[:, :, chunk], weights.inputs, projected)
         for t, inputs, after in zip(range(frames)[chunk], inputs_of, states, strict=False):
-            forward_frame(inputs, before, weights.recurrent, state, blocks.tensor[t if keep else 0], product, keep)
+            forward_frame(inputs, before, weights.recurrent, state, blocks[t if keep else 0], product, keep)
             before = after.copy_(state)
         _join(states, hidden[:, :, chunk])
     return hidden, state, blocks
@@ -147,12 +146,11 @@ def _run_back(
     recurrent: Recurrent,
     hidden: Tensor,
     blocks: Tensor,
-    workspace: Workspace,
-) -> tuple[Lent, Float32[Tensor, "grus rows"]]:
+) -> tuple[Float[Tensor, "grus rows frames batch"], Float32[Tensor, "grus rows"]]:
     """Gradients before the gates of all frames, in the order of `backward_frame`; and their sums, exactly."""
     grus, units, frames, batch = hidden.shape
     transposed = recurrent.transposed()
-    at_gates = workspace.lend(grus, 4 * units, frames, batch, like=hidden)
+    at_gates = hidden.new_empty(grus, 4 * units, frames, batch)
     at_frame = blocks.new_empty(grus, 4 * units, batch)
     at_frames = hidden.new_empty(CHUNK, *at_frame.shape)
     product = hidden.new_empty(grus, units, batch)
@@ -171,7 +169,7 @@ def _run_back(
             backward_frame(at_state, blocks[t], at_frame)
             at_frames[i].copy_(at_frame)
             total += at_frame
-        _join(at_frames, at_gates.tensor[:, :, chunk])
+        _join(at_frames, at_gates[:, :, chunk])
     return at_gates, total.sum(dim=2)
 
 

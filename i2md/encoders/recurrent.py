@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from i2md.encoders.encoder import Encoder
 from i2md.encoders.recurrence import PairWeights, gru_layer
-from i2md.encoders.workspace import Workspace
 
 # The update gate's bias of a retentive start: 0.92 of the state stays from frame to frame.
 KEEP = 2.5
@@ -52,7 +51,7 @@ class GRUPair(nn.Module):
 
 
 def run_pairs(
-    x: Float[Tensor, "pairs channels frames batch"], pairs: Sequence[GRUPair], workspace: Workspace
+    x: Float[Tensor, "pairs channels frames batch"], pairs: Sequence[GRUPair]
 ) -> tuple[Float[Tensor, "pairs width frames batch"], Float32[Tensor, "pairs width batch"]]:
     """Hidden states of all frames by several pairs, each of its own sequences, and the last in float32.
 
@@ -61,7 +60,7 @@ def run_pairs(
     together = _pairs_together(x, pairs[0])
     with torch.autocast(x.device.type, enabled=False):
         parts = [
-            gru_layer(some, [pair.weights() for pair in pairs[first : first + together]], workspace)
+            gru_layer(some, [pair.weights() for pair in pairs[first : first + together]])
             for first, some in zip(range(0, len(pairs), together), x.split(together), strict=True)
         ]
     hidden, last = (torch.cat(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True))
@@ -91,7 +90,6 @@ class RecurrentEncoder(Encoder):
         super().__init__()
         self.width = 2 * units
         self.input_norm = nn.BatchNorm1d(channels)
-        self.workspace = Workspace()
         below = [channels] + [self.width] * (layers - 1)
         self.layers = nn.ModuleList(GRUPair(size, units, initialisation) for size in below)
 
@@ -113,5 +111,5 @@ class RecurrentEncoder(Encoder):
             ]
         ).to(products)
         for pairs in zip(*(encoder.layers for encoder in encoders), strict=True):
-            hidden, last = run_pairs(hidden, pairs, encoders[0].workspace)
+            hidden, last = run_pairs(hidden, pairs)
         return list(last.transpose(1, 2))
