@@ -4,7 +4,8 @@
 
 Prints microseconds a clip (median and range) and how many times as long the others take: PyTorch's interpolation and
 product, clip by clip; and, with CHECKOUT, a copy of the published CMD program whose `feeder` runs on today's NumPy, its
-feeder alone and its feeder with the batch put together. On a CPU the times are processor time of one core.
+feeder alone and its feeder with the batch put together. Each turn makes some batches, as a process that does nothing
+else would. On a CPU the times are processor time: of one core, what other processes do meanwhile left out.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from i2md.clips.packed import PackedClips
 from i2md.pretraining.device import choose_device
+from i2md.pretraining.memory import keep_freed_memory
 from i2md.views.augment import joint_matrices
 from i2md.views.draws import ViewDraws
 from i2md.views.resize import random_crop
@@ -44,12 +46,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=1000, help="clips that batches are drawn from")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--batches", type=int, default=8, help="made in one turn")
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--official", type=Path, default=None)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    keep_freed_memory()
     device = choose_device(args.device)
 
     arrays = ntu_shaped(args.clips)
@@ -57,15 +61,26 @@ def main() -> None:
         ways = our_ways(arrays, args.batch, device)
         if args.official:
             ways |= official_ways(args.official, arrays, args.batch, Path(folder))
-        spent = by_turns(ways, args.rounds, time.process_time if device.type == "cpu" else time.perf_counter)
-    clips_a_second = {name: spread(args.batch / seconds for seconds in values) for name, values in spent.items()}
+        turns = {name: repeated(way, args.batches) for name, way in ways.items()}
+        spent = by_turns(turns, args.rounds, time.process_time if device.type == "cpu" else time.perf_counter)
+    made = args.batch * args.batches
     told = {
         "machine": machine(device),
-        "microseconds a clip": {n: spread(1e6 * s / args.batch for s in values) for n, values in spent.items()},
-        "clips a second": clips_a_second,
+        "microseconds a clip": {n: spread(1e6 * s / made for s in values) for n, values in spent.items()},
+        "clips a second": {n: spread(made / s for s in values) for n, values in spent.items()},
         "ours is so many times as fast": ratios(spent),
     }
     print(json.dumps(told, indent=1))
+
+
+def repeated(way: Callable[[], object], times: int) -> Callable[[], None]:
+    """So many times over."""
+
+    def turn() -> None:
+        for _ in range(times):
+            way()
+
+    return turn
 
 
 def ntu_shaped(count: int) -> list[np.ndarray]:
