@@ -26,6 +26,9 @@ SPARE = 7
 # The same where float64 chooses them: to have all that are equal.
 SPARE_EQUALS = 64
 
+# Features of length 0 are similar to nothing.
+SHORTEST = 1e-24
+
 
 @torch.no_grad()
 def nearest(train: Features, test: Features, k: int = 1) -> dict[str, Int64[Tensor, "test k"]]:
@@ -127,9 +130,12 @@ def _similarity(
     train: Features, test: Features, streams: tuple[str, ...], rows: Tensor, candidates: Int64[Tensor, "rows count"]
 ) -> Float64[Tensor, "rows count"]:
     """Of each test clip with its candidates; equal training clips are equally similar to the last bit."""
-    return _mean(
-        [(_unit(test[stream][rows])[:, None] * _unit(train[stream][candidates])).sum(dim=2) for stream in streams]
-    )
+    found = []
+    for stream in streams:
+        asked, learnt = test[stream][rows].double()[:, None], train[stream][candidates].double()
+        lengths = asked.norm(dim=2) * learnt.norm(dim=2)
+        found.append((asked * learnt).sum(dim=2) / lengths.clamp_min(SHORTEST))
+    return _mean(found)
 
 
 def _similarity_with_all(
