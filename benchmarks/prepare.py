@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from timing import by_turns, ratios, spread
 
 from i2md.clips.preparation import prepare_positions
 from i2md.clips.readers import open_source
@@ -73,14 +74,17 @@ def one_core(folder: Path, files: int, rounds: int, official: Path | None) -> di
     source = open_source("ntu-rgbd", folder)
     paths = [file.container / file.name for file in source.read.files[:files]]  # type: ignore[attr-defined]
     ours, theirs = steps(source, files), official_steps(official, paths) if official else {}
-    spent: dict[str, list[float]] = {name: [] for name in (*ours, *theirs)}
-    for _ in range(rounds):
-        for name, step in (*ours.items(), *theirs.items()):
-            spent[name].append(milliseconds(step) / files)
+    # Processor time: what other processes do meanwhile doesn't count.
+    spent = by_turns({**ours, **theirs}, rounds, time.process_time)
+    told = {name: spread(1000 * seconds / files for seconds in values) for name, values in spent.items()}
     if theirs:
-        pairs = [list(spent[name]) for name in (*ours, *theirs)]
-        spent["times as fast"] = [(c + d) / (a + b) for a, b, c, d in zip(*pairs, strict=True)]
-    return {name: spread(values) for name, values in spent.items()}
+        both = {"ours": ours, "theirs": theirs}
+        sums = {
+            name: [sum(turn) for turn in zip(*(spent[part] for part in parts), strict=True)]
+            for name, parts in both.items()
+        }
+        told["times as fast"] = ratios(sums)["theirs"]
+    return told
 
 
 def steps(source: Source, files: int) -> dict[str, Callable[[], None]]:
@@ -158,19 +162,6 @@ def peak_megabytes(process: str) -> float:
     except OSError:
         return 0.0
     return sum(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM"))
-
-
-def milliseconds(step: Callable[[], None]) -> float:
-    """Processor time: what other processes do meanwhile doesn't count."""
-    began = time.process_time()
-    step()
-    return 1000 * (time.process_time() - began)
-
-
-def spread(values: Iterable[float]) -> dict[str, float]:
-    """Median, smallest and largest."""
-    low, middle, high = np.percentile(list(values), [0, 50, 100])
-    return {"median": round(float(middle), 3), "from": round(float(low), 3), "to": round(float(high), 3)}
 
 
 def exhaust(iterator: Iterable[Any]) -> None:

@@ -18,6 +18,7 @@ from i2md.evaluation.watch import neighbour_watch
 from i2md.pretraining.checkpoint import save_tensors
 from i2md.pretraining.device import choose_device, quick_products
 from i2md.pretraining.loop import train
+from i2md.pretraining.memory import keep_freed_memory
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.official import official_settings, read_official, rename_official
 from i2md.pretraining.run import CONFIG, MODEL, RunConfig, versions, write_text, written_whole
@@ -65,6 +66,7 @@ def pretrain(
         versions=versions(),
     )
     watch = neighbour_watch(clips, split, where) if settings.knn_every else None
+    keep_freed_memory()
     with quick_products():
         train(chosen, Path(run), config, where, watch)
     return Pretrained(Path(run), len(chosen), split, settings.epochs)

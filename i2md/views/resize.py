@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float32, Int64
+import torch.nn.functional as F
+from jaxtyping import Float32, Int32, Int64
 from torch import Tensor
 
 from i2md.clips.packed import PackedClips
+from i2md.views.augment import JointMatrices, transform
+
+# 600 kB a buffer: of several sizes the quickest where cores share a cache; all at once takes up to three times as long.
+CACHED_NUMBERS = 160_000
 
 
 def crop_resize(
@@ -16,28 +21,64 @@ def crop_resize(
     length: Int64[Tensor, " batch"],
     frames: int,
     people: int,
+    matrices: JointMatrices | None = None,
 ) -> Float32[Tensor, "batch frames joints channels people"]:
     """Frames begin to begin + length of each clip, resized to `frames`; people that a clip lacks are zeros.
 
-    Output frame i reads the source at (i + 1/2) length / frames - 1/2, held within the crop, between its
-    two neighbours (PyTorch's bilinear without aligned corners; golden: crop_resize.npz).
+    Each position is then multiplied by its joint's of `matrices`. Output frame i reads the source at
+    (i + 1/2) length / frames - 1/2, held within the crop, between its two neighbours (PyTorch's bilinear without
+    aligned corners; golden: crop_resize.npz). In memory the batch is the last axis, as recurrent encoders like it.
     """
-    ratio = length.to(torch.float32) / frames
-    position = (torch.arange(frames, device=begin.device) + 0.5) * ratio[:, None] - 0.5
-    position = position.clamp_min(0.0)
-    lower = position.long()
-    upper = torch.minimum(lower + 1, length[:, None] - 1)
-    weight = (position - lower)[..., None, None]
+    rows, weights = _reading(clips, indices, begin, length, frames, people)
+    of_bodies = None if matrices is None else matrices.permute(1, 2, 3, 0).repeat(1, 1, 1, people)
+    _, joints, channels = clips.rows.shape
+    bodies = people * len(indices)
+    x = clips.rows.new_empty(frames, joints, channels, bodies)
+    for part in _parts(x):
+        # Gathers, weighs and adds in one pass: frame after frame, body after body.
+        resized = F.embedding_bag(
+            rows[part].flatten(0, 1), clips.rows.flatten(1), mode="sum", per_sample_weights=weights[part].flatten(0, 1)
+        )
+        positions = _bodies_last(resized.view(-1, bodies, joints * channels)).view(x[part].shape)
+        if of_bodies is None:
+            x[part] = positions
+        else:
+            transform(positions, of_bodies, out=x[part])
+    return x.unflatten(3, (people, -1)).permute(4, 0, 1, 2, 3)
 
-    person = torch.arange(people, device=begin.device)
-    present = person < clips.people[indices, None]
-    # An absent person reads the first one's rows, and is then zeroed.
-    first = clips.start[indices, None] + torch.where(present, person, 0) * clips.frames[indices, None]
-    first = (first + begin[:, None])[:, :, None]
-    low, high = clips.rows[first + lower[:, None]], clips.rows[first + upper[:, None]]
-    resized = low + (high - low) * weight[:, None]
-    resized = resized * present[:, :, None, None, None]
-    return resized.permute(0, 2, 3, 4, 1)
+
+def _reading(
+    clips: PackedClips, indices: Tensor, begin: Tensor, length: Tensor, frames: int, people: int
+) -> tuple[Int32[Tensor, "frames bodies 2"], Float32[Tensor, "frames bodies 2"]]:
+    """The two rows that each frame of each body lies between, and their weights; first persons first."""
+    ratio = length.to(torch.float32) / frames
+    position = (torch.arange(frames, device=begin.device)[:, None] + 0.5) * ratio - 0.5
+    position = position.clamp_min(0.0)
+    lower = position.int()
+    upper = torch.minimum(lower + 1, length.int() - 1)
+    weight = position - lower
+
+    person = torch.arange(people, device=begin.device)[:, None]
+    present = person < clips.people[indices]
+    # An absent person reads the first one's rows, with no weight.
+    first = clips.start[indices] + torch.where(present, person, 0) * clips.frames[indices] + begin
+    rows = first.int()[:, :, None] + torch.stack([lower, upper], dim=-1)[:, None]
+    weights = torch.stack([1 - weight, weight], dim=-1)[:, None] * present[:, :, None]
+    return rows.flatten(1, 2), weights.flatten(1, 2)
+
+
+def _bodies_last(x: Float32[Tensor, "frames bodies features"]) -> Float32[Tensor, "frames features bodies"]:
+    """x.transpose(1, 2).contiguous(), three times as quick on a CPU by what it is to images: a shuffle of channels."""
+    frames, bodies, features = x.shape
+    images = x.view(1, frames, 1, bodies * features).permute(0, 3, 1, 2)
+    return F.channel_shuffle(images, bodies).permute(0, 2, 3, 1).view(frames, features, bodies)
+
+
+def _parts(x: Float32[Tensor, "frames joints channels bodies"]) -> list[slice]:
+    """Frames by and by, so that a processor core's cache holds what it works at; all at once on a GPU."""
+    frames = len(x)
+    step = max(1, CACHED_NUMBERS // x[0].numel()) if x.device.type == "cpu" else frames
+    return [slice(first, first + step) for first in range(0, frames, step)]
 
 
 def centre_crop(
@@ -58,16 +99,16 @@ def random_crop(
     indices: Int64[Tensor, " batch"],
     fraction: tuple[float, float],
     floor: int,
-    generator: torch.Generator,
+    uniform: Float32[Tensor, "2 batch"],
 ) -> tuple[Int64[Tensor, " batch"], Int64[Tensor, " batch"]]:
     """Begin and length of a crop of a uniform random fraction of each clip, anywhere in it.
 
-    Not shorter than `floor` frames, or than the clip where that is shorter. Source: docs/method.md section 2.
+    Not shorter than `floor` frames, or than the clip where that is shorter. `uniform` numbers in [0, 1) decide the
+    length and the place. Source: docs/method.md section 2.
     """
     total = clips.frames[indices]
     low, high = fraction
-    draw = torch.rand(2, len(indices), generator=generator, device=total.device)
-    length = ((low + (high - low) * draw[0]) * total).long()
+    length = ((low + (high - low) * uniform[0]) * total).long()
     length = torch.minimum(length.clamp_min(floor), total)
-    begin = (draw[1] * (total - length + 1)).long().minimum(total - length)
+    begin = (uniform[1] * (total - length + 1)).long().minimum(total - length)
     return begin, length

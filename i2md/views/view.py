@@ -1,4 +1,4 @@
-"""A view: one random crop and augmentation of each clip of a batch."""
+"""A view: one random crop and augmentation of each clip of a batch, the batch last in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from i2md.clips.packed import PackedClips
-from i2md.views.augment import corrupt_joints, draw_corruption, draw_joints, draw_shear, transform
+from i2md.views.augment import joint_matrices
+from i2md.views.draws import ViewDraws
 from i2md.views.resize import centre_crop, crop_resize, random_crop
 from i2md.views.settings import ViewSettings
 
@@ -22,16 +23,19 @@ def draw_view(
     generator: torch.Generator,
 ) -> Batch:
     """One view of each clip, all random choices from `generator`. Source: docs/method.md section 2."""
-    floor = settings.frames if settings.crop_floor is None else settings.crop_floor
-    begin, length = random_crop(clips, indices, settings.crop, floor, generator)
-    x = crop_resize(clips, indices, begin, length, settings.frames, people)
-    batch, _, joints, channels, _ = x.shape
+    _, joints, channels = clips.rows.shape
+    draws = ViewDraws.draw(len(indices), joints, channels, generator)
+    return make_view(clips, indices, settings, people, draws)
 
-    sheared = transform(x, draw_shear(batch, channels, settings.shear, generator))
-    chosen = draw_joints(batch, joints, settings.corrupt_share, generator)
-    corrupted = corrupt_joints(x, chosen, draw_corruption(batch, channels, generator))
-    shear_it = torch.rand(batch, generator=generator, device=x.device) < settings.shear_probability
-    return torch.where(shear_it[:, None, None, None, None], sheared, corrupted)
+
+def make_view(
+    clips: PackedClips, indices: Int64[Tensor, " batch"], settings: ViewSettings, people: int, draws: ViewDraws
+) -> Batch:
+    """The view of each clip that its row of `draws` decides."""
+    floor = settings.frames if settings.crop_floor is None else settings.crop_floor
+    begin, length = random_crop(clips, indices, settings.crop, floor, draws.crop)
+    matrices = joint_matrices(draws, settings)
+    return crop_resize(clips, indices, begin, length, settings.frames, people, matrices)
 
 
 def evaluation_view(clips: PackedClips, indices: Int64[Tensor, " batch"], frames: int, people: int) -> Batch:
@@ -49,5 +53,6 @@ def cropped_view(
     generator: torch.Generator,
 ) -> Batch:
     """A random crop of each clip, resized, nothing augmented: how classifiers on top are trained."""
-    begin, length = random_crop(clips, indices, fraction, frames, generator)
+    uniform = torch.rand(2, len(indices), generator=generator, device=generator.device)
+    begin, length = random_crop(clips, indices, fraction, frames, uniform)
     return crop_resize(clips, indices, begin, length, frames, people)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier
 
-from i2md.evaluation.knn import cosine, knn_predictions, vote
+from i2md.evaluation.knn import knn_predictions
 
 
 def random_clips(seed: int, classes: int = 4):
@@ -38,19 +38,23 @@ def test_scikit_learn(k):
 @given(st.integers(0, 2**31), st.integers(1, 9), st.integers(1, 5))
 def test_the_commonest_label_and_of_equals_the_nearest(seed, k, classes):
     train, test, labels = random_clips(seed, classes)
-    similarity = cosine(test, train)
-    for row, found in zip(similarity, vote(similarity, labels, k).tolist(), strict=True):
-        order = row.argsort(descending=True)[:k]
-        near = labels[order].tolist()
+    predicted = knn_predictions({"joint": train}, {"joint": test}, labels, k)["joint"].tolist()
+    for row, found in zip(cosines(test, train), predicted, strict=True):
+        near = labels[np.argsort(-row)[:k]].tolist()
         count = Counter(near)
         assert found == next(label for label in near if count[label] == max(count.values()))
 
 
-def test_cosine_heeds_directions_alone():
-    train, test, _ = random_clips(0)
-    by_hand = np.array([[a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in train.numpy()] for a in test.numpy()])
-    np.testing.assert_allclose(cosine(test, train).numpy(), by_hand, atol=1e-6)
-    torch.testing.assert_close(cosine(test * 7, train / 3), cosine(test, train))
+def cosines(test: torch.Tensor, train: torch.Tensor) -> np.ndarray:
+    """By hand, in float64."""
+    a, b = test.numpy().astype(float), train.numpy().astype(float)
+    return a @ b.T / np.linalg.norm(a, axis=1)[:, None] / np.linalg.norm(b, axis=1)
+
+
+def test_directions_alone_matter():
+    train, test, labels = random_clips(0)
+    scaled = knn_predictions({"joint": train * torch.rand(60, 1)}, {"joint": test * 7}, labels)
+    assert torch.equal(scaled["joint"], knn_predictions({"joint": train}, {"joint": test}, labels)["joint"])
 
 
 def test_the_ensemble_averages_the_streams_similarities():

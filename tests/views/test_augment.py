@@ -7,27 +7,49 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2md.views.augment import corrupt_joints, draw_corruption, draw_joints, draw_shear, transform
+from i2md.views.augment import (
+    chosen_joints,
+    corruption_matrices,
+    joint_matrices,
+    shear_matrices,
+    transform,
+)
+from i2md.views.draws import ViewDraws
+from i2md.views.settings import ViewSettings
 
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_transform_multiplies_each_position_of_each_person():
-    x, matrices = torch.randn(2, 3, 4, 3, 2, generator=seeded()), torch.randn(2, 3, 3, generator=seeded(1))
-    moved = transform(x, matrices)
+def uniform(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, generator=seeded(seed))
+
+
+def transformed(x: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+    """(batch, frames, joints, channels, people) by (batch, joints, channels, channels)."""
+    bodies = x.permute(1, 2, 3, 4, 0).flatten(3)
+    out = torch.full_like(bodies, torch.nan)
+    transform(bodies, matrices.permute(1, 2, 3, 0).repeat(1, 1, 1, x.shape[4]), out)
+    return out.unflatten(3, (x.shape[4], -1)).permute(4, 0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("channels", [2, 3])
+def test_transform_multiplies_each_position_by_its_joints_matrix(channels):
+    x = torch.randn(2, 3, 4, channels, 2, generator=seeded())
+    matrices = torch.randn(2, 4, channels, channels, generator=seeded(1))
+    moved = transformed(x, matrices)
     for clip in range(2):
         for frame in range(3):
             for joint in range(4):
                 for person in range(2):
-                    expected = matrices[clip] @ x[clip, frame, joint, :, person]
+                    expected = matrices[clip, joint] @ x[clip, frame, joint, :, person]
                     torch.testing.assert_close(moved[clip, frame, joint, :, person], expected)
 
 
 @pytest.mark.parametrize(("amplitude", "channels"), [(1.0, 3), (0.3, 3), (1.0, 2)])
 def test_a_shear_keeps_the_diagonal_and_fills_the_rest(amplitude, channels):
-    matrices = draw_shear(4000, channels, amplitude, seeded())
+    matrices = shear_matrices(uniform(4000, channels, channels), amplitude)
     diagonal = torch.eye(channels, dtype=torch.bool)
     assert (matrices[:, diagonal] == 1).all()
     rest = matrices[:, ~diagonal]
@@ -39,25 +61,45 @@ def test_a_shear_keeps_the_diagonal_and_fills_the_rest(amplitude, channels):
 
 def test_no_shear_is_the_identity():
     x = torch.randn(3, 5, 4, 3, 1, generator=seeded())
-    assert torch.equal(transform(x, draw_shear(3, 3, 0.0, seeded())), x)
+    draws = ViewDraws.draw(3, 4, 3, seeded())
+    assert torch.equal(transformed(x, joint_matrices(draws, ViewSettings(shear=0.0, shear_probability=1.0))), x)
 
 
 @given(st.integers(1, 8), st.integers(1, 40), st.floats(0, 1), st.integers(0, 2**31))
 def test_exactly_the_share_of_joints_is_chosen(batch, joints, share, seed):
-    chosen = draw_joints(batch, joints, share, seeded(seed))
+    chosen = chosen_joints(uniform(batch, joints, seed=seed), share)
     assert (chosen.sum(dim=1) == round(share * joints)).all()
 
 
+def test_equal_numbers_choose_no_more():
+    assert (chosen_joints(torch.full((3, 25), 0.5), 0.6).sum(dim=1) == 15).all()
+
+
 def test_fifteen_of_25_joints_each_equally_often():
-    chosen = draw_joints(5000, 25, 0.6, seeded()).float()
+    chosen = chosen_joints(uniform(5000, 25), 0.6).float()
     assert (chosen.sum(dim=1) == 15).all()
     torch.testing.assert_close(chosen.mean(dim=0), torch.full((25,), 0.6), atol=0.03, rtol=0)
 
 
+def test_a_clip_has_one_matrix_for_all_joints_or_for_the_chosen_ones():
+    draws = ViewDraws.draw(60, 9, 3, seeded())
+    matrices = joint_matrices(draws, ViewSettings())
+    shears = shear_matrices(draws.shear, 1.0)
+    corruptions, chosen = corruption_matrices(draws.corruption, draws.erase), chosen_joints(draws.joints, 0.6)
+    for clip in range(60):
+        for joint in range(9):
+            if draws.choice[clip] < 0.5:
+                expected = shears[clip]
+            else:
+                expected = corruptions[clip] if chosen[clip, joint] else torch.eye(3)
+            assert torch.equal(matrices[clip, joint], expected)
+
+
 def test_corruption_touches_the_chosen_joints_alone():
     x = torch.randn(6, 5, 9, 3, 2, generator=seeded())
-    chosen, matrices = draw_joints(6, 9, 0.6, seeded(1)), torch.randn(6, 3, 3, generator=seeded(2))
-    corrupted = corrupt_joints(x, chosen, matrices)
+    draws = ViewDraws.draw(6, 9, 3, seeded(1))
+    corrupted = transformed(x, joint_matrices(draws, ViewSettings(shear_probability=0.0)))
+    chosen, matrices = chosen_joints(draws.joints, 0.6), corruption_matrices(draws.corruption, draws.erase)
     for clip in range(6):
         for joint in range(9):
             before, after = x[clip, :, joint], corrupted[clip, :, joint]
@@ -68,7 +110,7 @@ def test_corruption_touches_the_chosen_joints_alone():
 
 
 def test_half_of_the_corruptions_erase():
-    matrices = draw_corruption(4000, 3, seeded())
+    matrices = corruption_matrices(uniform(4000, 3, 3), uniform(4000, seed=1))
     erased = (matrices == 0).flatten(1).all(dim=1)
     assert 0.46 < erased.float().mean() < 0.54
     kept = matrices[~erased]

@@ -34,6 +34,10 @@ def official(x):
     return x[0].permute(2, 0, 1, 3).numpy()
 
 
+def uniform(batch: int, seed: int) -> torch.Tensor:
+    return torch.rand(2, batch, generator=torch.Generator().manual_seed(seed))
+
+
 def still(lengths: list[int]) -> PackedClips:
     """Clips of one person and one joint, which never moves."""
     frames = torch.tensor(lengths)
@@ -71,6 +75,22 @@ def test_an_absent_person_is_zero_and_the_present_ones_are_not(ragged):
     assert torch.equal(x[1:, ..., :1], alone)
 
 
+def test_the_batch_is_last_in_memory(ragged):
+    x = crop_resize(ragged, torch.tensor([0, 1]), torch.tensor([0, 0]), torch.tensor([7, 80]), 10, 2)
+    assert x.shape == (2, 10, 25, 3, 2)
+    assert x.permute(1, 2, 3, 4, 0).is_contiguous()
+
+
+@pytest.mark.parametrize("cached", [1, 700, 2000, 10**6])
+@pytest.mark.parametrize("with_matrices", [False, True])
+def test_however_many_frames_at_a_time_the_numbers_are_the_same(ragged, monkeypatch, cached, with_matrices):
+    crop = ragged, torch.tensor([0, 1]), torch.tensor([0, 3]), torch.tensor([7, 70]), 11, 2
+    matrices = torch.randn(2, 25, 3, 3) if with_matrices else None
+    together = crop_resize(*crop, matrices)
+    monkeypatch.setattr("i2md.views.resize.CACHED_NUMBERS", cached)
+    assert torch.equal(crop_resize(*crop, matrices), together)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 150), st.integers(1, 100), st.integers(0, 9), st.integers(0, 9), st.randoms())
 def test_resizing_is_pytorchs_bilinear(length, frames, before, after, random):
@@ -93,8 +113,7 @@ def test_resizing_is_pytorchs_bilinear(length, frames, before, after, random):
 def test_a_crop_lies_within_its_clip_and_is_not_too_short(lengths, fraction, floor, seed):
     clips = still(lengths)
     everything = torch.arange(len(lengths))
-    generator = torch.Generator().manual_seed(seed)
-    begin, length = random_crop(clips, everything, tuple(fraction), floor, generator)
+    begin, length = random_crop(clips, everything, tuple(fraction), floor, uniform(len(lengths), seed))
     for first, size, total in zip(begin.tolist(), length.tolist(), lengths, strict=True):
         assert first >= 0 and first + size <= total
         shortest = max(min(floor, total), int(fraction[0] * total * 0.999))
@@ -104,7 +123,7 @@ def test_a_crop_lies_within_its_clip_and_is_not_too_short(lengths, fraction, flo
 def test_crops_cover_the_whole_range_and_every_place():
     clips = still([100])
     indices = torch.zeros(20_000, dtype=torch.long)
-    begin, length = random_crop(clips, indices, (0.1, 1.0), 0, torch.Generator().manual_seed(0))
+    begin, length = random_crop(clips, indices, (0.1, 1.0), 0, uniform(len(indices), 0))
     assert abs(length.float().mean().item() - 54.5) < 1
     # The middle of a crop is the clip's middle on average, whatever its length.
     assert abs((begin + length / 2).mean().item() - 50) < 0.5

@@ -36,6 +36,21 @@ def test_streams_by_their_definition(name, layout_name, people):
     torch.testing.assert_close(stream(x, name, layout), loops(x, name, layout))
 
 
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_keeps_the_batch_last_in_memory(name):
+    layout = get_layout("kinect-v2")
+    x = torch.randn(6, 25, 3, 2, 5).permute(4, 0, 1, 2, 3)
+    kept = stream(x, name, layout)
+    assert kept.permute(1, 2, 0).is_contiguous()
+    torch.testing.assert_close(kept, stream(x.contiguous(), name, layout))
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_has_a_gradient(name):
+    x = torch.randn(2, 3, 25, 3, 1, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda y: stream(y, name, get_layout("kinect-v2")), x, fast_mode=True)
+
+
 def test_the_motion_of_one_frame_is_nothing():
     layout = get_layout("kinect-v2")
     still = stream(torch.randn(3, 1, 25, 3, 2), "motion", layout)

@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from i2md.views.draws import ViewDraws
 from i2md.views.settings import ViewSettings
-from i2md.views.view import cropped_view, draw_view
+from i2md.views.view import cropped_view, draw_view, make_view
 
 SETTINGS = ViewSettings(frames=12)
 PLAIN = replace(SETTINGS, shear_probability=0.0, corrupt_share=0.0)
@@ -84,6 +87,26 @@ def test_the_second_view_of_a_generator_is_another(clips):
     generator = torch.Generator().manual_seed(0)
     first, second = (draw_view(clips, EVERY, SETTINGS, 2, generator) for _ in range(2))
     assert not any(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@given(st.integers(1, 6), st.integers(0, 2**31))
+def test_processes_that_share_a_batch_make_the_views_of_one(clips, processes, seed):
+    """Each draws for the whole batch and applies its own rows."""
+    alone = draw(clips, SETTINGS, seed)
+    shares = []
+    for part in np.array_split(np.arange(len(EVERY)), processes):
+        draws = ViewDraws.draw(len(EVERY), 25, 3, torch.Generator().manual_seed(seed))
+        own = slice(int(part[0]), int(part[-1]) + 1)
+        shares.append(make_view(clips, EVERY[own], SETTINGS, 2, draws.rows(own)))
+    assert torch.equal(torch.cat(shares), alone)
+
+
+def test_numbers_drawn_at_once_are_those_drawn_one_after_another():
+    """So that a seed gives the views that it always gave."""
+    draws, generator = ViewDraws.draw(7, 5, 3, torch.Generator().manual_seed(4)), torch.Generator().manual_seed(4)
+    for name in ("crop", "shear", "joints", "erase", "corruption", "choice"):
+        numbers = getattr(draws, name)
+        assert torch.equal(numbers, torch.rand(numbers.shape, generator=generator))
 
 
 def test_an_absent_person_stays_zero_in_every_view(clips):

@@ -1,0 +1,24 @@
+"""The benchmark of nearest neighbours, at a size at which its figures mean nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import knn
+import pytest
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+def test_it_tells_all_its_figures(streams: int) -> None:
+    sizes = {"train": 90, "test": 40, "width": 16, "streams": streams, "rounds": 2, "threads": 1, "product": 64}
+    words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, knn.__file__, *words, "--device", "cpu", "--scikit-learn"]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert set(told["seconds"]) == {"ours", "all pairs at once", "scikit-learn"}
+    assert told["other neighbours than ours"] == dict.fromkeys(told["seconds"], 0)
+    assert set(told["ours is so many times as fast"]) == {"all pairs at once", "scikit-learn"}
+    assert told["share of the float32 rate"]["median"] > 0
+    assert told["peak MB, features included"] > 50
+    assert told["MB of features"] == 0

@@ -1,0 +1,51 @@
+"""The benchmark of views: it tells its figures, and the plainer way makes the same views."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import views
+from timing import spread
+
+from i2md.views.draws import ViewDraws
+from i2md.views.settings import ViewSettings
+from i2md.views.view import make_view
+
+OFFICIAL = """
+import numpy as np
+class Feeder:
+    def __init__(self, data, frames, l_ratio, input_size, input_representations):
+        print("told")
+        self.data, self.frames = np.load(data, mmap_mode="r"), np.load(frames)
+    def __getitem__(self, index):
+        return (np.array(self.data[index, :, : self.frames[index]][:, :1]),) * 4
+"""
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_plain_way_makes_the_same(seed: int) -> None:
+    clips = views.packed(views.ntu_shaped(40), torch.device("cpu"))
+    assert clips.max_people == 2
+    draws = ViewDraws.draw(40, 25, 3, torch.Generator().manual_seed(seed))
+    way = clips, torch.randperm(40), ViewSettings(), 2, draws
+    torch.testing.assert_close(views.plain_view(*way), make_view(*way), atol=1e-5, rtol=1e-5)
+
+
+def test_it_tells_all_its_figures(tmp_path: Path) -> None:
+    (tmp_path / "feeder").mkdir()
+    (tmp_path / "feeder" / "feeder_pretraining_inter.py").write_text(OFFICIAL)
+    sizes = ["--clips", "20", "--batch", "4", "--batches", "2", "--rounds", "2", "--device", "cpu"]
+    command = [sys.executable, views.__file__, *sizes, "--official", str(tmp_path)]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    ways = {"ours", "PyTorch's operations, clip by clip", "published feeder", "published feeder, as a batch"}
+    assert set(told["microseconds a clip"]) == set(told["clips a second"]) == ways
+    assert set(told["ours is so many times as fast"]) == ways - {"ours"}
+    for name, figures in told["microseconds a clip"].items():
+        assert 0 < figures["from"] <= figures["median"] <= figures["to"]
+        assert told["clips a second"][name]["median"] == pytest.approx(1e6 / figures["median"], rel=0.6)
+    assert set(spread([1.0])) == set(figures)
