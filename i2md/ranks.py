@@ -114,23 +114,36 @@ class _GatherRows(torch.autograd.Function):
 
 def add_up(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor by the sum of all processes', in place; they are of one type and on one device."""
-    if _here.count == 1:
-        return
-    for block in _blocks(tensors):
-        flat = torch.cat([tensor.flatten() for tensor in block]) if len(block) > 1 else block[0].contiguous().view(-1)
-        with _noticing_loss():
-            dist.all_reduce(flat)
-        for tensor, total in zip(block, flat.split([tensor.numel() for tensor in block]), strict=True):
-            tensor.copy_(total.view_as(tensor))
+    _reduce(tensors, divisor=1)
 
 
 def average(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor by the mean over all processes, as `add_up` does by the sum."""
+    _reduce(tensors, divisor=_here.count)
+
+
+def _reduce(tensors: Iterable[Tensor], divisor: int) -> None:
     if _here.count == 1:
         return
-    tensors = list(tensors)
-    add_up(tensors)
-    torch._foreach_div_(tensors, _here.count)
+    for block in _blocks(tensors):
+        flat = torch.cat([tensor.flatten() for tensor in block])
+        with _noticing_loss():
+            dist.all_reduce(flat)
+        flat /= divisor
+        for tensor, total in zip(block, flat.split([tensor.numel() for tensor in block]), strict=True):
+            tensor.copy_(total.view_as(tensor))
+
+
+def _blocks(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """The tensors in order, some at a time: at least one, and no more than a block holds."""
+    block: list[Tensor] = []
+    for tensor in tensors:
+        if block and sum(other.numel() for other in block) + tensor.numel() > BLOCK:
+            yield block
+            block = []
+        block.append(tensor)
+    if block:
+        yield block
 
 
 def most(number: int) -> int:
@@ -158,6 +171,16 @@ def from_first(value: Value) -> Value:
     return box[0]
 
 
+def from_all(value: Value) -> list[Value]:
+    """The values that the processes gave, in the order of their ranks."""
+    if _here.count == 1:
+        return [value]
+    values: list[Any] = [None] * _here.count
+    with _noticing_loss():
+        dist.all_gather_object(values, value)
+    return values
+
+
 def first_does(work: Callable[[], object]) -> None:
     """Have the first process do what is done once for all, such as writing; what it meets with, all raise."""
     failure: InputError | OSError | None = None
@@ -174,18 +197,6 @@ def first_does(work: Callable[[], object]) -> None:
 def first_to_tell() -> bool:
     """Whether this process is the one, of those whose `together` failed, to say why: the first that failed."""
     return find_launch().rank == 0 if _may_tell is None else _may_tell
-
-
-def _blocks(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    """The tensors in order, some at a time: at least one, and no more than a block holds."""
-    block: list[Tensor] = []
-    for tensor in tensors:
-        if block and sum(other.numel() for other in block) + tensor.numel() > BLOCK:
-            yield block
-            block = []
-        block.append(tensor)
-    if block:
-        yield block
 
 
 def _meet(launch: Launch) -> None:

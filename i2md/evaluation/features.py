@@ -83,6 +83,7 @@ def crop_features(
     people: int,
     fraction: tuple[float, float],
     generator: torch.Generator,
+    batch: int = 256,
 ) -> Features:
     """Features of one random crop of each clip."""
     return extract(
@@ -91,4 +92,5 @@ def crop_features(
         len(clips),
         lambda indices: cropped_view(clips, indices, frames, people, fraction, generator),
         clips.rows.device,
+        batch,
     )

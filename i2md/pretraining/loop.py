@@ -87,9 +87,9 @@ def _claim(run: Path, config: RunConfig) -> None:
 
 
 def _require_same_settings(config: RunConfig) -> None:
-    others = ranks.from_first(config).differences(config)
-    if ranks.most(bool(others)):
-        names = ", ".join(name.removeprefix("settings.") for name in others) or "settings"
+    differing = {name for other in ranks.from_all(config) for name in config.differences(other)}
+    if differing:
+        names = ", ".join(name.removeprefix("settings.") for name in sorted(differing))
         raise InputError(f"the processes of this job differ in {names}; start all of them with the same command")
 
 
