@@ -73,6 +73,6 @@ def _is_alone() -> bool:
 
 
 def _is_first_to_tell() -> bool:
-    from i2md.ranks import first_to_tell
+    from i2md.meeting import first_to_tell
 
     return first_to_tell()

@@ -7,37 +7,29 @@ to call them in the same order. Where another process has gone they raise RankLo
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from jaxtyping import Shaped
 from torch import Tensor
-from torch.distributed.rendezvous import rendezvous
 
 from i2md.errors import InputError, RankLost
 from i2md.launch import Launch, find_launch
-
-if TYPE_CHECKING:
-    from torch._C._distributed_c10d import Store
+from i2md.meeting import leave_in_failure, meet, stay_for_the_others
 
 # A process that ends is noticed at once; this is for machines that fall silent. So long the others also wait for
 # what the first does by itself, such as a report.
 PATIENCE = timedelta(minutes=30)
-PATIENCE_AT_START = timedelta(minutes=10)
 # Gradients travel in blocks of so many numbers (64 MB of float32): few messages, little memory.
 BLOCK = 2**24
 
 Value = TypeVar("Value")
 
 _here = Launch()
-_store: Store | None = None
-_jobs = 0
-_may_tell: bool | None = None
 
 
 @contextmanager
@@ -51,18 +43,18 @@ def together() -> Iterator[None]:
     if launch.count == 1:
         yield
         return
-    _meet(launch)
+    _connect(launch)
     _here = launch
     try:
         yield
         barrier()
         dist.destroy_process_group()
     except BaseException as error:
-        _claim_the_word()
+        leave_in_failure()
         # A message to the one that is gone may still be under way on a GPU, and closing would wait for it.
         if not (isinstance(error, RankLost) and torch.cuda.is_available()):
             dist.destroy_process_group()
-        _let_others_ask()
+        stay_for_the_others(launch)
         raise
     finally:
         _here = Launch()
@@ -194,25 +186,11 @@ def first_does(work: Callable[[], object]) -> None:
         raise failure
 
 
-def first_to_tell() -> bool:
-    """Whether this process is the one, of those whose `together` failed, to say why: the first that failed."""
-    return find_launch().rank == 0 if _may_tell is None else _may_tell
-
-
-def _meet(launch: Launch) -> None:
-    global _store, _jobs
+def _connect(launch: Launch) -> None:
+    backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
-        if _store is None:
-            address = f"tcp://{launch.host}:{launch.port}"
-            meeting = rendezvous(address, launch.rank, launch.count, timeout=PATIENCE_AT_START)
-            _store = cast("Store", next(meeting)[0])
-        _jobs += 1
         dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-            store=dist.PrefixStore(f"job {_jobs}", _store),  # type: ignore[attr-defined]
-            rank=launch.rank,
-            world_size=launch.count,
-            timeout=PATIENCE,
+            backends, store=meet(launch), rank=launch.rank, world_size=launch.count, timeout=PATIENCE
         )
     except RuntimeError as error:
         raise InputError(
@@ -233,21 +211,3 @@ def _reason(error: RuntimeError) -> str:
     """What torch says, without the place in its source that says it, and without its guesses."""
     words = re.sub(r"^\[[^\]]*\]\s*", "", " ".join(str(error).split()))
     return words.split(". ")[0].rstrip(".")
-
-
-def _claim_the_word() -> None:
-    """Settle, by who asks first, which process says why the job ends."""
-    global _may_tell
-    assert _store is not None
-    try:
-        _may_tell = _store.add(f"leaving {_jobs}", 1) == 1
-    except RuntimeError:  # the process that kept the store is gone, and said nothing if it was killed
-        _may_tell = True
-
-
-def _let_others_ask() -> None:
-    """Stay a moment: the first process may be the one that keeps the store."""
-    assert _store is not None
-    deadline = time.monotonic() + 2
-    while is_first() and _store.add(f"leaving {_jobs}", 0) < _here.count and time.monotonic() < deadline:
-        time.sleep(0.01)

@@ -42,9 +42,20 @@ def start(
     return [_process([command, *typed], told(rank, count, port)) for rank in range(count)]
 
 
-def start_torchrun(*typed: object, count: int = 2, command: Sequence[str] = ("-m", "i2md.cli")) -> Job:
+def start_torchrun(
+    *typed: object, count: int = 2, restarts: int = 0, command: Sequence[str] = ("-m", "i2md.cli")
+) -> Job:
     """So many processes of a command, started and watched by torchrun: the one process of this job."""
-    options = ["--nproc_per_node", count, "--master_addr", "localhost", "--master_port", free_port()]
+    options = [
+        "--nproc_per_node",
+        count,
+        "--max_restarts",
+        restarts,
+        "--master_addr",
+        "localhost",
+        "--master_port",
+        free_port(),
+    ]
     return [_process(["torch.distributed.run", *options, *command, *typed], {})]
 
 

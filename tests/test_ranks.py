@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from i2md import ranks
+from i2md import meeting, ranks
 from i2md.cli import main
 from i2md.encoders.input_norm import InputNorm
 from i2md.errors import InputError
@@ -176,7 +176,10 @@ def test_evaluate_and_embed_give_what_one_process_gives(clips: Path, folder: Pat
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_processes_that_do_not_meet_are_refused(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranks, "PATIENCE_AT_START", timedelta(seconds=1))
+    monkeypatch.setattr(meeting, "_may_tell", None)
+    monkeypatch.setattr(meeting, "PATIENCE_AT_START", timedelta(seconds=1))
     with pytest.raises(InputError, match=rf"process {rank} of 2 did not meet the others") as refused:
-        ranks._meet(Launch(rank, 2, rank, "localhost", job.free_port()))
+        ranks._connect(Launch(rank, 2, rank, "localhost", job.free_port()))
     assert "\n" not in str(refused.value)
+    # They cannot agree on who says so.
+    assert meeting.first_to_tell()

@@ -12,7 +12,7 @@ from typing import Any
 import tiny
 import torch
 
-from i2md import cli, ranks
+from i2md import cli, meeting, ranks
 from i2md.clips.packed import pack
 from i2md.clips.store import open_clips
 from i2md.encoders.input_norm import InputNorm
@@ -122,7 +122,7 @@ def main(clips: Path, folder: Path) -> None:
                 raise InputError("only here")
             ranks.barrier()
     except Exception as error:
-        results["lost"] = (type(error).__name__, str(error), ranks.first_to_tell())
+        results["lost"] = (type(error).__name__, str(error), meeting.first_to_tell())
     pretrain = ("pretrain", clips, folder / "refused", *tiny.SETTINGS)
     results["odd batch"] = commanded(*pretrain, "--batch", 9, "--objectives.bank", 36)
     results["differ"] = commanded(*pretrain, "--seed", rank)

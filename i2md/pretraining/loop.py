@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from i2md.pretraining.model import I2MD
 from i2md.pretraining.run import CONFIG, MODEL, PARTIAL, STATE, RunConfig, read_config, write_text
 from i2md.pretraining.schedule import build_optimiser, learning_rate
 from i2md.pretraining.seeds import derive_seed, generator
+from i2md.pretraining.stopping import stop_signals
 from i2md.views.view import draw_view
 
 # Called with the model now and then; returns figures to log, such as {"knn/joint": 0.61}.
@@ -58,7 +57,7 @@ def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, watc
         training.restore()
     # A kill may have come between the last state and the finished model, or something have damaged it since.
     if ranks.from_first(training.step < training.last_step or not _is_whole(run / MODEL)):
-        with _stop_signals() as stopped:
+        with stop_signals() as stopped:
             try:
                 training.go(stopped, watch)
             except RankLost as lost:
@@ -277,26 +276,3 @@ def _summary(figures: Mapping[str, float]) -> str:
             kinds[kind][of] += value
     words = [f"{kind} " + "/".join(f"{value:.2f}" for value in streams.values()) for kind, streams in kinds.items()]
     return f"epoch {figures['epoch']}, {'/'.join(kinds['contrast'])}: {', '.join(words)}"
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM end the step in hand instead of cutting it; the list fills when one has come.
-
-    They keep doing so once a process of the job is lost: launchers then end the others by SIGTERM, and what has
-    happened is to be said first.
-    """
-    received: list[int] = []
-    handled = (signal.SIGINT, signal.SIGTERM)
-    try:
-        before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in handled}
-    except ValueError:  # not the main thread: signals are the caller's business
-        before = {}
-    try:
-        yield received
-    except RankLost:
-        before = {}
-        raise
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
