@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import errno
 import json
-import os
 import re
 import sys
-import traceback
 from argparse import ArgumentError as UsageError
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,22 +13,13 @@ from typing import Any, NamedTuple
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
+from i2md.endings import exit_status
 from i2md.errors import InputError
+from i2md.launch import find_launch
 from i2md.pretraining.settings import PretrainSettings
 
-# What the operating system refuses for reasons that the user can mend.
-_MENDABLE = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space or raise the quota",
-    errno.EFBIG: "raise the limit on file sizes",
-    errno.EROFS: "name a place that can be written to",
-    errno.EACCES: "name a place that you may use",
-    errno.EPERM: "name a place that you may use",
-    errno.ENOENT: "check the path",
-    errno.ENOTDIR: "check the path: a part of it is a file",
-    errno.EISDIR: "name a file, not a folder",
-    errno.EEXIST: "name a place that is free",
-}
+# What the processes of a job do together.
+_SHARED = ("pretrain", "evaluate", "embed")
 
 
 class Command(NamedTuple):
@@ -207,29 +195,13 @@ def build_parser() -> ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command: 0 when done, 2 with one line for what the user can mend, 1 for a bug, 130 on Ctrl-C."""
+    """Run one command: 0 when done, else as `exit_status` says."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        return _run(words)
-    except InputError as error:
-        return _complain(str(error))
-    except OSError as error:
-        if error.errno not in _MENDABLE:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{os.strerror(error.errno)}; {_MENDABLE[error.errno]}")
-    except KeyboardInterrupt:
-        goes_on = words[:1] in (["pretrain"], ["prepare"])
-        print(f"i2md: stopped; the same command {'goes on from here' if goes_on else 'begins anew'}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        return 1
-    except Exception:
-        traceback.print_exc()
-        return 1
+    return exit_status(lambda: _run(words), goes_on=words[:1] in (["pretrain"], ["prepare"]))
 
 
 def _run(words: list[str]) -> int:
+    launch = find_launch()
     if not words:
         words = ["--help"]
     parser, words = build_parser(), _with_recipe_path(words)
@@ -238,7 +210,11 @@ def _run(words: list[str]) -> int:
     except UsageError as error:
         raise InputError(_usage(str(error), parser, words)) from None
     command, args = COMMANDS[parsed.subcommand], parsed[parsed.subcommand]
+    if launch.count > 1 and parsed.subcommand not in _SHARED:
+        raise InputError(f"{parsed.subcommand} runs in one process; start it without torchrun or srun")
     data = command.call(args)
+    if launch.rank:
+        return 0
     if args.json:
         from i2md.pretraining.run import write_text
 
@@ -275,11 +251,6 @@ def _usage(message: str, parser: ArgumentParser, words: list[str]) -> str:
 def _options(parser: ArgumentParser, words: list[str]) -> list[str]:
     inner = parser._subcommands_action.choices.get(words[0])  # type: ignore[union-attr]
     return [option for action in inner._actions for option in action.option_strings] if inner else []
-
-
-def _complain(message: str) -> int:
-    print(f"i2md: {' '.join(message.split())}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

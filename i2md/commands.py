@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from i2md import ranks
 from i2md.apply.model import Model
 from i2md.clips.store import Clips, open_clips
 from i2md.errors import InputError
@@ -39,12 +40,14 @@ class Pretrained:
     epochs: int
 
 
+@ranks.together()
 def pretrain(
     clips: PathLike | Clips, run: PathLike, settings: PretrainSettings | None = None, device: str = "auto"
 ) -> Pretrained:
     """Pretrain on unlabelled clips into a run folder; called again with the same arguments, it goes on.
 
-    Raises InputError where clips, settings and folder contradict one another.
+    Processes that torchrun or Slurm started work at it together, as at `evaluate` and `embed`. Raises InputError
+    where clips, settings and folder contradict one another.
     """
     clips = clips if isinstance(clips, Clips) else open_clips(clips)
     settings = settings or PretrainSettings()
@@ -72,6 +75,7 @@ def pretrain(
     return Pretrained(Path(run), len(chosen), split, settings.epochs)
 
 
+@ranks.together()
 def evaluate(
     run: PathLike,
     clips: PathLike | Clips,
@@ -90,6 +94,7 @@ def evaluate(
         return evaluate_run(Path(run), clips, tuple(protocol), split, choose_device(device), untrained)
 
 
+@ranks.together()
 def embed(run: PathLike, clips: PathLike | Clips, out: PathLike, device: str = "auto") -> dict[str, Any]:
     """Write the features of all clips to an .npz: one array a stream (clips, width), `names` and `labels`."""
     clips = clips if isinstance(clips, Clips) else open_clips(clips)
@@ -97,9 +102,13 @@ def embed(run: PathLike, clips: PathLike | Clips, out: PathLike, device: str = "
     if out.suffix != ".npz":
         raise InputError(f"{out}: the features are written as .npz; name the file so")
     features = Model(run, device).embed(clips)
-    with written_whole(out) as partial, open(partial, "wb") as file:
-        arrays: dict[str, Any] = {"names": clips.columns["name"].astype(str), "labels": clips.labels, **features}
-        np.savez(file, **arrays)
+    arrays: dict[str, Any] = {"names": clips.columns["name"].astype(str), "labels": clips.labels, **features}
+
+    def write() -> None:
+        with written_whole(out) as partial, open(partial, "wb") as file:
+            np.savez(file, **arrays)
+
+    ranks.first_does(write)
     return {"clips": len(clips), "features": {name: list(value.shape) for name, value in features.items()}}
 
 

@@ -20,6 +20,13 @@ class InputError(Exception):
     """
 
 
+class RankLost(Exception):
+    """Another process of the same job has ended before its time, so that this one cannot go on.
+
+    The command line prints it as one line and exits with status 75: the same command may be tried again.
+    """
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Within the block, what the operating system refuses is said of `path`; a failed write names no file itself.

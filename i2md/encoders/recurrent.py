@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from i2md.encoders.encoder import Encoder
+from i2md.encoders.input_norm import InputNorm
 from i2md.encoders.recurrence import PairWeights, gru_layer
 
 # The update gate's bias of a retentive start: 0.92 of the state stays from frame to frame.
@@ -89,7 +90,7 @@ class RecurrentEncoder(Encoder):
     def __init__(self, channels: int, units: int = 1024, layers: int = 3, initialisation: str = "uniform") -> None:
         super().__init__()
         self.width = 2 * units
-        self.input_norm = nn.BatchNorm1d(channels)
+        self.input_norm = InputNorm(channels)
         below = [channels] + [self.width] * (layers - 1)
         self.layers = nn.ModuleList(GRUPair(size, units, initialisation) for size in below)
 

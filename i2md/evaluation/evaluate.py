@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from i2md import ranks
 from i2md.clips.packed import pack
 from i2md.clips.store import Clips
 from i2md.errors import InputError
@@ -56,8 +58,10 @@ def evaluate_run(
             results.append(_result(config, clips, split, name, protocol, outcome, train, test))
             suffix = f"-{UNTRAINED}" if name == UNTRAINED else ""
             path = run / "evaluation" / f"{protocol}-{clips.dataset.name}-{split}{suffix}.json"
-            write_text(path, json.dumps(results[-1], indent=1) + "\n")
-    _report(run, test, subjects[method], [result for result in results if result["method"] == method])
+            text = json.dumps(results[-1], indent=1) + "\n"
+            ranks.first_does(partial(write_text, path, text))
+    trained = [result for result in results if result["method"] == method]
+    ranks.first_does(lambda: _report(run, test, subjects[method], trained))
     return results
 
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from i2md import ranks
 from i2md.clips.packed import PackedClips
 from i2md.encoders.encoder import Encoder
 from i2md.skeletons import Layout
@@ -34,20 +35,30 @@ def extract(
     device: torch.device | str = "cpu",
     batch: int = 256,
 ) -> Features:
-    """Features of clips 0 to count - 1, `draw` making the views of a batch of indices."""
-    parts: dict[str, list[Tensor]] = {name: [] for name in encoders}
+    """Features of clips 0 to count - 1, `draw` making the views of a batch of indices.
+
+    Processes that work together encode a share of the batches each, and all have all features.
+    """
+    found = {name: torch.zeros(count, encoder.width, device=device) for name, encoder in encoders.items()}
     first = next(iter(encoders.values()))
     modes = {name: encoder.training for name, encoder in encoders.items()}
     for encoder in encoders.values():
         encoder.eval()
-    for indices in torch.arange(count, device=device).split(batch):
+    batches = torch.arange(count, device=device).split(batch)
+    mine = ranks.own_share(len(batches))
+    for number, indices in enumerate(batches):
+        # Random crops come one after the other: every process draws all of them, little work beside encoding one.
         x = draw(indices)
+        if number not in mine:
+            continue
         features = type(first).together(list(encoders.values()), [stream(x, name, layout) for name in encoders])
         for name, value in zip(encoders, features, strict=True):
-            parts[name].append(value.float())
+            found[name][indices] = value.float()
     for name, encoder in encoders.items():
         encoder.train(modes[name])
-    return {name: torch.cat(values) for name, values in parts.items()}
+    # Where a clip is another process's, zeros stand so far.
+    ranks.add_up(found.values())
+    return found
 
 
 def clip_features(
@@ -72,6 +83,7 @@ def crop_features(
     people: int,
     fraction: tuple[float, float],
     generator: torch.Generator,
+    batch: int = 256,
 ) -> Features:
     """Features of one random crop of each clip."""
     return extract(
@@ -80,4 +92,5 @@ def crop_features(
         len(clips),
         lambda indices: cropped_view(clips, indices, frames, people, fraction, generator),
         clips.rows.device,
+        batch,
     )

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 from tqdm import tqdm
 
+from i2md import ranks
 from i2md.clips.packed import PackedClips
 from i2md.evaluation.features import Encoders, Features, clip_features, crop_features
 from i2md.evaluation.knn import knn_predictions
@@ -148,7 +149,8 @@ def _train(
     rates: tuple[float, ...],
     after_epoch: Callable[[dict[str, LinearProbes]], None] | None,
 ) -> dict[str, LinearProbes]:
-    with tqdm(total=settings.epochs, unit="epoch", desc="linear", leave=False) as bar:
+    hidden = not ranks.is_first()
+    with tqdm(total=settings.epochs, unit="epoch", desc="linear", leave=False, disable=hidden) as bar:
 
         def features(epoch: int) -> Features:
             bar.update()

@@ -10,18 +10,39 @@ from typing import Any
 import torch
 
 from i2md.errors import InputError
+from i2md.launch import find_launch
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device called auto, cpu, cuda or cuda:N; auto takes a GPU where there is one."""
+    """The device called auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.
+
+    Of several processes on a machine each takes a GPU of its own.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise InputError(f"device {name!r} is not known; choose auto, cpu, cuda or cuda:N")
     device = torch.device(name)
+    if device.type == "cuda" and find_launch().count > 1:
+        return _take_own_gpu(name, find_launch().local, torch.cuda.device_count())
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"device {name!r}: this machine has {torch.cuda.device_count()} GPUs; choose auto or cpu")
     return device
+
+
+def _take_own_gpu(name: str, local: int, gpus: int) -> torch.device:
+    if ":" in name:
+        raise InputError(f"device {name!r}: each process takes a GPU of its own; choose auto, cuda or cpu")
+    # Slurm may show each process its own GPU alone.
+    number = 0 if gpus == 1 else local
+    if number >= gpus:
+        raise InputError(
+            f"device {name!r}: this machine has {gpus} GPUs, and process {local} there finds none; start a process"
+            " a GPU, or choose cpu"
+        )
+    # Kernels that are told no device run on the current one.
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 @contextmanager

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from i2md import ranks
 from i2md.clips.packed import PackedClips, pack
 from i2md.clips.store import Clips
-from i2md.errors import InputError
+from i2md.errors import InputError, RankLost
 from i2md.pretraining.checkpoint import below, load_tensors, optimiser_tensors, restore_optimiser, save_tensors
 from i2md.pretraining.log import RunLog
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.run import CONFIG, MODEL, PARTIAL, STATE, RunConfig, read_config, write_text
 from i2md.pretraining.schedule import build_optimiser, learning_rate
 from i2md.pretraining.seeds import derive_seed, generator
+from i2md.pretraining.stopping import stop_signals
 from i2md.views.view import draw_view
 
 # Called with the model now and then; returns figures to log, such as {"knn/joint": 0.61}.
@@ -31,8 +32,9 @@ def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, watc
     """Pretrain on all of `clips` into the folder `run`, going on from its saved state where there is one.
 
     Killed at any moment and called again, it ends with the same weights as if it had never been killed
-    (CPU, same number of threads). Raises InputError where the folder holds a run of other settings or a
-    loss is not finite, KeyboardInterrupt after saving when interrupted.
+    (CPU, same number of threads). Processes that work together share each batch out, which changes nothing but
+    rounding; the first one writes. Raises InputError where the folder holds a run of other settings or a loss is
+    not finite, KeyboardInterrupt after saving when interrupted, RankLost where another process has gone.
     """
     settings = config.settings
     if len(clips) < settings.batch:
@@ -40,17 +42,26 @@ def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, watc
             f"{clips.path}: {len(clips)} clips to train on are fewer than a batch of {settings.batch};"
             " lower --batch or add clips"
         )
+    if settings.batch % ranks.count():
+        raise InputError(
+            f"batch {settings.batch} is for all processes together and must be a multiple of their number,"
+            f" {ranks.count()}; change --batch or start another number of them"
+        )
     torch.manual_seed(derive_seed(settings.seed, "weights"))
     model = I2MD(settings, config.layout, config.people).to(device)
-    _claim(run, config)
+    ranks.first_does(lambda: _claim(run, config))
+    _require_same_settings(config)
     training = Training(model, pack(clips, device), run, device)
-    if (run / STATE).is_file():
+    # Only the first process looks what is there: disks that machines share may show it to them at different times.
+    if ranks.from_first((run / STATE).is_file()):
         training.restore()
     # A kill may have come between the last state and the finished model, or something have damaged it since.
-    if training.step < training.last_step or not _is_whole(run / MODEL):
-        log = RunLog(run, training.step // training.steps_per_epoch)
-        with _stop_signals() as stopped:
-            training.go(log, stopped, watch)
+    if ranks.from_first(training.step < training.last_step or not _is_whole(run / MODEL)):
+        with stop_signals() as stopped:
+            try:
+                training.go(stopped, watch)
+            except RankLost as lost:
+                raise RankLost(f"{run}: {lost} at step {training.step}") from lost
     return model
 
 
@@ -74,6 +85,13 @@ def _claim(run: Path, config: RunConfig) -> None:
     write_text(run / CONFIG, config.to_yaml())
 
 
+def _require_same_settings(config: RunConfig) -> None:
+    differing = {name for other in ranks.from_all(config) for name in config.differences(other)}
+    if differing:
+        names = ", ".join(name.removeprefix("settings.") for name in sorted(differing))
+        raise InputError(f"the processes of this job differ in {names}; start all of them with the same command")
+
+
 class Training:
     """A run in progress: the model, its optimiser, and how far it has come."""
 
@@ -87,11 +105,18 @@ class Training:
         self.sums: dict[str, Tensor] = {}
         self.saved_at = time.monotonic()
 
-    def go(self, log: RunLog, stopped: list[int], watch: Watch | None) -> None:
+    def go(self, stopped: list[int], watch: Watch | None) -> None:
         """Train to the last step, saving now and then; the finished model is written at the end."""
         s = self.settings
-        bar = tqdm(total=self.last_step, initial=self.step, unit="step", desc=s.method, dynamic_ncols=True)
-        with bar:
+        ranks.first_does(self._open_log)
+        with tqdm(
+            total=self.last_step,
+            initial=self.step,
+            unit="step",
+            desc=s.method,
+            dynamic_ncols=True,
+            disable=not ranks.is_first(),
+        ) as bar:
             while self.step < self.last_step:
                 started = time.monotonic()
                 first = self.step
@@ -105,17 +130,28 @@ class Training:
                 figures = self._close_epoch((self.step - first) * s.batch / max(seconds, 1e-9), seconds)
                 bar.set_postfix_str(_summary(figures))
                 figures |= self._watched(watch)
-                log.write(figures)
+                ranks.first_does(partial(self._write_log, figures))
                 asked_for = bool(s.checkpoint_epochs) and figures["epoch"] % s.checkpoint_epochs == 0
                 self._pause(stopped, save=asked_for)
             self.save()
-            save_tensors(self.run / MODEL, self._finished_model())
+            ranks.first_does(lambda: save_tensors(self.run / MODEL, self._finished_model()))
+
+    def _open_log(self) -> None:
+        self.log = RunLog(self.run, self.step // self.steps_per_epoch)
+
+    def _write_log(self, figures: Mapping[str, float]) -> None:
+        self.log.write(figures)
 
     def _pause(self, stopped: list[int], save: bool = False) -> None:
-        """Save where that is asked for, due by the clock, or the last thing to do before stopping."""
-        if save or stopped or time.monotonic() - self.saved_at > 60 * self.settings.checkpoint_minutes:
+        """Save where that is asked for, due by the clock, or the last thing to do before stopping.
+
+        What one process is asked for, or finds due, all of them do, after the same step.
+        """
+        due = save or time.monotonic() - self.saved_at > 60 * self.settings.checkpoint_minutes
+        wanted = ranks.most(2 if stopped else int(due))
+        if wanted:
             self.save()
-        if stopped:
+        if wanted == 2:
             raise KeyboardInterrupt
 
     def _rest_of_epoch(self) -> Iterator[Tensor]:
@@ -128,14 +164,15 @@ class Training:
     def _step(self, indices: Tensor) -> dict[str, Tensor]:
         s = self.settings
         draws = generator(s.seed, "views", self.step, self.device)
+        # Drawn for the whole batch by every process, so that no view depends on how many they are.
         query_view, key_view = (
-            draw_view(self.clips, indices, s.views, self.model.people, draws) for _ in ("query", "key")
+            ranks.own_rows(draw_view(self.clips, indices, s.views, self.model.people, draws)) for _ in ("query", "key")
         )
         rate = learning_rate(s.optimiser, self.step / self.steps_per_epoch, s.epochs)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.model.steps = self.step
-        losses = train_step(self.model, self.optimiser, query_view, key_view, indices)
+        losses = train_step(self.model, self.optimiser, query_view, key_view, ranks.own_rows(indices))
         self.step += 1
         return losses
 
@@ -144,10 +181,12 @@ class Training:
             self.sums[name] = self.sums[name] + value if name in self.sums else value
             self.sums[f"count/{name}"] = self.sums.get(f"count/{name}", torch.zeros(())) + 1
 
+    def _summed(self) -> list[str]:
+        return [name for name in self.sums if not name.startswith("count/")]
+
     def _close_epoch(self, clips_per_second: float, seconds: float) -> dict[str, float]:
         self._check_finite()
-        names = [name for name in self.sums if not name.startswith("count/")]
-        means = {name: float(self.sums[name] / self.sums[f"count/{name}"]) for name in names}
+        means = {name: float(self.sums[name] / self.sums[f"count/{name}"]) for name in self._summed()}
         self.sums = {}
         epoch = self.step // self.steps_per_epoch
         return {
@@ -161,6 +200,8 @@ class Training:
         }
 
     def _check_finite(self) -> None:
+        # Sums may be averaged in between as well as losses one by one, which would cost every step a message.
+        ranks.average(self.sums[name] for name in self._summed())
         bad = [name for name, value in self.sums.items() if not torch.isfinite(value)]
         if bad:
             raise InputError(
@@ -182,7 +223,7 @@ class Training:
         tensors |= optimiser_tensors(self.optimiser)
         tensors |= {f"progress.sums.{name}": value for name, value in self.sums.items()}
         tensors["progress.step"] = torch.tensor(self.step)
-        save_tensors(self.run / STATE, tensors)
+        ranks.first_does(lambda: save_tensors(self.run / STATE, tensors))
         self.saved_at = time.monotonic()
 
     def restore(self) -> None:
@@ -209,15 +250,18 @@ def train_step(
 ) -> dict[str, Tensor]:
     """One step in the published order: move the keys, losses, gradients, weights, and then the banks.
 
-    Source: golden/cmd_step.npz.
+    Views and clips are this process's rows of the batch; gradients and keys are those of the whole. Losses are
+    means over the rows. Source: golden/cmd_step.npz.
     """
     model.train()
     model.update_keys()
     losses, keys = model(query_view, key_view, clips)
     optimiser.zero_grad(set_to_none=True)
     torch.stack(list(losses.values())).sum().backward()
+    ranks.average(weight.grad for weight in model.query.parameters() if weight.grad is not None)
     optimiser.step()
-    model.remember(keys, clips)
+    gathered = {name: (ranks.gather_rows(k), ranks.gather_rows(v)) for name, (k, v) in keys.items()}
+    model.remember(gathered, ranks.gather_rows(clips))
     return {name: loss.detach() for name, loss in losses.items()}
 
 
@@ -232,19 +276,3 @@ def _summary(figures: Mapping[str, float]) -> str:
             kinds[kind][of] += value
     words = [f"{kind} " + "/".join(f"{value:.2f}" for value in streams.values()) for kind, streams in kinds.items()]
     return f"epoch {figures['epoch']}, {'/'.join(kinds['contrast'])}: {', '.join(words)}"
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM end the step in hand instead of cutting it; the list fills when one has come."""
-    received: list[int] = []
-    handled = (signal.SIGINT, signal.SIGTERM)
-    try:
-        before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in handled}
-    except ValueError:  # not the main thread: signals are the caller's business
-        before = {}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

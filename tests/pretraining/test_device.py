@@ -73,3 +73,39 @@ def test_products_on_a_gpu_are_exact_unless_tf32_is_allowed():
         assert (left @ right - exact).abs().max() < 1e-3
     with tensor_float32(True):
         assert (left @ right - exact).abs().max() < 0.2
+
+
+def _among(count: int, local: int, gpus: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """As the process `local` of `count` on a machine of so many GPUs; which of them it is to make its current one."""
+    made_current: list[int] = []
+    monkeypatch.setenv("RANK", str(local))
+    monkeypatch.setenv("WORLD_SIZE", str(count))
+    monkeypatch.setenv("LOCAL_RANK", str(local))
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setenv("MASTER_PORT", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "set_device", made_current.append)
+    return made_current
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+@pytest.mark.parametrize(("gpus", "taken"), [(4, 2), (1, 0)])
+def test_each_process_takes_a_gpu_of_its_own_or_the_one_that_it_is_shown(name, gpus, taken, monkeypatch):
+    made_current = _among(4, 2, gpus, monkeypatch)
+    assert choose_device(name) == torch.device("cuda", taken)
+    assert made_current == [taken]
+
+
+def test_processes_without_gpus_work_on_the_cpu(monkeypatch):
+    _among(4, 2, 0, monkeypatch)
+    assert choose_device("auto") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "match"), [("auto", "2 GPUs, and process 2 there finds none"), ("cuda:1", "a GPU of its own")]
+)
+def test_a_gpu_for_two_processes_is_refused(name, match, monkeypatch):
+    _among(4, 2, 2, monkeypatch)
+    with pytest.raises(InputError, match=match):
+        choose_device(name)
