@@ -17,7 +17,7 @@ from i2md.errors import InputError
 from i2md.evaluation.evaluate import evaluate_run
 from i2md.evaluation.watch import neighbour_watch
 from i2md.pretraining.checkpoint import save_tensors
-from i2md.pretraining.device import choose_device, quick_products
+from i2md.pretraining.device import choose_device, quick_products, tensor_float32
 from i2md.pretraining.loop import train
 from i2md.pretraining.memory import keep_freed_memory
 from i2md.pretraining.model import I2MD
@@ -70,7 +70,7 @@ def pretrain(
     )
     watch = neighbour_watch(clips, split, where) if settings.knn_every else None
     keep_freed_memory()
-    with quick_products():
+    with quick_products(), tensor_float32(settings.precision == "tf32"):
         train(chosen, Path(run), config, where, watch)
     return Pretrained(Path(run), len(chosen), split, settings.epochs)
 

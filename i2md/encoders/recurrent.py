@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.util import find_spec
 
 import torch
 from jaxtyping import Float, Float32
@@ -58,14 +60,25 @@ def run_pairs(
 
     Under autocast products are taken in its type, the states kept in float32.
     """
+    layer = _layer_on(x.device.type)
     together = _pairs_together(x, pairs[0])
     with torch.autocast(x.device.type, enabled=False):
         parts = [
-            gru_layer(some, [pair.weights() for pair in pairs[first : first + together]])
+            layer(some, [pair.weights() for pair in pairs[first : first + together]])
             for first, some in zip(range(0, len(pairs), together), x.split(together), strict=True)
         ]
     hidden, last = (torch.cat(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True))
     return hidden, last
+
+
+@cache
+def _layer_on(device: str) -> Callable[..., tuple[Tensor, Tensor]]:
+    """On a GPU the layer by Triton's kernels, where Triton is installed; it comes with a PyTorch for GPUs."""
+    if device == "cuda" and find_spec("triton"):
+        from i2md.encoders.triton_recurrence import gru_layer as by_kernels
+
+        return by_kernels
+    return gru_layer
 
 
 def _pairs_together(x: Tensor, pair: GRUPair) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -9,10 +10,30 @@ import triton
 from jaxtyping import Float
 from torch import Tensor
 
+from i2md.encoders.recurrence import PairWeights
 from i2md.encoders.triton_frame import backward_frame, forward_frame
 
 # How products of float32 are taken; those of bfloat16 are always exact, and all sums are float32.
 Precision = Literal["ieee", "tf32"]
+
+
+def gru_layer(
+    x: Float[Tensor, "pairs channels frames batch"], pairs: Sequence[PairWeights]
+) -> tuple[Float[Tensor, "pairs width frames batch"], Float[Tensor, "pairs width batch"]]:
+    """What `recurrence.gru_layer` gives: one product projects the inputs of all frames, a kernel a frame the rest."""
+    weight_ih = torch.stack([pair.weight_ih for pair in pairs]).to(x.dtype)
+    bias_ih = torch.stack([pair.bias_ih for pair in pairs]).to(x.dtype)
+    projected = torch.baddbmm(bias_ih[..., None], weight_ih, x.flatten(2))
+    inputs = projected.unflatten(1, (2, -1)).flatten(0, 1).unflatten(2, x.shape[2:]).permute(2, 0, 1, 3)
+    weight_hh, bias_hh = torch.cat([pair.weight_hh for pair in pairs]), torch.cat([pair.bias_hh for pair in pairs])
+    hidden, last = recur(inputs, weight_hh, bias_hh, x.dtype, "tf32" if _tf32_is_allowed() else "ieee")
+    hidden = hidden.permute(1, 2, 0, 3).unflatten(0, (-1, 2)).flatten(1, 2)
+    return hidden.contiguous(), last.unflatten(0, (-1, 2)).flatten(1, 2)
+
+
+def _tf32_is_allowed() -> bool:
+    matmul = torch.backends.cuda.matmul
+    return bool(matmul.fp32_precision == "tf32" if hasattr(matmul, "fp32_precision") else matmul.allow_tf32)
 
 
 def recur(

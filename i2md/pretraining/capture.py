@@ -1,8 +1,7 @@
-"""Losses, gradients and banks of a training step replayed from a CUDA graph: one launch in place of thousands.
+"""Losses, gradients and keys of a training step replayed from a CUDA graph: one launch in place of thousands.
 
 What a capture records must not depend on what the host reads, and reads and writes the same memory at every replay.
-The optimiser and the momentum update stay outside, so the learning rate may change and gradients may be averaged
-over several GPUs in between. Source: PyTorch's notes "CUDA semantics", section "CUDA Graphs".
+The momentum update, the optimiser and the banks stay outside, so the learning rate may change. Source: PyTorch's notes "CUDA semantics", section "CUDA Graphs".
 """
 
 from __future__ import annotations
@@ -16,22 +15,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from i2md.pretraining.model import I2MD
+from i2md.pretraining.step import Learnt, learn
 
 # Libraries choose and compile their kernels in the first steps, which a capture may not.
 WARM_UP = 3
 
 Result = TypeVar("Result")
-
-
-def learn(model: I2MD, query_view: Tensor, key_view: Tensor, clips: Tensor) -> dict[str, Tensor]:
-    """Losses of a batch by name; gradients are left with the query's parameters, the batch's keys in the banks."""
-    # None, not zero: heads that no loss reaches yet are not to decay, and in a capture the backward pass then leaves
-    # its gradients in the graph's memory, where each replay writes them anew.
-    model.zero_grad(set_to_none=True)
-    losses, keys = model(query_view, key_view, clips)
-    torch.stack(list(losses.values())).sum().backward()
-    model.remember(keys, clips)
-    return {name: loss.detach() for name, loss in losses.items()}
 
 
 @runtime_checkable
@@ -85,8 +74,8 @@ class CapturedStep:
         self.recording: _Recording | None = None
         self.impossible = False
 
-    def __call__(self, query_view: Tensor, key_view: Tensor, clips: Tensor) -> dict[str, Tensor]:
-        """As `learn`; the gradients are good until the next call."""
+    def __call__(self, query_view: Tensor, key_view: Tensor, clips: Tensor) -> Learnt:
+        """As `learn`; gradients and keys are good until the next call."""
         batch = (query_view, key_view, clips)
         kind = (self.model.banks_ready, *(x.shape for x in batch))
         if kind != self.kind:
@@ -112,17 +101,15 @@ class _Recording:
 
     def __init__(self, model: I2MD, recorder: Recorder, batch: tuple[Tensor, ...]) -> None:
         self.batch = tuple(x.clone() for x in batch)
-        self.names: list[str] = []
-        self.losses, self.replay = recorder.record(lambda: self._learn(model))
+        (self.names, self.losses, self.keys), self.replay = recorder.record(lambda: self._learn(model))
 
-    def _learn(self, model: I2MD) -> Tensor:
-        losses = learn(model, *self.batch)
-        self.names = list(losses)
-        return torch.stack(list(losses.values()))
+    def _learn(self, model: I2MD) -> tuple[list[str], Tensor, dict[str, tuple[Tensor, Tensor]]]:
+        losses, keys = learn(model, *self.batch)
+        return list(losses), torch.stack(list(losses.values())), keys
 
-    def __call__(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    def __call__(self, batch: tuple[Tensor, ...]) -> Learnt:
         for mine, given in zip(self.batch, batch, strict=True):
             mine.copy_(given)
         self.replay()
         # A copy: the next replay writes over these.
-        return dict(zip(self.names, self.losses.clone().unbind(), strict=True))
+        return dict(zip(self.names, self.losses.clone().unbind(), strict=True)), self.keys

@@ -15,14 +15,17 @@ from i2md import ranks
 from i2md.clips.packed import PackedClips, pack
 from i2md.clips.store import Clips
 from i2md.errors import InputError, RankLost
+from i2md.pretraining.capture import CapturedStep, GraphRecorder
 from i2md.pretraining.checkpoint import below, load_tensors, optimiser_tensors, restore_optimiser, save_tensors
 from i2md.pretraining.log import RunLog
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.run import CONFIG, MODEL, PARTIAL, STATE, RunConfig, read_config, write_text
 from i2md.pretraining.schedule import build_optimiser, learning_rate
 from i2md.pretraining.seeds import derive_seed, generator
+from i2md.pretraining.step import Learning, train_step
 from i2md.pretraining.stopping import stop_signals
-from i2md.views.view import draw_view
+from i2md.views.draws import ViewDraws
+from i2md.views.view import make_view
 
 # Called with the model now and then; returns figures to log, such as {"knn/joint": 0.61}.
 Watch = Callable[[I2MD], Mapping[str, float]]
@@ -101,6 +104,7 @@ class Training:
         self.optimiser = build_optimiser(model.query.parameters(), self.settings.optimiser)
         self.steps_per_epoch = len(clips) // self.settings.batch
         self.last_step = self.steps_per_epoch * self.settings.epochs
+        self.learning = _captured(model, device)
         self.step = 0
         self.sums: dict[str, Tensor] = {}
         self.saved_at = time.monotonic()
@@ -163,18 +167,25 @@ class Training:
 
     def _step(self, indices: Tensor) -> dict[str, Tensor]:
         s = self.settings
-        draws = generator(s.seed, "views", self.step, self.device)
-        # Drawn for the whole batch by every process, so that no view depends on how many they are.
-        query_view, key_view = (
-            ranks.own_rows(draw_view(self.clips, indices, s.views, self.model.people, draws)) for _ in ("query", "key")
-        )
+        mine = ranks.own_rows(indices)
+        query_view, key_view = (make_view(self.clips, mine, s.views, self.model.people, d) for d in self._draws())
         rate = learning_rate(s.optimiser, self.step / self.steps_per_epoch, s.epochs)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.model.steps = self.step
-        losses = train_step(self.model, self.optimiser, query_view, key_view, ranks.own_rows(indices))
+        losses = train_step(self.model, self.optimiser, query_view, key_view, mine, self.learning)
         self.step += 1
         return losses
+
+    def _draws(self) -> Iterator[ViewDraws]:
+        """The random numbers of this process's part of the query and the key view."""
+        numbers = generator(self.settings.seed, "views", self.step, self.device)
+        _, joints, channels = self.clips.rows.shape
+        own = ranks.own_share(self.settings.batch)
+        for _ in ("query", "key"):
+            # Drawn for the whole batch by every process, so that no view depends on how many they are.
+            draws = ViewDraws.draw(self.settings.batch, joints, channels, numbers)
+            yield draws.rows(slice(own.start, own.stop))
 
     def _add(self, losses: Mapping[str, Tensor]) -> None:
         for name, value in losses.items():
@@ -241,28 +252,9 @@ class Training:
         return {name: value for name, value in self.model.state_dict().items() if name.startswith("query.")}
 
 
-def train_step(
-    model: I2MD,
-    optimiser: torch.optim.Optimizer,
-    query_view: Tensor,
-    key_view: Tensor,
-    clips: Tensor,
-) -> dict[str, Tensor]:
-    """One step in the published order: move the keys, losses, gradients, weights, and then the banks.
-
-    Views and clips are this process's rows of the batch; gradients and keys are those of the whole. Losses are
-    means over the rows. Source: golden/cmd_step.npz.
-    """
-    model.train()
-    model.update_keys()
-    losses, keys = model(query_view, key_view, clips)
-    optimiser.zero_grad(set_to_none=True)
-    torch.stack(list(losses.values())).sum().backward()
-    ranks.average(weight.grad for weight in model.query.parameters() if weight.grad is not None)
-    optimiser.step()
-    gathered = {name: (ranks.gather_rows(k), ranks.gather_rows(v)) for name, (k, v) in keys.items()}
-    model.remember(gathered, ranks.gather_rows(clips))
-    return {name: loss.detach() for name, loss in losses.items()}
+def _captured(model: I2MD, device: torch.device) -> Learning | None:
+    """On a GPU the step is replayed from a CUDA graph; not where processes meet within it, at batch norm."""
+    return CapturedStep(model, GraphRecorder(device)) if device.type == "cuda" and ranks.count() == 1 else None
 
 
 def _summary(figures: Mapping[str, float]) -> str:

@@ -45,8 +45,9 @@ class PretrainSettings:
     """Pretrain on the part "train" of this split; by default the first split, "all" takes every clip."""
     streams: tuple[str, ...] = ("joint", "motion", "bone")
     """Streams to learn from."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 computes the encoders' products in bfloat16; weights and objectives stay float32."""
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """bf16 computes the encoders' products in bfloat16; weights and objectives stay float32. tf32 lets a GPU round the
+    factors of its float32 products to 10 bits; a CPU has no such products, and takes exact ones."""
     checkpoint_minutes: float = 5.0
     """Save the training state so often."""
     checkpoint_epochs: int = 0

@@ -12,7 +12,7 @@ import torch
 from i2md.encoders.settings import EncoderSettings
 from i2md.objectives.contrast import contrast_logits
 from i2md.objectives.settings import METHODS, ObjectiveSettings
-from i2md.pretraining.loop import train_step
+from i2md.pretraining.step import train_step
 from i2md.pretraining.model import I2MD, instance_level
 from i2md.pretraining.official import official_settings, rename_official
 from i2md.pretraining.settings import PretrainSettings
