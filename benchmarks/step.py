@@ -1,84 +1,149 @@
-"""Time the pretraining step of a recipe beside plainer ways to take it, by turns in one process.
+"""Time a pretraining step beside plainer ways to take it and beside the published program's, by turns in one process.
 
-    python benchmarks/step.py CLIPS --recipe utd-mhad --split xsub
+    python benchmarks/step.py --units 1024 --official CHECKOUT
+    python benchmarks/step.py --units 128 --layout kinect-v1 --people 1 --batch 32 --frames 32 --bank 256
 
-Prints milliseconds a step (median and range) and how many times as fast ours is: beside the same with PyTorch's own
-choice of products, and beside PyTorch's GRUs, one after another, with those products.
+All take the same views of generated numbers, and the published program begins with our weights: the losses of its
+first step are told beside ours. Prints milliseconds a step (median and range), how many times as long the others take
+as ours of each precision, the share of the machine's product rate, and what of a step the views and the objectives take.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from itertools import cycle
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import torch
+import torch.nn.functional as F
+from extraction import operations
+from published import published_model, published_step
+from timing import by_turns, machine, product_rates, ratios, spread
 from torch import Tensor
+from views import ntu_shaped, packed
 
-from i2md.clips.packed import pack
-from i2md.clips.store import open_clips
 from i2md.encoders.recurrent import GRUPair, RecurrentEncoder
-from i2md.pretraining.device import choose_device, quick_products
-from i2md.pretraining.loop import Training
+from i2md.encoders.settings import EncoderSettings
+from i2md.objectives.settings import ObjectiveSettings
+from i2md.pretraining.device import choose_device, quick_products, tensor_float32
+from i2md.pretraining.memory import keep_freed_memory
 from i2md.pretraining.model import I2MD
-from i2md.recipes import load_recipe
+from i2md.pretraining.official import rename_official
+from i2md.pretraining.schedule import build_optimiser
+from i2md.pretraining.settings import PretrainSettings
+from i2md.pretraining.step import train_step
+from i2md.skeletons import get_layout
+from i2md.views.view import draw_view
+
+Ways = dict[str, Callable[[], object]]
 
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", type=Path)
-    parser.add_argument("--recipe", default="utd-mhad")
-    parser.add_argument("--split")
-    parser.add_argument("--method", default="i2md")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=9)
-    args = parser.parse_args()
+    args = parse()
     torch.set_num_threads(args.threads)
-
-    step = steps(args)
-    ways = {"ours": quick_products, "PyTorch's products": nullcontext, "PyTorch's products and GRUs": plainly}
-    spent: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(args.rounds + 1):
-        for name, way in ways.items():
-            with way():
-                milliseconds = timed(step)
-            # The first turn warms up.
-            if turn:
-                spent[name].append(milliseconds)
-    told = {name: spread(values) for name, values in spent.items()}
-    for name in list(ways)[1:]:
-        ratios = [theirs / ours for ours, theirs in zip(spent["ours"], spent[name], strict=True)]
-        told[f"times as fast as {name}"] = spread(ratios)
+    keep_freed_memory()
+    device = choose_device(args.device)
+    torch.manual_seed(0)
+    layout = get_layout(args.layout)
+    shape = (args.batch, args.frames, len(layout.joints), layout.channels, args.people)
+    views = (torch.randn(shape, device=device), torch.randn(shape, device=device))
+    models = {precision: fresh(args, precision).to(device) for precision in args.precisions}
+    told: dict[str, Any] = {"machine": machine(device)}
+    ways = {f"ours, {precision}": ours(model, views) for precision, model in models.items()}
+    if args.plain:
+        ways["PyTorch's GRUs and products, fp32"] = plain(fresh(args, "fp32").to(device), views)
+    if args.official:
+        ways["published program"], told["losses of the first step"] = published(args, models, views)
+    spent = by_turns(ways, args.rounds)
+    told["milliseconds a step"] = {name: spread(1e3 * s for s in values) for name, values in spent.items()}
+    for precision in models:
+        name = f"ours, {precision}"
+        others = {other: values for other, values in spent.items() if not other.startswith("ours") or other == name}
+        told[f"times as long as {name}"] = ratios(others, name)
+    told["products, GFLOP a second"] = product_rates(
+        device=device, shape=(2 * args.product, args.product, args.product)
+    )
+    told["share of the product rate"] = shares(args, told)
+    told |= {"milliseconds of it": parts(args, next(iter(models.values())), device)}
     print(json.dumps(told, indent=1))
 
 
-def steps(args: argparse.Namespace) -> Callable[[], object]:
-    """A function that takes the next step of a run whose banks are full."""
-    device = choose_device(args.device)
-    clips = open_clips(args.clips)
-    clips = clips.part(args.split, "train") if args.split else clips
-    settings = load_recipe(args.recipe, method=args.method)
-    model = I2MD(settings, clips.dataset.layout, clips.max_people).to(device)
-    training = Training(model, pack(clips, device), Path(tempfile.gettempdir()), device)
-    batches = cycle([batch.to(device) for batch in torch.arange(len(clips)).split(settings.batch)[:-1]])
-    for _ in range(settings.objectives.bank // settings.batch):
-        training._step(next(batches))
+def parse() -> argparse.Namespace:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--units", type=int, default=1024)
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--layout", default="kinect-v2")
+    parser.add_argument("--people", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--frames", type=int, default=64)
+    parser.add_argument("--bank", type=int, default=16384)
+    parser.add_argument("--method", default="cmd")
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--official", type=Path, help="a copy of the published program that runs here")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--product", type=int, default=2048, help="side of the product that the rate is measured by")
+    return parser.parse_args()
 
-    def step() -> None:
-        training._step(next(batches))
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+
+def fresh(args: argparse.Namespace, precision: str) -> I2MD:
+    """A model whose distillation has begun."""
+    settings = PretrainSettings(
+        method=args.method,
+        precision=precision,
+        batch=args.batch,
+        encoder=EncoderSettings(units=args.units, layers=args.layers),
+        objectives=ObjectiveSettings(bank=args.bank, neighbours=args.bank // 2, warmup_steps=0),
+    )
+    return I2MD(settings, get_layout(args.layout), args.people)
+
+
+def ours(model: I2MD, views: Sequence[Tensor]) -> Callable[[], dict[str, Tensor]]:
+    """Our step, as the training loop takes it but for a capture."""
+    optimiser = build_optimiser(model.query.parameters(), model.settings.optimiser)
+    clips = torch.arange(len(views[0]), device=views[0].device)
+
+    def step() -> dict[str, Tensor]:
+        with quick_products(), tensor_float32(model.settings.precision == "tf32"):
+            return train_step(model, optimiser, *views, clips)
 
     return step
+
+
+def plain(model: I2MD, views: Sequence[Tensor]) -> Callable[[], dict[str, Tensor]]:
+    """The same by PyTorch's GRUs, one after another, with the products that PyTorch chooses."""
+    optimiser = build_optimiser(model.query.parameters(), model.settings.optimiser)
+    clips = torch.arange(len(views[0]), device=views[0].device)
+
+    def step() -> dict[str, Tensor]:
+        with plainly():
+            return train_step(model, optimiser, *views, clips)
+
+    return step
+
+
+def published(
+    args: argparse.Namespace, models: dict[str, I2MD], views: Sequence[Tensor]
+) -> tuple[Callable[[], object], dict[str, Any]]:
+    """The published program's step with our first model's weights, and the losses of both at their first step."""
+    precision, model = next(iter(models.items()))
+    theirs = published_model(args.official, model)
+    state = rename_official(theirs.state_dict())
+    for own in models.values():
+        own.load_state_dict(state)
+    step = published_step(theirs, *views)
+    mine = ours(model, views)()
+    told = {name: float(loss) for name, loss in mine.items() if "/" in name and not name.startswith("cmd")}
+    told["cmd"] = float(sum(loss for name, loss in mine.items() if name.startswith("cmd")))
+    return step, {"ours": told, "published": {name: float(loss) for name, loss in step().items()}}
 
 
 @contextmanager
@@ -107,16 +172,40 @@ def gru(pair: GRUPair, direction: int, x: Tensor) -> Tensor:
     return torch.gru(x, start, weights, True, 1, 0.0, True, False, False)[0]
 
 
-def timed(step: Callable[[], object]) -> float:
-    """Milliseconds."""
-    began = time.perf_counter()
-    step()
-    return 1e3 * (time.perf_counter() - began)
+def shares(args: argparse.Namespace, told: dict[str, Any]) -> dict[str, float]:
+    """Of a step's encoder products (forward twice, and backward twice as much as forward) in what the machine can do."""
+    layout = get_layout(args.layout)
+    forward = operations(len(layout.joints) * layout.channels * args.people, args.units, args.layers)
+    work = 4 * 3 * forward * args.frames * args.batch
+    rates = told["products, GFLOP a second"]
+    best = {"fp32": max(rates["float32"], rates["float32, quick products"]), "bf16": rates["bfloat16"]}
+    return {
+        name: round(work / (1e6 * times["median"]) / best["bf16" if name.endswith("bf16") else "fp32"], 3)
+        for name, times in told["milliseconds a step"].items()
+    }
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median and range."""
-    return {"median": round(statistics.median(values), 3), "from": round(min(values), 3), "to": round(max(values), 3)}
+def parts(args: argparse.Namespace, model: I2MD, device: torch.device) -> dict[str, dict[str, float]]:
+    """What the views of a batch of NTU-shaped clips, and the objectives with their gradients, take of a step."""
+    clips = packed(ntu_shaped(args.batch), device)
+    indices, draws = torch.arange(args.batch, device=device), torch.Generator(device)
+    streams = len(model.settings.streams)
+    embeddings = F.normalize(
+        torch.randn(streams, 4, args.batch, model.settings.objectives.embedding, device=device), dim=3
+    )
+
+    def make_views() -> None:
+        for _ in ("query", "key"):
+            draw_view(clips, indices, model.settings.views, 2, draws)
+
+    def objectives() -> None:
+        query = embeddings[:, :2].clone().requires_grad_()
+        with quick_products():
+            losses, _ = model.compare([tuple(x) for x in query], [tuple(x) for x in embeddings[:, 2:]], indices)
+            torch.stack(list(losses.values())).sum().backward()
+
+    spent = by_turns({"views": make_views, "objectives": objectives}, 3 * args.rounds)
+    return {name: spread(1e3 * s for s in values) for name, values in spent.items()}
 
 
 if __name__ == "__main__":

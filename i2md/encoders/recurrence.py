@@ -26,7 +26,7 @@ class PairWeights(NamedTuple):
 
     weight_ih: Float[Tensor, "rows channels"]
     weight_hh: Float[Tensor, "2 gates units"]
-    bias_ih: Float[Tensor, "rows"]
+    bias_ih: Float[Tensor, rows]
     bias_hh: Float[Tensor, "2 gates"]
 
 
@@ -49,17 +49,17 @@ class _Layer(torch.autograd.Function):
         keep = any(ctx.needs_input_grad)
         hidden, last, blocks = _run(x, weights, keep)
         if keep:
-            ctx.weights, ctx.blocks = weights, blocks
-            ctx.save_for_backward(x, hidden)
+            ctx.weights = weights
+            ctx.save_for_backward(x, hidden, blocks)
             ctx.set_materialize_grads(False)
         return hidden.view(count, -1, *x.shape[2:]), last.view(count, -1, x.shape[3])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, hidden = ctx.saved_tensors
+        x, hidden, blocks = ctx.saved_tensors
         at_hidden, at_last = (None if g is None else g.unflatten(1, (2, -1)).flatten(0, 1) for g in gradients)
         inputs, recurrent = ctx.weights.inputs, ctx.weights.recurrent
-        at_gates, at_bias = _run_back(at_hidden, at_last, recurrent, hidden, ctx.blocks)
+        at_gates, at_bias = _run_back(at_hidden, at_last, recurrent, hidden, blocks)
         at_x = _input_gradient(at_gates, inputs) if ctx.needs_input_grad[1] else None
         return None, at_x, *_weight_gradients(at_gates, at_bias, x, hidden)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from i2md.encoders.encoder import Encoder
 from i2md.encoders.input_norm import InputNorm
@@ -54,13 +55,16 @@ class GRUPair(nn.Module):
 
 
 def run_pairs(
-    x: Float[Tensor, "pairs channels frames batch"], pairs: Sequence[GRUPair]
+    x: Float[Tensor, "pairs channels frames batch"], pairs: Sequence[GRUPair], recompute: bool = False
 ) -> tuple[Float[Tensor, "pairs width frames batch"], Float32[Tensor, "pairs width batch"]]:
     """Hidden states of all frames by several pairs, each of its own sequences, and the last in float32.
 
-    Under autocast products are taken in its type, the states kept in float32.
+    Under autocast products are taken in its type, the states kept in float32. Where the backward pass is to
+    `recompute`, what it needs of the gates is computed anew then, instead of being kept.
     """
     layer = _layer_on(x.device.type)
+    if recompute:
+        layer = partial(checkpoint, layer, use_reentrant=False, preserve_rng_state=False)
     together = _pairs_together(x, pairs[0])
     with torch.autocast(x.device.type, enabled=False):
         parts = [
@@ -100,9 +104,17 @@ class RecurrentEncoder(Encoder):
     torch.Size([4, 32])
     """
 
-    def __init__(self, channels: int, units: int = 1024, layers: int = 3, initialisation: str = "uniform") -> None:
+    def __init__(
+        self,
+        channels: int,
+        units: int = 1024,
+        layers: int = 3,
+        initialisation: str = "uniform",
+        recompute: bool = False,
+    ) -> None:
         super().__init__()
         self.width = 2 * units
+        self.recompute = recompute
         self.input_norm = InputNorm(channels)
         below = [channels] + [self.width] * (layers - 1)
         self.layers = nn.ModuleList(GRUPair(size, units, initialisation) for size in below)
@@ -125,5 +137,5 @@ class RecurrentEncoder(Encoder):
             ]
         ).to(products)
         for pairs in zip(*(encoder.layers for encoder in encoders), strict=True):
-            hidden, last = run_pairs(hidden, pairs)
+            hidden, last = run_pairs(hidden, pairs, encoders[0].recompute)
         return list(last.transpose(1, 2))

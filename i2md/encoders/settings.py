@@ -19,3 +19,6 @@ class EncoderSettings:
     initialisation: Literal["uniform", "orthogonal", "retentive"] = "uniform"
     """uniform is the published program's; on few clips orthogonal learns sooner. retentive is orthogonal and starts
     with a long memory: the soonest, for short runs."""
+    recompute: bool = False
+    """Compute each layer's gates anew in the backward pass instead of keeping them (activation checkpointing): the same
+    numbers in less memory, and a third more time."""

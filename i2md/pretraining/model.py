@@ -24,6 +24,8 @@ from i2md.skeletons import Layout
 from i2md.views.streams import stream
 
 View = Float[Tensor, "batch frames joints channels people"]
+# By stream, embeddings at the instance and at the cluster level.
+Embeddings = Sequence[tuple[Tensor, Tensor]]
 
 
 class Branch(nn.Module):
@@ -120,12 +122,18 @@ class I2MD(nn.Module):
 
         `clips` are the clips' indices in the data set.
         """
-        s, o = self.settings, self.settings.objectives
-        instance: dict[str, Level] = {}
-        cluster: dict[str, Level] = {}
         queries = self._embed(self.query, query_view)
         with torch.no_grad():
             keys = self._embed(self.key, key_view)
+        return self.compare(queries, keys, clips)
+
+    def compare(
+        self, queries: Embeddings, keys: Embeddings, clips: Int64[Tensor, " batch"]
+    ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]:
+        """What `forward` gives, from the embeddings of both views, a pair of levels a stream."""
+        s, o = self.settings, self.settings.objectives
+        instance: dict[str, Level] = {}
+        cluster: dict[str, Level] = {}
         for name, (z, u), (k, v) in zip(s.streams, queries, keys, strict=True):
             instance[name] = instance_level(z, k, self.banks[name], clips, o)
             if s.intra_modal:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from i2md.encoders.build import build_encoder
-from i2md.encoders.recurrent import GRUPair, RecurrentEncoder
+from i2md.encoders.recurrent import GRUPair, RecurrentEncoder, run_pairs
 from i2md.encoders.settings import EncoderSettings
 from i2md.errors import InputError
 from i2md.pretraining.official import rename_official
@@ -86,6 +86,54 @@ def test_encoders_run_together_are_each_alone():
         assert torch.equal(mine.input_norm.running_mean, other.input_norm.running_mean)
         for p, q in zip(mine.parameters(), other.parameters(), strict=True):
             torch.testing.assert_close(p.grad, q.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_computing_the_gates_anew_changes_nothing_but_what_is_kept():
+    torch.manual_seed(0)
+    keeping = RecurrentEncoder(9, 5, 3)
+    anew = RecurrentEncoder(9, 5, 3, recompute=True)
+    anew.load_state_dict(keeping.state_dict())
+    x = torch.randn(4, 13, 9)
+    kept: dict[str, int] = {}
+    gradients = {}
+    for name, encoder in (("keeping", keeping), ("anew", anew)):
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t):
+            feature = encoder(x)
+        kept[name] = sum(sizes)
+        gradients[name] = torch.autograd.grad(feature.square().sum(), list(encoder.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(*gradients.values(), strict=True))
+    assert kept["anew"] < kept["keeping"] / 3
+
+
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_pairs_in_turn_are_pairs_side_by_side(together, monkeypatch):
+    """A processor's cache decides how many run at a time, and nothing else."""
+    torch.manual_seed(0)
+    pairs = [GRUPair(6, 4) for _ in range(3)]
+    x = torch.randn(3, 6, 11, 5)
+    expected = [run_pairs(x[i : i + 1], pairs[i : i + 1]) for i in range(3)]
+    size = pairs[0].weight_ih.numel() + pairs[0].weight_hh.numel()
+    monkeypatch.setattr("i2md.encoders.recurrent.CACHE", 4 * size * together)
+    hidden, last = run_pairs(x, pairs)
+    torch.testing.assert_close(hidden, torch.cat([one for one, _ in expected]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(last, torch.cat([one for _, one in expected]), atol=1e-6, rtol=0)
+
+
+def test_bf16_products_are_within_their_rounding():
+    torch.manual_seed(0)
+    encoder = RecurrentEncoder(12, 32, 3)
+    x = torch.randn(8, 40, 12)
+    exact = encoder(x)
+    exact_gradients = torch.autograd.grad(exact.square().sum(), list(encoder.parameters()))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = encoder(x)
+    gradients = torch.autograd.grad(rounded.square().sum(), list(encoder.parameters()))
+    assert rounded.dtype == torch.float32
+    assert 1e-5 < (rounded - exact).abs().max() < 2**-6 * exact.abs().max()
+    for (name, _), mine, other in zip(encoder.named_parameters(), gradients, exact_gradients, strict=True):
+        assert mine.dtype == torch.float32
+        assert (mine - other).norm() < 2**-5 * other.norm(), name
 
 
 def test_statistics_are_those_of_the_channels_over_clips_and_frames():

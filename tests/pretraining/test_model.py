@@ -12,10 +12,10 @@ import torch
 from i2md.encoders.settings import EncoderSettings
 from i2md.objectives.contrast import contrast_logits
 from i2md.objectives.settings import METHODS, ObjectiveSettings
-from i2md.pretraining.step import train_step
 from i2md.pretraining.model import I2MD, instance_level
 from i2md.pretraining.official import official_settings, rename_official
 from i2md.pretraining.settings import PretrainSettings
+from i2md.pretraining.step import train_step
 from i2md.skeletons import get_layout
 from i2md.views.settings import ViewSettings
 from i2md.views.streams import STREAMS, stream

@@ -1,0 +1,61 @@
+"""The published program's training step, out of a copy of it that runs on today's PyTorch and on this device.
+
+The copy is yours to make and mend (no torchvision, and `.cuda()` only where there is a GPU); nothing of it is here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from i2md.pretraining.model import I2MD
+
+
+def published_model(checkout: Path, model: I2MD) -> Any:
+    """The published program's model at the sizes of ours, fresh."""
+    sys.path.insert(0, str(checkout))
+    from moco.builder_cmd import MoCo  # type: ignore[import-not-found]
+
+    s, o, layout = model.settings, model.settings.objectives, model.layout
+    encoder = {
+        "en_input_size": len(layout.joints) * layout.channels * model.people,
+        "en_hidden_size": s.encoder.units,
+        "en_num_layers": s.encoder.layers,
+        "num_class": o.embedding,
+    }
+    temperatures = (o.temperature, o.teacher_temperature, o.student_temperature)
+    # It prints all that it is made of.
+    with contextlib.redirect_stdout(io.StringIO()):
+        theirs = MoCo("seq-based", encoder, o.embedding, o.bank, o.momentum, *temperatures, 1.0, o.neighbours, mlp=True)
+    theirs.Bone = [(child + 1, parent + 1) for child, parent in enumerate(layout.parents)]
+    return theirs.to(next(model.parameters()).device).train()
+
+
+def published_step(theirs: Any, query_view: Tensor, key_view: Tensor) -> Callable[[], dict[str, Tensor]]:
+    """A function that takes its next step, as its training script does, and gives the losses."""
+    views = [view.permute(0, 3, 1, 2, 4).contiguous() for view in (query_view, key_view)]
+    optimiser = torch.optim.SGD(theirs.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
+    criterion = torch.nn.CrossEntropyLoss()
+
+    def step() -> dict[str, Tensor]:
+        *logits, target, distilled = theirs(*views)
+        losses = {"cmd": distilled}
+        losses |= {
+            f"contrast/{name}": criterion(x, target)
+            for name, x in zip(("joint", "motion", "bone"), logits, strict=True)
+        }
+        total = sum(losses.values())
+        total.item()
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    return step
