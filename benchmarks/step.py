@@ -5,7 +5,7 @@
 
 All take the same views of generated numbers, and the published program begins with our weights: the losses of its
 first step are told beside ours. Prints milliseconds a step (median and range), how many times as long the others take
-as ours of each precision, the share of the machine's product rate, and what of a step the views and the objectives take.
+as ours of each precision, the share of the machine's product rate, and what views and objectives take of a step.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def published(
     args: argparse.Namespace, models: dict[str, I2MD], views: Sequence[Tensor]
 ) -> tuple[Callable[[], object], dict[str, Any]]:
     """The published program's step with our first model's weights, and the losses of both at their first step."""
-    precision, model = next(iter(models.items()))
+    model = next(iter(models.values()))
     theirs = published_model(args.official, model)
     state = rename_official(theirs.state_dict())
     for own in models.values():
@@ -173,7 +173,7 @@ def gru(pair: GRUPair, direction: int, x: Tensor) -> Tensor:
 
 
 def shares(args: argparse.Namespace, told: dict[str, Any]) -> dict[str, float]:
-    """Of a step's encoder products (forward twice, and backward twice as much as forward) in what the machine can do."""
+    """A step's encoder products (forward twice, backward as much as both) in what the machine could do meanwhile."""
     layout = get_layout(args.layout)
     forward = operations(len(layout.joints) * layout.channels * args.people, args.units, args.layers)
     work = 4 * 3 * forward * args.frames * args.batch

@@ -1,7 +1,8 @@
 """Losses, gradients and keys of a training step replayed from a CUDA graph: one launch in place of thousands.
 
 What a capture records must not depend on what the host reads, and reads and writes the same memory at every replay.
-The momentum update, the optimiser and the banks stay outside, so the learning rate may change. Source: PyTorch's notes "CUDA semantics", section "CUDA Graphs".
+The momentum update, the optimiser and the banks stay outside, so the learning rate may change.
+Source: PyTorch's notes "CUDA semantics", section "CUDA Graphs".
 """
 
 from __future__ import annotations
