@@ -29,7 +29,7 @@ CHECKED = [
     "i2md.evaluation.features",
     "i2md.evaluation.knn",
     "i2md.evaluation.linear",
-    "i2md.evaluation.neighbours",
+    "i2md.evaluation.nearest",
     "i2md.clips.packed",
 ]
 install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")

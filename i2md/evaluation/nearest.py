@@ -26,6 +26,8 @@ SPARE = 7
 # The same where float64 chooses them: to have all that are equal.
 SPARE_EQUALS = 64
 
+# Of the random walk of rounding errors: so many times its expected length are allowed for.
+STEPS = 8
 # Features of length 0 are similar to nothing.
 SHORTEST = 1e-24
 
@@ -117,12 +119,13 @@ def _ranked(
 
 
 def _error(found: Float[Tensor, "test count"], exact: Float64[Tensor, "test count"], terms: int) -> float:
-    """More than a similarity by float32 products can err.
+    """More than a similarity by float32 products errs.
 
-    It and the norms are sums of `terms` numbers, rounded at each step. What the candidates' did err by counts too,
-    because a GPU may have been told to take less exact products.
+    It and either norm are sums of `terms` numbers, and rounding errors walk at random: they stay below
+    STEPS sqrt(terms) roundings but for one chance in 10^10 (Higham and Mary, SIAM J. Sci. Comput. 41, 2019). What the
+    candidates' did err by counts too, because a GPU may have been told to take less exact products.
     """
-    rounding = (2 * terms + 16) * 2.0**-24
+    rounding = (2 * STEPS * terms**0.5 + 16) * 2.0**-24
     return max(rounding, 4 * float((found.double() - exact).abs().max()))
 
 
