@@ -61,7 +61,11 @@ def start_torchrun(
 
 def ends(job: Job) -> tuple[list[int], list[str]]:
     """Exit codes and what stood on stderr, once all processes have ended."""
-    written = [process.communicate(timeout=PATIENCE)[1] for process in job]
+    try:
+        written = [process.communicate(timeout=PATIENCE)[1] for process in job]
+    finally:
+        for process in job:
+            process.terminate()
     return [process.returncode for process in job], written
 
 

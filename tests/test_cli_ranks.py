@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 import tiny
 import torch
 from safetensors.torch import load_file
+
+from i2md.cli import main
 
 EPOCHS = 12
 # Four steps an epoch, and a state after the last of them.
@@ -45,6 +48,11 @@ def test_killed_and_stopped_it_says_so_once_and_goes_on_to_the_same_end(
     codes, written = job.ends(both)
     assert codes == [75, -signal.SIGKILL]
     _require_loss_told(written[0], run)
+
+    # Another number of processes may go on with it, here one.
+    shutil.copytree(run, tmp_path / "alone")
+    assert main(["pretrain", str(clips), str(tmp_path / "alone"), *WORDS]) == 0
+    assert _epochs(tmp_path / "alone") == EPOCHS
 
     both = job.start(*pretrain)
     _wait_for_epoch(4, run, both)
