@@ -1,4 +1,4 @@
-"""The one error that the user can mend."""
+"""The one error that the user can mend, and its kind that another try may mend."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ class InputError(Exception):
     ...
     i2md.errors.InputError: clips/: no recordings found; give the folder that holds the *.skeleton files
     """
+
+
+class Stopped(InputError):
+    """The work could not go on, for no fault of what is written: what is safe so far is kept for another try."""
 
 
 @contextmanager

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 
 from i2md.clips.dataset import COLUMNS, INTERVALS, PRECISIONS, Dataset
 from i2md.clips.frame_rows import FrameRows
-from i2md.clips.journal import Journal, Stopped, empty_folder
+from i2md.clips.journal import Journal, empty_folder
 from i2md.clips.recording import Recording
-from i2md.errors import InputError, naming
+from i2md.errors import InputError, Stopped, naming
 
 _JOURNAL = "journal.jsonl"
 _GROUP = 1024
