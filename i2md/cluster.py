@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import secrets
 import signal
 import threading
 import warnings
@@ -103,7 +104,7 @@ def joined(address: str) -> Iterator[Cluster]:
     if ray.is_initialized():
         yield Cluster(ray)
         return
-    with _own_signals(), warnings.catch_warnings():
+    with _own_signals(), _own_token(address), warnings.catch_warnings():
         # Where nobody answers Ray warns first, and then raises what is told here.
         warnings.simplefilter("ignore", UserWarning)
         try:
@@ -123,6 +124,19 @@ def _how_to_start(address: str) -> dict[str, Any]:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _own_token(address: str) -> Iterator[None]:
+    """What nobody but this process is to join needs no secret that is kept: Ray would write one to the home folder."""
+    if address != "local" or "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
+        yield
+        return
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    try:
+        yield
+    finally:
+        del os.environ["RAY_AUTH_TOKEN"]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from i2md.clips.crew import Crew, work_through
 from i2md.clips.dataset import PRECISIONS
 from i2md.clips.fingerprint import fingerprint
 from i2md.clips.outcomes import Made, Outcome
+from i2md.clips.places import place
 from i2md.clips.preparation import CHOOSING, preset_names
 from i2md.clips.readers import open_source
 from i2md.clips.recording import Divisible, Source
@@ -25,6 +27,7 @@ from i2md.clips.report import Report
 from i2md.clips.store import UNTRIMMED, Clips, ClipsWriter, Dataset, open_clips
 from i2md.errors import InputError, naming
 
+PathLike = str | os.PathLike[str]
 # What a kill can cost at most, in seconds.
 _BETWEEN_CHECKPOINTS = 2.0
 
@@ -38,8 +41,8 @@ class Labour(NamedTuple):
 
 def prepare(
     format: str,
-    source: Path,
-    clips: Path,
+    source: PathLike,
+    clips: PathLike,
     preset: str | None = None,
     strict: bool = False,
     overwrite: bool = False,
@@ -52,9 +55,9 @@ def prepare(
 
     `preset` is the preparation (by default the format's own), `options` are the reader's. `jobs` processes
     share the work, by default as many as there are cores where it is worth it; the bytes are the same for any
-    number. A `cluster` (`auto`, `local`, `ray://HOST:PORT`) does it instead, with the same bytes; then `source` and
-    `clips` are usually URLs, which any machine reaches. `precision` float16 stores half as much. A file that can't be read is named, counted and left out,
-    or ends the work when `strict`.
+    number. With a `cluster` (`auto`, `local`, `ray://HOST:PORT`) its machines do it, to the same bytes; they have to
+    reach `source`, usually a URL. `precision` float16 stores half as much. A file that can't be read is named,
+    counted and left out, or ends the work when `strict`.
 
     The folder appears when it is whole. Killed, terminated or interrupted, the same call goes on where it
     was, as long as the source is what it was; anything else that ends it leaves nothing behind.
@@ -66,7 +69,7 @@ def prepare(
     if jobs is not None and cluster is not None:
         raise InputError(f"jobs {jobs} counts processes of this machine; leave it out with a cluster")
     with crew_at(cluster) as crew:
-        _write(format, source, clips, preset, strict, overwrite, Labour(jobs, crew), precision, options)
+        _write(format, place(source), place(clips), preset, strict, overwrite, Labour(jobs, crew), precision, options)
     return open_clips(clips)
 
 
@@ -93,7 +96,7 @@ def _write(
             first = report.left_out[0] if report.left_out else "it holds no recordings"
             raise InputError(f"{source}: no clip could be prepared ({first}); check the format {format!r}")
         if recordings.untrimmed is not None:
-            _write_untrimmed(recordings.untrimmed, writer.folder / UNTRIMMED, strict, labour, precision, key)
+            _write_untrimmed(recordings.untrimmed, writer.beside(UNTRIMMED), strict, labour, precision, key)
         _list_left_out(writer, clips)
         writer.finish(_describe(recordings, preset, report))
 
@@ -113,7 +116,7 @@ def _writer(path: Path, source: Source, overwrite: bool, precision: str, key: st
 
 def _write_untrimmed(source: Source, folder: Path, strict: bool, labour: Labour, precision: str, key: str) -> None:
     """The whole recordings as they were recorded, beside the clips; where a kill came after them, they are there."""
-    if folder.is_dir():
+    if (folder / "dataset.json").exists():
         return
     with _writer(folder, source, False, precision, key) as writer:
         report = _Filling(writer, source, "none", strict).go(labour, "whole recordings")
@@ -144,7 +147,7 @@ class _Filling:
                 self._write(found)
                 progress.update(len(found) if progress.unit == "clip" else done - self._done)
                 self._done = done
-                if time.monotonic() - checked > _BETWEEN_CHECKPOINTS:
+                if time.monotonic() - checked > _BETWEEN_CHECKPOINTS * self._writer.pause:
                     self._checkpoint()
                     checked = time.monotonic()
         self._checkpoint()
