@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
@@ -132,11 +132,17 @@ def _own_token(address: str) -> Iterator[None]:
     if address != "local" or "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
         yield
         return
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    os.environ["RAY_AUTH_TOKEN"] = _token()
     try:
         yield
     finally:
         del os.environ["RAY_AUTH_TOKEN"]
+
+
+@cache
+def _token() -> str:
+    """One a process: Ray reads it once."""
+    return secrets.token_hex(32)
 
 
 @contextmanager

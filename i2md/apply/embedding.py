@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from i2md.apply.feature_files import FeatureFolder, key_of, write_npz, write_share
-from i2md.apply.feature_shares import Features, features_of_shares, share_count, span_of
+from i2md.apply.feature_shares import Features, Keep, features_of_shares, share_count, span_of
 from i2md.apply.run_files import RunFiles
 from i2md.clips.places import in_store
 from i2md.clips.store import Clips
@@ -40,7 +41,9 @@ def embed_into(run: Path, clips: Clips, out: Path, device: str, cluster: str | N
     return {"clips": len(clips), "features": folder.finish()}
 
 
-def _done(run: Path, clips: Clips, shares: list[int], device: str, cluster: str | None, keep: Any = None) -> Any:
+def _done(
+    run: Path, clips: Clips, shares: list[int], device: str, cluster: str | None, keep: Keep | None = None
+) -> Iterator[tuple[int, Features]]:
     before = len(clips) - sum(len(span_of(clips, share)) for share in shares)
     # What takes a moment needs no bar.
     with tqdm(total=len(clips), initial=before, unit="clip", desc="embed", disable=share_count(clips) < 2) as progress:

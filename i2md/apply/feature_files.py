@@ -63,9 +63,7 @@ class FeatureFolder:
         with reaching(self.out):
             about = json.loads((self.out / _ABOUT).read_bytes()) if _ABOUT in names else {}
         if about.get("key") != self.key:
-            raise InputError(
-                f"{self.out}: holds something else, or features of another run or other clips; name another"
-            )
+            raise InputError(f"{self.out}: holds something else, or of another run or clips; name another")
 
     def _tell(self, whole: bool) -> None:
         about = {"key": self.key, "clips": len(self.clips), "files": share_count(self.clips), "whole": whole}
@@ -111,7 +109,7 @@ def _write(place: Path, content: bytes) -> None:
 
 def key_of(run: str, clips: Clips) -> str:
     """A short text for a run (by its key) and the clips: their names, lengths and preparation."""
-    told = [run, clips.dataset.name, clips.dataset.preparation, *clips.columns["name"].tolist()]
+    told = [run, str(SHARE), clips.dataset.name, clips.dataset.preparation, *clips.columns["name"].tolist()]
     digest = hashlib.sha256("\0".join(told).encode())
     digest.update(clips.columns["frames"].tobytes())
     return digest.hexdigest()
