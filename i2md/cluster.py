@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -78,7 +79,7 @@ class Cluster:
             if isinstance(cause, (InputError, KeyboardInterrupt)):
                 raise cause from None
             if isinstance(cause, ImportError):
-                raise Stopped(f"a machine of the cluster lacks what this one has ({cause}); install it there") from None
+                raise Stopped(lacking(cause)) from None
             raise
         except self._ray.exceptions.RayError as error:
             reason = " ".join(str(error).split()).split(". ")[0]
@@ -86,6 +87,13 @@ class Cluster:
                 f"the cluster could not do a piece of the work, tried {_RETRIES + 1} times ({reason}),"
                 " perhaps for want of memory; the same command goes on from here"
             ) from None
+
+
+def lacking(error: ImportError) -> str:
+    """What to say where a machine of the cluster could not import what it was sent."""
+    return (
+        f"a machine of the cluster lacks what this one has ({error}); install it there, then the same command goes on"
+    )
 
 
 @contextmanager
@@ -104,7 +112,7 @@ def joined(address: str) -> Iterator[Cluster]:
     if ray.is_initialized():
         yield Cluster(ray)
         return
-    with _own_signals(), _own_token(address), warnings.catch_warnings():
+    with _own_signals(), _environment(_own_world(address)), warnings.catch_warnings():
         # Where nobody answers Ray warns first, and then raises what is told here.
         warnings.simplefilter("ignore", UserWarning)
         try:
@@ -126,17 +134,29 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _own_world(address: str) -> dict[str, str]:
+    """What processes started here are to know: where this one finds its modules, and a secret of their own.
+
+    Without one Ray would write one to the home folder, where it stays.
+    """
+    if address != "local":
+        return {}
+    has_token = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    return {"PYTHONPATH": os.pathsep.join(sys.path)} | ({} if has_token else {"RAY_AUTH_TOKEN": _token()})
+
+
 @contextmanager
-def _own_token(address: str) -> Iterator[None]:
-    """What nobody but this process is to join needs no secret that is kept: Ray would write one to the home folder."""
-    if address != "local" or "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
-        yield
-        return
-    os.environ["RAY_AUTH_TOKEN"] = _token()
+def _environment(names: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(names)
     try:
         yield
     finally:
-        del os.environ["RAY_AUTH_TOKEN"]
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @cache

@@ -109,7 +109,13 @@ def _write(place: Path, content: bytes) -> None:
 
 def key_of(run: str, clips: Clips) -> str:
     """A short text for a run (by its key) and the clips: their names, lengths and preparation."""
-    told = [run, str(SHARE), clips.dataset.name, clips.dataset.preparation, *clips.columns["name"].tolist()]
+    told = [
+        run,
+        str(share_count(clips)),
+        clips.dataset.name,
+        clips.dataset.preparation,
+        *clips.columns["name"].tolist(),
+    ]
     digest = hashlib.sha256("\0".join(told).encode())
     digest.update(clips.columns["frames"].tobytes())
     return digest.hexdigest()

@@ -10,7 +10,8 @@ from i2md.clips.crew import Awaited, Crew
 from i2md.clips.outcomes import Outcome
 from i2md.clips.readers.files import archives_kept_open
 from i2md.clips.worker import answer, outcomes_in
-from i2md.cluster import Cluster, joined
+from i2md.cluster import Cluster, joined, lacking
+from i2md.errors import Stopped
 
 
 class ClusterCrew:
@@ -30,7 +31,10 @@ class ClusterCrew:
 
         def outcomes() -> tuple[list[Outcome], int]:
             found = told()
-            return outcomes_in(found), len(found)
+            try:
+                return outcomes_in(found), len(found)
+            except ImportError as error:
+                raise Stopped(lacking(error)) from error
 
         return outcomes
 
