@@ -91,9 +91,7 @@ class Cluster:
 
 def lacking(error: ImportError) -> str:
     """What to say where a machine of the cluster could not import what it was sent."""
-    return (
-        f"a machine of the cluster lacks what this one has ({error}); install it there, then the same command goes on"
-    )
+    return f"a machine of the cluster lacks what this one has ({error}); install it there, and the same command goes on"
 
 
 @contextmanager
