@@ -30,7 +30,9 @@ def embed_into(run: Path, clips: Clips, out: Path, device: str, cluster: str | N
         write_npz(out, clips, together)
         return {"clips": len(clips), "features": {name: list(value.shape) for name, value in together.items()}}
     if out.suffix or (out.exists() and not out.is_dir()):
-        raise InputError(f"{out}: the features are written as .npz, or as Parquet into a folder; name it so")
+        raise InputError(
+            f"{out}: the features are written as .npz, or as Parquet into a folder; name the file so, or a folder"
+        )
     folder = FeatureFolder(out, clips, key_of(RunFiles.read(run).key, clips))
     missing = folder.missing()
     # Whoever made them writes them, where everybody reaches the place; what is on this disk only this process does.
