@@ -37,8 +37,8 @@ def _prepare_arguments(parser: ArgumentParser) -> None:
         help="ntu-rgbd, pku-mmd, kinetics-skeleton, utd-mhad, msr-action3d, nw-ucla, utkinect-action3d,"
         " sbu-interaction, arrays, cmd-arrays, ctr-gcn, pyskl, generated or a plug-in's",
     )
-    parser.add_argument("source", help="folder, zip or file of recordings (any word for generated)")
-    parser.add_argument("clips", help="folder to write")
+    parser.add_argument("source", help="folder, zip or file of recordings, or its URL (any word for generated)")
+    parser.add_argument("clips", help="folder to write, or its URL")
     parser.add_argument("--preset", type=str | None, default=None, help="preparation; by default the format's own")
     parser.add_argument("--strict", action="store_true", help="stop at the first recording that can't be read")
     parser.add_argument("--overwrite", action="store_true", help="replace the clips that are there")
@@ -46,7 +46,14 @@ def _prepare_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--precision", default="float32", help="float32, or float16 for half the size (default: float32)"
     )
+    _cluster_argument(parser)
     parser.add_argument("--options", type=dict[str, Any], default={}, help="the reader's, as --options.NAME VALUE")
+
+
+def _cluster_argument(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--cluster", type=str | None, default=None, help="a Ray cluster that does it: auto, local or ray://HOST:PORT"
+    )
 
 
 def _prepare(args: Namespace) -> Any:
@@ -55,13 +62,14 @@ def _prepare(args: Namespace) -> Any:
 
     clips = prepare(
         args.format,
-        Path(args.source),
-        Path(args.clips),
+        args.source,
+        args.clips,
         args.preset,
         args.strict,
         args.overwrite,
         args.jobs,
         args.precision,
+        args.cluster,
         **args.options,
     )
     return info(clips)
@@ -145,14 +153,15 @@ def _show_results(data: dict[str, Any]) -> str:
 def _embed_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("run", help="folder of a run")
     parser.add_argument("clips", help="folder of clips")
-    parser.add_argument("out", help=".npz file to write")
+    parser.add_argument("out", help=".npz file to write, or a folder of Parquet files for any number of clips")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    _cluster_argument(parser)
 
 
 def _embed(args: Namespace) -> Any:
     from i2md.commands import embed
 
-    return {"out": args.out, **embed(args.run, args.clips, args.out, args.device)}
+    return {"out": args.out, **embed(args.run, args.clips, args.out, args.device, args.cluster)}
 
 
 def _import_arguments(parser: ArgumentParser) -> None:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from i2md import ranks
-from i2md.apply.model import Model
+from i2md.apply.embedding import embed_into
+from i2md.clips.places import place
 from i2md.clips.store import Clips, open_clips
 from i2md.errors import InputError
 from i2md.evaluation.evaluate import evaluate_run
@@ -22,7 +21,7 @@ from i2md.pretraining.loop import train
 from i2md.pretraining.memory import keep_freed_memory
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.official import official_settings, read_official, rename_official
-from i2md.pretraining.run import CONFIG, MODEL, RunConfig, versions, write_text, written_whole
+from i2md.pretraining.run import CONFIG, MODEL, RunConfig, versions, write_text
 from i2md.pretraining.settings import PretrainSettings
 from i2md.skeletons import get_layout
 
@@ -95,21 +94,16 @@ def evaluate(
 
 
 @ranks.together()
-def embed(run: PathLike, clips: PathLike | Clips, out: PathLike, device: str = "auto") -> dict[str, Any]:
-    """Write the features of all clips to an .npz: one array a stream (clips, width), `names` and `labels`."""
+def embed(
+    run: PathLike, clips: PathLike | Clips, out: PathLike, device: str = "auto", cluster: str | None = None
+) -> dict[str, Any]:
+    """Write the features of all clips: an .npz of `names`, `labels` and one array a stream (clips, width).
+
+    Where `out` is no .npz it is a folder of Parquet files, for any number of clips; one that was not finished goes
+    on. `cluster` is the address of a Ray cluster that does it; all three places may be URLs.
+    """
     clips = clips if isinstance(clips, Clips) else open_clips(clips)
-    out = Path(out)
-    if out.suffix != ".npz":
-        raise InputError(f"{out}: the features are written as .npz; name the file so")
-    features = Model(run, device).embed(clips)
-    arrays: dict[str, Any] = {"names": clips.columns["name"].astype(str), "labels": clips.labels, **features}
-
-    def write() -> None:
-        with written_whole(out) as partial, open(partial, "wb") as file:
-            np.savez(file, **arrays)
-
-    ranks.first_does(write)
-    return {"clips": len(clips), "features": {name: list(value.shape) for name, value in features.items()}}
+    return embed_into(place(run), clips, place(out), device, cluster)
 
 
 def import_cmd(checkpoint: PathLike, run: PathLike) -> RunConfig:

@@ -1,4 +1,4 @@
-"""The one error that the user can mend."""
+"""The one error that the user can mend, and its kind that another try may mend."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ class RankLost(Exception):
 
     The command line prints it as one line and exits with status 75: the same command may be tried again.
     """
+
+
+class Stopped(InputError):
+    """The work could not go on, for no fault of what is written: what is safe so far is kept for another try."""
 
 
 @contextmanager

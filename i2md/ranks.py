@@ -175,15 +175,25 @@ def from_all(value: Value) -> list[Value]:
 
 def first_does(work: Callable[[], object]) -> None:
     """Have the first process do what is done once for all, such as writing; what it meets with, all raise."""
-    failure: InputError | OSError | None = None
+
+    def alone() -> None:
+        work()
+
+    of_first(alone)
+
+
+def of_first(work: Callable[[], Value]) -> Value:
+    """What the first process gets by work that it alone does; what it meets with, all raise."""
+    result: Value | InputError | OSError | None = None
     if is_first():
         try:
-            work()
+            result = work()
         except (InputError, OSError) as error:
-            failure = error
-    failure = from_first(failure)
-    if failure is not None:
-        raise failure
+            result = error
+    result = from_first(result)
+    if isinstance(result, (InputError, OSError)):
+        raise result
+    return cast(Value, result)
 
 
 def _connect(launch: Launch) -> None:

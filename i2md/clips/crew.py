@@ -1,4 +1,4 @@
-"""A source worked through in order, by this process or by several; what comes out is the same."""
+"""A source worked through in order, by this process, by several, or by a cluster; what comes out is the same."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple, Protocol
 
 from i2md.clips.outcomes import Made, Outcome, Piece, outcomes
 from i2md.clips.readers.files import archives_kept_open
@@ -26,6 +27,19 @@ _WORTH_HELP = 2.0
 _TRIED = 0.5
 
 Done = tuple[int, Sequence[Outcome]]
+# A call that waits for the outcomes of a piece, and tells how many bytes they took on their way.
+Awaited = Callable[[], tuple[list[Outcome], int]]
+
+
+class Crew(Protocol):
+    """Whoever takes pieces of a source off this process's hands."""
+
+    @property
+    def hands(self) -> int:
+        """How many pieces can be worked at together, now."""
+
+    def give(self, piece: bytes) -> Awaited:
+        """Have a pickled Piece worked at."""
 
 
 def cores() -> int:
@@ -33,12 +47,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def work_through(source: Source, preset: str, jobs: int | None = None, start: int = 0) -> Generator[Done, None, None]:
+def work_through(
+    source: Source, preset: str, jobs: int | None = None, start: int = 0, crew: Crew | None = None
+) -> Generator[Done, None, None]:
     """What becomes of the recordings after the first `start` pieces: (pieces done, their outcomes), in order.
 
     A piece is a file, or whatever a Divisible `read` counts, or a recording where it isn't Divisible. `jobs`
-    processes work at it; by default as many as there are cores, where it takes long enough. Of what is done and
-    not yet taken, a few MB a process are held.
+    processes work at it; by default as many as there are cores, where it takes long enough. A `crew` does it all,
+    where pieces can be sent to it. Of what is done and not yet taken, a few MB a process are held.
     """
     if not isinstance(source.read, Divisible):
         rest = islice(source.read(), start, None)
@@ -46,10 +62,13 @@ def work_through(source: Source, preset: str, jobs: int | None = None, start: in
             yield done, [outcome]
         return
     pieces = _Pieces(source, preset, start)
-    if jobs is None or jobs == 1 or not pieces.can_be_sent():
+    if crew is not None and pieces.left and pieces.can_be_sent():
+        yield from _together(pieces, crew)
+    elif jobs is None or jobs == 1 or not pieces.can_be_sent():
         yield from _alone(pieces, until_worth_help=jobs is None and cores() > 1 and pieces.can_be_sent())
     if pieces.left:
-        yield from _together(pieces, min(jobs or cores(), pieces.left))
+        with _processes(min(jobs or cores(), pieces.left)) as here:
+            yield from _together(pieces, here)
 
 
 @dataclass
@@ -103,24 +122,34 @@ def _alone(pieces: _Pieces, until_worth_help: bool) -> Iterator[Done]:
                 return
 
 
-def _together(pieces: _Pieces, jobs: int) -> Iterator[Done]:
-    waiting: deque[tuple[int, int, Future[tuple[list[Outcome], int]]]] = deque()
-    with _crew(jobs) as give:
-        while pieces.left or waiting:
-            # One piece in hand and one at hand for each process: then none waits, and little is held.
-            while pieces.left and len(waiting) < 2 * jobs:
-                before = pieces.begun
-                done, piece = pieces.next()
-                waiting.append((done, done - before, give(pickle.dumps(piece, protocol=pickle.HIGHEST_PROTOCOL))))
-            done, count, future = waiting.popleft()
-            found, size = future.result()
-            pieces.weigh(size, count)
-            yield done, found
+def _together(pieces: _Pieces, crew: Crew) -> Iterator[Done]:
+    waiting: deque[tuple[int, int, Awaited]] = deque()
+    while pieces.left or waiting:
+        # One piece in hand and one at hand for each process: then none waits, and little is held.
+        while pieces.left and len(waiting) < 2 * crew.hands:
+            before = pieces.begun
+            done, piece = pieces.next()
+            waiting.append((done, done - before, crew.give(pickle.dumps(piece, protocol=pickle.HIGHEST_PROTOCOL))))
+        done, count, awaited = waiting.popleft()
+        found, size = awaited()
+        pieces.weigh(size, count)
+        yield done, found
+
+
+class _Processes(NamedTuple):
+    """Processes of this machine."""
+
+    hands: int
+    outcomes_of: Callable[[bytes], tuple[list[Outcome], int]]
+    threads: ThreadPoolExecutor
+
+    def give(self, piece: bytes) -> Awaited:
+        return self.threads.submit(self.outcomes_of, piece).result
 
 
 @contextmanager
-def _crew(jobs: int) -> Iterator[Callable[[bytes], Future[tuple[list[Outcome], int]]]]:
-    """So many processes, and a function that gives one of them a pickled piece."""
+def _processes(jobs: int) -> Iterator[Crew]:
+    """So many processes, each to take one pickled piece at a time."""
     idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     workers: list[Worker] = []
 
@@ -136,7 +165,7 @@ def _crew(jobs: int) -> Iterator[Callable[[bytes], Future[tuple[list[Outcome], i
         for _ in range(jobs):
             workers.append(Worker())
             idle.put(workers[-1])
-        yield lambda piece: threads.submit(outcomes_of, piece)
+        yield _Processes(jobs, outcomes_of, threads)
     finally:
         for worker in workers:
             worker.end()

@@ -13,10 +13,6 @@ from typing import Any
 from i2md.errors import InputError
 
 
-class Stopped(InputError):
-    """The work could not go on, for no fault of what is written: what is safe so far is kept for another try."""
-
-
 class Journal:
     """Lines of JSON in a file, each whole or not there; while one process has it open no other may.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -9,14 +10,16 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from i2md.clips.crew import work_through
+from i2md.clips.cluster_crew import crew_at
+from i2md.clips.crew import Crew, work_through
 from i2md.clips.dataset import PRECISIONS
 from i2md.clips.fingerprint import fingerprint
 from i2md.clips.outcomes import Made, Outcome
+from i2md.clips.places import place
 from i2md.clips.preparation import CHOOSING, preset_names
 from i2md.clips.readers import open_source
 from i2md.clips.recording import Divisible, Source
@@ -24,27 +27,37 @@ from i2md.clips.report import Report
 from i2md.clips.store import UNTRIMMED, Clips, ClipsWriter, Dataset, open_clips
 from i2md.errors import InputError, naming
 
+PathLike = str | os.PathLike[str]
 # What a kill can cost at most, in seconds.
 _BETWEEN_CHECKPOINTS = 2.0
 
 
+class Labour(NamedTuple):
+    """Who does the work: so many processes, or a crew."""
+
+    jobs: int | None
+    crew: Crew | None
+
+
 def prepare(
     format: str,
-    source: Path,
-    clips: Path,
+    source: PathLike,
+    clips: PathLike,
     preset: str | None = None,
     strict: bool = False,
     overwrite: bool = False,
     jobs: int | None = None,
     precision: str = "float32",
+    cluster: str | None = None,
     **options: Any,
 ) -> Clips:
     """Read the recordings at `source`, prepare them and write them to the folder `clips`.
 
     `preset` is the preparation (by default the format's own), `options` are the reader's. `jobs` processes
     share the work, by default as many as there are cores where it is worth it; the bytes are the same for any
-    number. `precision` float16 stores half as much. A file that can't be read is named, counted and left out,
-    or ends the work when `strict`.
+    number. With a `cluster` (`auto`, `local`, `ray://HOST:PORT`) its machines do it, to the same bytes; they have to
+    reach `source`, usually a URL. `precision` float16 stores half as much. A file that can't be read is named,
+    counted and left out, or ends the work when `strict`.
 
     The folder appears when it is whole. Killed, terminated or interrupted, the same call goes on where it
     was, as long as the source is what it was; anything else that ends it leaves nothing behind.
@@ -53,7 +66,10 @@ def prepare(
         raise InputError(f"jobs {jobs} must be at least 1")
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known; choose one of {', '.join(PRECISIONS)}")
-    _write(format, source, clips, preset, strict, overwrite, jobs, precision, options)
+    if jobs is not None and cluster is not None:
+        raise InputError(f"jobs {jobs} counts processes of this machine; leave it out with a cluster")
+    with crew_at(cluster) as crew:
+        _write(format, place(source), place(clips), preset, strict, overwrite, Labour(jobs, crew), precision, options)
     return open_clips(clips)
 
 
@@ -64,7 +80,7 @@ def _write(
     preset: str | None,
     strict: bool,
     overwrite: bool,
-    jobs: int | None,
+    labour: Labour,
     precision: str,
     options: dict[str, Any],
 ) -> None:
@@ -75,12 +91,12 @@ def _write(
     told = {"format": format, "options": options, "preset": preset, "strict": strict, "precision": precision}
     key = fingerprint(source, clips, version=version("i2md"), joints=recordings.layout.joints, **told)
     with _terminated_as_interrupted(), _writer(clips, recordings, overwrite, precision, key) as writer:
-        report = _Filling(writer, recordings, preset, strict).go(jobs, f"prepare {format}")
+        report = _Filling(writer, recordings, preset, strict).go(labour, f"prepare {format}")
         if not len(writer):
             first = report.left_out[0] if report.left_out else "it holds no recordings"
             raise InputError(f"{source}: no clip could be prepared ({first}); check the format {format!r}")
         if recordings.untrimmed is not None:
-            _write_untrimmed(recordings.untrimmed, writer.folder / UNTRIMMED, strict, jobs, precision, key)
+            _write_untrimmed(recordings.untrimmed, writer.beside(UNTRIMMED), strict, labour, precision, key)
         _list_left_out(writer, clips)
         writer.finish(_describe(recordings, preset, report))
 
@@ -98,12 +114,12 @@ def _writer(path: Path, source: Source, overwrite: bool, precision: str, key: st
     return ClipsWriter(path, len(source.layout.joints), source.layout.channels, overwrite, precision, key)
 
 
-def _write_untrimmed(source: Source, folder: Path, strict: bool, jobs: int | None, precision: str, key: str) -> None:
+def _write_untrimmed(source: Source, folder: Path, strict: bool, labour: Labour, precision: str, key: str) -> None:
     """The whole recordings as they were recorded, beside the clips; where a kill came after them, they are there."""
-    if folder.is_dir():
+    if (folder / "dataset.json").exists():
         return
     with _writer(folder, source, False, precision, key) as writer:
-        report = _Filling(writer, source, "none", strict).go(jobs, "whole recordings")
+        report = _Filling(writer, source, "none", strict).go(labour, "whole recordings")
         _list_left_out(writer, folder)
         if len(writer):
             writer.finish(_describe(source, "none", report))
@@ -120,18 +136,18 @@ class _Filling:
             self._report.add_note(note)
             self._done = note["done"]
 
-    def go(self, jobs: int | None, said: str) -> Report:
+    def go(self, labour: Labour, said: str) -> Report:
         """Write everything that is not written yet, and report on all."""
         with (
             self._progress(said) as progress,
-            closing(work_through(self._source, self._preset, jobs, self._done)) as work,
+            closing(work_through(self._source, self._preset, labour.jobs, self._done, labour.crew)) as work,
         ):
             checked = time.monotonic()
             for done, found in work:
                 self._write(found)
                 progress.update(len(found) if progress.unit == "clip" else done - self._done)
                 self._done = done
-                if time.monotonic() - checked > _BETWEEN_CHECKPOINTS:
+                if time.monotonic() - checked > _BETWEEN_CHECKPOINTS * self._writer.pause:
                     self._checkpoint()
                     checked = time.monotonic()
         self._checkpoint()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64
 
 from i2md.clips.dataset import COLUMNS, INTERVALS, PRECISIONS, Dataset
+from i2md.clips.places import in_store, place
 from i2md.clips.splits import select_part
+from i2md.clips.stored_frames import StoredFrames
 from i2md.clips.writer import ClipsWriter
 from i2md.errors import InputError
 
@@ -27,7 +30,7 @@ UNTRIMMED = "untrimmed"
 
 
 class Clips:
-    """Prepared clips, memory-mapped: `clips[i]` is clip i as (people, frames, joints, channels).
+    """Prepared clips: `clips[i]` is clip i as (people, frames, joints, channels); memory-mapped, or out of a store.
 
     `columns` holds the index (clips.parquet) as arrays, a row a clip. `intervals` are the actions labelled
     within untrimmed recordings, as arrays `clip`, `start`, `end` (exclusive) and `label`, a row an action;
@@ -38,7 +41,7 @@ class Clips:
         self,
         path: Path,
         dataset: Dataset,
-        frames: np.ndarray,
+        frames: np.ndarray | StoredFrames,
         columns: Mapping[str, np.ndarray],
         intervals: Mapping[str, np.ndarray] | None = None,
     ) -> None:
@@ -86,6 +89,18 @@ class Clips:
         intervals = None if self.intervals is None else _intervals_of(self.intervals, indices)
         return Clips(self.path, self.dataset, self.frames, columns, intervals)
 
+    def span(self, start: int, stop: int) -> Clips:
+        """Clips `start` to `stop` - 1 with no frames but those among theirs; of a store they are not yet fetched."""
+        columns = {name: values[start:stop] for name, values in self.columns.items()}
+        ends = columns["start"] + columns["people"] * columns["frames"]
+        first, last = int(columns["start"].min()), int(ends.max())
+        frames = self.frames.part(first, last) if isinstance(self.frames, StoredFrames) else self.frames[first:last]
+        return Clips(self.path, self.dataset, frames, columns | {"start": columns["start"] - first})
+
+    def in_memory(self) -> Clips:
+        """The same clips with all frames in memory; those of a store are fetched at once."""
+        return Clips(self.path, self.dataset, np.asarray(self.frames), self.columns, self.intervals)
+
     def part(self, split: str, part: str) -> Clips:
         """The clips of one part ("train", "test") of a named split."""
         splits = self.dataset.splits
@@ -108,18 +123,18 @@ class Clips:
 
 
 def open_clips(path: str | os.PathLike[str]) -> Clips:
-    """Open a folder of prepared clips; frames stay on disk until they are used.
+    """Open a folder of prepared clips, or its URL; frames stay where they are until they are used.
 
     Raises InputError where the folder is not a whole set of clips.
     """
-    folder = Path(path)
+    folder = place(path)
     missing = [name for name in ("dataset.json", "clips.parquet", "frames.npy") if not (folder / name).is_file()]
     if missing:
         raise InputError(f"{folder}: not a folder of clips ({missing[0]} is missing); make one with i2md prepare")
     dataset = Dataset.from_json((folder / "dataset.json").read_bytes(), folder / "dataset.json")
     try:
         columns = _read_columns(folder / "clips.parquet", COLUMNS)
-        frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
+        frames = _open_frames(folder / "frames.npy")
         labelled = folder / "intervals.parquet"
         intervals = _read_columns(labelled, INTERVALS) if labelled.is_file() else None
     except (pa.ArrowException, ValueError, KeyError, EOFError) as error:
@@ -134,9 +149,15 @@ def open_clips(path: str | os.PathLike[str]) -> Clips:
     return Clips(folder, dataset, frames, columns, intervals)
 
 
+def _open_frames(path: Path) -> np.ndarray | StoredFrames:
+    return StoredFrames.open(path) if in_store(path) else np.load(path, mmap_mode="r", allow_pickle=False)
+
+
 def _read_columns(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
     # Group after group, without reading ahead: read at once it takes ten times the memory of the columns.
-    with pq.ParquetFile(path, pre_buffer=False) as file:
+    with ExitStack() as opened:
+        where = opened.enter_context(path.open("rb")) if in_store(path) else path
+        file = opened.enter_context(pq.ParquetFile(where, pre_buffer=False))
         columns = {field.name: np.empty(file.metadata.num_rows, field.type.to_pandas_dtype()) for field in schema}
         end = 0
         for group in range(file.num_row_groups):

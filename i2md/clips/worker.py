@@ -14,9 +14,9 @@ import traceback
 from contextlib import suppress
 from typing import IO, Any
 
-from i2md.clips.journal import Stopped
 from i2md.clips.outcomes import Outcome
 from i2md.clips.readers.files import archives_kept_open
+from i2md.errors import Stopped
 
 
 class InWorker(Exception):
@@ -51,11 +51,7 @@ class Worker:
                 f"a process that read recordings ended ({self._process.wait()}), perhaps for want of memory;"
                 " the same command goes on from here, --jobs 1 takes the least memory"
             )
-        result = pickle.loads(answer)
-        if isinstance(result, list):
-            return result, len(answer)
-        error, text = result
-        raise error from InWorker(text)
+        return outcomes_in(answer), len(answer)
 
     def end(self) -> None:
         """End the process, whatever it is at; who waits for an outcome is told that it ended."""
@@ -78,7 +74,7 @@ def main() -> None:
     # Where the process that started it was killed, there is nobody to complain to.
     with suppress(BrokenPipeError), archives_kept_open(), answers:
         while (piece := _received(pieces)) is not None:
-            _send(answers, _answer(piece))
+            _send(answers, answer(piece))
 
 
 def _send(stream: IO[bytes], message: bytes) -> None:
@@ -95,17 +91,27 @@ def _received(stream: IO[bytes]) -> bytes | None:
     return message if message and len(message) == size else None
 
 
-def _answer(piece: bytes) -> bytes:
+def answer(piece: bytes) -> bytes:
+    """What becomes of a pickled Piece, or the error that it raised, pickled in turn."""
     try:
         return _pickled(pickle.loads(piece).outcomes())
     except Exception as error:
         text = traceback.format_exc()
         try:
-            answer = _pickled((error, text))
-            pickle.loads(answer)
+            told = _pickled((error, text))
+            pickle.loads(told)
         except Exception:
-            answer = _pickled((RuntimeError(text), text))
-        return answer
+            told = _pickled((RuntimeError(text), text))
+        return told
+
+
+def outcomes_in(answer: bytes) -> list[Outcome]:
+    """What `answer` told; raises what was raised there."""
+    result = pickle.loads(answer)
+    if isinstance(result, list):
+        return result
+    error, text = result
+    raise error from InWorker(text)
 
 
 def _pickled(value: Any) -> bytes:

@@ -1,9 +1,7 @@
-"""Writing clips: frames stream to a folder beside the target, which appears whole or not at all."""
+"""Writing clips: frames stream to a place beside the target, which appears whole or not at all."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import chain, islice
@@ -16,22 +14,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from i2md.clips.dataset import COLUMNS, INTERVALS, PRECISIONS, Dataset
-from i2md.clips.frame_rows import FrameRows
-from i2md.clips.journal import Journal, Stopped, empty_folder
+from i2md.clips.places import in_store
 from i2md.clips.recording import Recording
-from i2md.errors import InputError, naming
+from i2md.clips.shelf import DiskShelf, Shelf
+from i2md.errors import InputError, Stopped, naming
 
-_JOURNAL = "journal.jsonl"
 _GROUP = 1024
 
 
 class ClipsWriter:
     """Write clips one at a time into a folder that appears only when all are there.
 
-    Frames stream to a folder beside the target; `finish` moves it into place, leaving the `with` block with
+    Frames stream to a hidden place beside the target; `finish` puts it into place, leaving the `with` block with
     an error removes it. With a `key` (what is being written, in so many words) a write that was killed, or
-    ended by KeyboardInterrupt or Stopped, leaves that folder, and the next writer with the same key goes on
-    after the last `checkpoint`: `notes` are what was noted at each.
+    ended by KeyboardInterrupt or Stopped, leaves that place, and the next writer with the same key goes on
+    after the last `checkpoint`: `notes` are what was noted at each. `folder` takes further small files,
+    `pause` times as long as on a disk should pass between two checkpoints.
     """
 
     def __init__(
@@ -44,30 +42,19 @@ class ClipsWriter:
         key: str | None = None,
     ) -> None:
         self._path = path
-        self._partial = path.parent / f".{path.name}.partial"
-        self._aside = path.parent / f".{path.name}.replaced"
-        self.folder = self._partial / "clips"
+        self._shelf = _shelf(path, overwrite)
+        self.folder, self.pause = self._shelf.folder, self._shelf.pause
         self._row_shape = (joints, channels)
         self._dtype = np.dtype(PRECISIONS[precision])
-        self._overwrite = overwrite
         self._key = key
         self._clips = self._rows = 0
         self._pending: list[list[Any]] = []
         self._opened = ExitStack()
-        if path.exists() and not self._may_replace():
-            mend = "add --overwrite" if (path / "dataset.json").is_file() else "name a folder that does not exist"
-            raise InputError(f"{path}: already exists; {mend}")
-
-    def _may_replace(self) -> bool:
-        empty = self._path.is_dir() and not any(self._path.iterdir())
-        return empty or (self._overwrite and (self._path / "dataset.json").is_file())
 
     def __enter__(self) -> ClipsWriter:
         with naming(self._path):
-            self._partial.mkdir(parents=True, exist_ok=True)
-            self._journal = Journal(self._partial / _JOURNAL, self._path)
+            self._journal = self._shelf.open_journal()
             try:
-                self._put_back()
                 if not self._goes_on():
                     self._begin()
             except BaseException as error:
@@ -75,17 +62,10 @@ class ClipsWriter:
                 raise
         return self
 
-    def _put_back(self) -> None:
-        """What a kill left of replacing: the old clips, moved aside, go back unless the new ones are in place."""
-        if self._path.exists():
-            shutil.rmtree(self._aside, ignore_errors=True)
-        elif self._aside.exists():
-            os.rename(self._aside, self._path)
-
     def _goes_on(self) -> bool:
         """Whether a write with the same key is there, and all that its journal tells of; then it is taken up."""
-        lines = iter(self._journal)
-        if self._key is None or next(lines, None) != {"key": self._key} or not self.folder.is_dir():
+        lines, begun = iter(self._journal), self._shelf.take_up()
+        if self._key is None or next(lines, None) != {"key": self._key} or not begun:
             return False
         for line in lines:
             self._clips += len(line["clips"])
@@ -97,13 +77,12 @@ class ClipsWriter:
     def _begin(self) -> None:
         self._clips = self._rows = 0
         self._journal.clear()
-        empty_folder(self._partial, but=_JOURNAL)
-        self.folder.mkdir()
+        self._shelf.begin()
         self._open_frames()
         self._journal.append({"key": self._key})
 
     def _open_frames(self) -> None:
-        self._frames = FrameRows(self.folder / "frames.npy", self._row_shape, self._dtype)
+        self._frames = self._shelf.open_rows(self._row_shape, self._dtype)
         self._opened.callback(self._frames.close)
 
     def __len__(self) -> int:
@@ -132,6 +111,10 @@ class ClipsWriter:
             self._journal.append({"clips": self._pending, "note": note})
         self._pending = []
 
+    def beside(self, name: str) -> Path:
+        """Where further clips are written that belong to these."""
+        return self._shelf.beside(name)
+
     def notes(self) -> Iterator[Any]:
         """What was noted at each checkpoint, from the first, those of an earlier process included."""
         return (line["note"] for line in self._journal if "note" in line)
@@ -144,12 +127,7 @@ class ClipsWriter:
             self._frames.seal(self._rows)
             self._write_index()
             (self.folder / "dataset.json").write_text(dataset.to_json(), encoding="utf-8")
-            for name in ("clips.parquet", "dataset.json"):
-                _make_sure(self.folder / name)
-            if self._path.exists():
-                os.rename(self._path, self._aside)
-            os.rename(self.folder, self._path)
-            shutil.rmtree(self._aside, ignore_errors=True)
+            self._shelf.publish()
 
     def _write_index(self) -> None:
         _write_table(self.folder / "clips.parquet", COLUMNS, (row[:-1] for row in self._kept_rows()))
@@ -165,9 +143,17 @@ class ClipsWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._opened.close()
-        if self._key is None or kind is None or not issubclass(kind, (KeyboardInterrupt, Stopped)):
-            shutil.rmtree(self._partial, ignore_errors=True)
+        goes_on = kind is not None and issubclass(kind, (KeyboardInterrupt, Stopped))
+        self._shelf.let_go(keep=goes_on and self._key is not None)
         self._journal.close()
+
+
+def _shelf(path: Path, overwrite: bool) -> Shelf:
+    if not in_store(path):
+        return DiskShelf(path, overwrite)
+    from i2md.clips.store_shelf import StoreShelf
+
+    return StoreShelf(path, overwrite)
 
 
 def _row(recording: Recording, **told: int) -> list[Any]:
@@ -194,8 +180,3 @@ def _write_table(path: Path, schema: pa.Schema, rows: Iterator[list[Any]]) -> No
         while group := list(islice(rows, _GROUP)):
             columns = map(list, zip(*group, strict=True))
             file.write_table(pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema))
-
-
-def _make_sure(path: Path) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())

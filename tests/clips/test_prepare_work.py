@@ -17,14 +17,13 @@ from odd_reading import LAYOUT, odd_source
 
 import i2md.clips.crew
 from i2md.clips.crew import work_through
-from i2md.clips.journal import Stopped
 from i2md.clips.outcomes import Left, Made
 from i2md.clips.prepare import prepare
 from i2md.clips.readers import open_source
 from i2md.clips.recording import Recording, Source
 from i2md.clips.report import Report, kind_of
 from i2md.clips.store import open_clips
-from i2md.errors import InputError
+from i2md.errors import InputError, Stopped
 
 SIZES = ["S001C001P001R001A001", "S005C001P010R001A009", "S017C001P009R002A022"]
 

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from i2md.clips.places import in_store, place
 from i2md.clips.recording import Source
 from i2md.errors import InputError
 
@@ -27,6 +28,8 @@ _BUILT_IN = {
     "utd-mhad": "i2md.clips.readers.utd_mhad",
     "utkinect-action3d": "i2md.clips.readers.utkinect",
 }
+# Those that read file after file. A plug-in's reader says so by an attribute of its function, `reads_stores = True`.
+_FROM_A_STORE = frozenset(_BUILT_IN) - {"cmd-arrays", "ctr-gcn", "pyskl"}
 
 
 def reader_names() -> tuple[str, ...]:
@@ -36,8 +39,10 @@ def reader_names() -> tuple[str, ...]:
 
 def open_source(format: str, path: Path, **options: Any) -> Source:
     """The recordings at `path`, read as `format`; options are the reader's own, InputError for one it hasn't."""
-    reader = _reader(format)
+    reader, path = _reader(format), place(path)
     _check_options(format, reader, options)
+    if in_store(path) and not (format in _FROM_A_STORE or getattr(reader, "reads_stores", False)):
+        raise InputError(f"{path}: format {format!r} is read from a disk; copy it to one first")
     return reader(path, **options)
 
 

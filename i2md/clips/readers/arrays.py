@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from i2md.clips.places import in_store, place
 from i2md.clips.readers.array_facts import Facts
 from i2md.clips.readers.array_files import open_folder
 from i2md.clips.readers.array_rows import Rows, arrays_beside, open_rows
@@ -43,10 +44,12 @@ def open_source(path: Path, *, layout: str = "kinect-v2", fps: float = 0.0) -> S
     joints and `fps` is the frame rate (0: unknown). Raises InputError where the joints do not fit the layout or
     the keys do not fit one another; a clip with a coordinate that is not finite is Unreadable, told by its index.
     """
-    path = Path(path)
+    path = place(path)
     known = get_layout(layout)
     if path.is_dir() or path.suffix.lower() == ".zip":
         return open_folder(path, known, fps)
+    if in_store(path):
+        raise InputError(f"{path}: one array of all clips is read from a disk; copy it to one first")
     rows = open_rows(path, "positions")
     _require_fit(path, rows, known)
     facts = Facts(path, arrays_beside(path, "positions"), clips=rows.shape[0])

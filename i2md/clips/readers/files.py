@@ -1,4 +1,4 @@
-"""The files of a format, listed and read in place: in a folder, below it, or inside a .zip."""
+"""The files of a format, listed and read in place: in a folder, below it, or inside a .zip; on a disk or in a store."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import os
 import re
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
+from typing import IO
 
+from i2md.clips.places import in_store, inside, names_below, place, reaching, store
 from i2md.errors import InputError
+
+# A store answers late, but many at once: so many files are on their way while one is read.
+_AHEAD = 8
 
 
 class BadFile(Exception):
@@ -22,7 +29,7 @@ class BadFile(Exception):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file by its place: `container` is a folder or a .zip, `name` the path inside it, with slashes."""
+    """A file by its place: `container` is a folder or a .zip (a store's too), `name` the path in it, with slashes."""
 
     container: Path
     name: str
@@ -39,10 +46,15 @@ class File:
         return stem if stem and suffix else self.base
 
     @property
+    def in_zip(self) -> bool:
+        """Whether the container is a .zip."""
+        return _is_zip(self.container)
+
+    @property
     def place(self) -> Path:
         """The absolute path, a .zip counted as a folder of its name without suffix."""
-        is_zip = self.container.suffix.lower() == ".zip" and not self.container.is_dir()
-        container = self.container.with_suffix("") if is_zip else self.container
+        container = Path(inside(self.container)) if in_store(self.container) else self.container
+        container = container.with_suffix("") if self.in_zip else container
         return Path(os.path.abspath(container / self.name))
 
 
@@ -74,8 +86,8 @@ def any_files(
     wanted: Callable[[File], bool] = lambda file: True,
 ) -> tuple[File, ...]:
     """As `find_files`, but an empty tuple where there is none."""
-    path = Path(path)
-    if not path.exists():
+    path = place(path)
+    if not _exists(path):
         raise InputError(f"{path}: no such file or folder; give the folder or .zip that holds {what}")
     files = sorted(_matching(path, pattern, wanted), key=lambda file: (file.container, file.name))
     _refuse_copies(path, files, told_by)
@@ -86,8 +98,36 @@ def load_each(files: Sequence[File]) -> Iterator[tuple[File, Callable[[], bytes]
     """Each file with the call that loads its bytes; that call raises BadFile where they cannot be read."""
     for container, group in groupby(files, key=lambda file: file.container):
         with _opened(container) as read:
-            for file in group:
-                yield file, partial(_load, read, file.name)
+            if in_store(container) and not _is_zip(container):
+                yield from _read_ahead(read, group)
+            else:
+                for file in group:
+                    yield file, partial(_load, read, file.name)
+
+
+def _read_ahead(read: Callable[[str], bytes], files: Iterator[File]) -> Iterator[tuple[File, Callable[[], bytes]]]:
+    """The same of a folder in a store, the next files being fetched while one is worked at."""
+    waiting: deque[tuple[File, Future[bytes]]] = deque()
+    with ThreadPoolExecutor(_AHEAD) as threads:
+        for file in files:
+            waiting.append((file, threads.submit(_load, read, file.name)))
+            if len(waiting) > _AHEAD:
+                first, loaded = waiting.popleft()
+                yield first, loaded.result
+        for rest, loaded in waiting:
+            yield rest, loaded.result
+
+
+def _exists(path: Path) -> bool:
+    if not in_store(path):
+        return path.exists()
+    with reaching(path):
+        return path.exists()
+
+
+def _is_zip(container: Path) -> bool:
+    """By its name alone in a store, where to ask takes time and folders are not called so."""
+    return container.suffix.lower() == ".zip" and (in_store(container) or not container.is_dir())
 
 
 def _matching(path: Path, pattern: re.Pattern[str], wanted: Callable[[File], bool]) -> list[File]:
@@ -102,6 +142,8 @@ def _matching(path: Path, pattern: re.Pattern[str], wanted: Callable[[File], boo
 
 
 def _in_folder(folder: Path, pattern: re.Pattern[str]) -> list[File]:
+    if in_store(folder):
+        return [File(folder, name) for name in names_below(folder) if pattern.fullmatch(PurePosixPath(name).name)]
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -113,7 +155,7 @@ def _in_folder(folder: Path, pattern: re.Pattern[str]) -> list[File]:
 
 def _in_archive(path: Path, pattern: re.Pattern[str]) -> list[File]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _archive(path) as archive:
             names = archive.namelist()
     except (OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not a .zip that can be read ({error}); fetch it again") from None
@@ -134,15 +176,45 @@ def _refuse_copies(path: Path, files: Sequence[File], told_by: int) -> None:
 
 @contextmanager
 def _opened(container: Path) -> Iterator[Callable[[str], bytes]]:
-    if container.is_dir():
+    if in_store(container) and not _is_zip(container):
+        yield lambda name: _fetch(container, name)
+    elif not in_store(container) and container.is_dir():
         yield lambda name: (container / name).read_bytes()
     elif _kept_open is None:
-        with zipfile.ZipFile(container) as archive:
+        with _archive(container) as archive:
             yield archive.read
     else:
         if container not in _kept_open:
-            _kept_open[container] = zipfile.ZipFile(container)
+            _kept_open[container] = _archive(container)
         yield _kept_open[container].read
+
+
+def _fetch(container: Path, name: str) -> bytes:
+    with reaching(container / name):
+        return store(container).cat_file(f"{inside(container).rstrip('/')}/{name}")
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    if not in_store(path):
+        return zipfile.ZipFile(path)
+    with reaching(path):
+        return _StoredArchive(path, path.open("rb"))
+
+
+class _StoredArchive(zipfile.ZipFile):
+    """A .zip in a store: what is read of it is fetched, and little more."""
+
+    def __init__(self, path: Path, stored: IO[bytes]) -> None:
+        self._path, self._stored = path, stored
+        super().__init__(stored)
+
+    def read(self, name: str | zipfile.ZipInfo, pwd: bytes | None = None) -> bytes:
+        with reaching(self._path):
+            return super().read(name, pwd)
+
+    def close(self) -> None:
+        super().close()
+        self._stored.close()
 
 
 _kept_open: dict[Path, zipfile.ZipFile] | None = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from i2md.clips.places import in_store
 from i2md.clips.readers.files import BadFile, File, load_each
 from i2md.clips.recording import UNKNOWN
 from i2md.errors import InputError
@@ -108,7 +109,7 @@ def _in_clips(files: Sequence[File]) -> Iterator[tuple[str, int]]:
 
 def _ending(file: File, load: Any) -> Mapping[str, Any]:
     """What a file says of its label."""
-    data = _tail(file) if file.container.is_dir() else load()
+    data = load() if file.in_zip or in_store(file.container) else _tail(file)
     found = _AT_THE_END.search(data[-_TAIL:])
     return read_content(b"{" + found[1]) if found else read_content(load())
 

@@ -117,7 +117,7 @@ def _count(file: File, labels: Mapping[str, Labels]) -> int:
 def _is_label(file: File) -> bool:
     """Whether the nearest folder (or .zip) that is called after labels or skeletons is called after labels."""
     folders = PurePosixPath(file.name).parent.parts
-    places = (file.container.stem, *folders) if file.container.is_file() else folders
+    places = (file.container.stem, *folders) if file.in_zip else folders
     for name in reversed(places):
         labels, skeletons = "label" in name.lower(), "skelet" in name.lower()
         if labels != skeletons:
