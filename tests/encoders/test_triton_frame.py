@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 ON_GPU = torch.cuda.is_available()
 triton = pytest.importorskip("triton", reason="Triton is not installed")
 
+from i2md.encoders import recurrence, triton_recurrence  # noqa: E402
+from i2md.encoders.recurrent import GRUPair  # noqa: E402
 from i2md.encoders.triton_recurrence import (  # noqa: E402
     recur,
     recur_backward,
@@ -246,3 +248,22 @@ def test_captured_in_a_graph_they_give_the_same():
     graph.replay()
     for mine, other in zip(captured, expected, strict=True):
         assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_the_layer_by_kernels_is_the_layer(kind):
+    torch.manual_seed(0)
+    pairs = [GRUPair(6, 5) for _ in range(3)]
+    below = torch.randn(3, 6, 7, 4)
+    towards = torch.randn(3, 10, 7, 4)
+    answers = []
+    for layer in (triton_recurrence.gru_layer, recurrence.gru_layer):
+        x = below.clone().requires_grad_()
+        hidden, last = layer(x.to(kind), [pair.weights() for pair in pairs])
+        assert (hidden.dtype, last.dtype) == (kind, torch.float32)
+        loss = (hidden.float() * towards).sum() + last.square().sum()
+        parameters = [parameter for pair in pairs for parameter in pair.parameters()]
+        answers.append([hidden.float(), last, *torch.autograd.grad(loss, [x, *parameters])])
+    for ours, plain in zip(*answers, strict=True):
+        exact = kind == torch.float32
+        assert (ours - plain).norm() < (1e-5 if exact else 2**-5) * plain.norm()
