@@ -250,6 +250,7 @@ def test_captured_in_a_graph_they_give_the_same():
         assert torch.equal(mine, other)
 
 
+@pytest.mark.usefixtures("bfloat16_products")
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_the_layer_by_kernels_is_the_layer(kind):
     torch.manual_seed(0)
