@@ -17,7 +17,7 @@ def contrast_logits(
     """[positive, negatives] / temperature; entries that are not negatives of a clip are minus infinity."""
     if excluded is not None:
         negatives = negatives.masked_fill(excluded, -torch.inf)
-    return torch.cat([positive[:, None], negatives], dim=1) / temperature
+    return torch.cat([positive[:, None], negatives], dim=1).div_(temperature)
 
 
 def contrast(logits: Float[Tensor, "batch choices"]) -> Float[Tensor, ""]:
