@@ -197,6 +197,10 @@ def of_first(work: Callable[[], Value]) -> Value:
 
 
 def _connect(launch: Launch) -> None:
+    # Its functions have the group of the moment of import as their default, and would keep it, and its threads,
+    # until the interpreter ends: under load such a thread then takes the whole process down. Optimisers import it.
+    import torch.distributed.nn
+
     backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
         dist.init_process_group(

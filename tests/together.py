@@ -101,6 +101,11 @@ def cropped(clips: Path) -> dict[str, torch.Tensor]:
     )
 
 
+def threads_of_gloo() -> int:
+    """How many of this process's threads are gloo's, where the system tells."""
+    return sum("gloo" in path.read_text() for path in Path("/proc/self/task").glob("*/comm"))
+
+
 def commanded(*typed: object) -> tuple[int, str]:
     """Exit status of a command of this job's, and what stood on stderr."""
     with contextlib.redirect_stderr(io.StringIO()) as stderr, contextlib.redirect_stdout(io.StringIO()):
@@ -115,6 +120,7 @@ def main(clips: Path, folder: Path) -> None:
     with ranks.together():
         results |= {"exchanged": exchanged(rank), "normalised": normalised()}
         results |= {"trained": trained(clips, folder), "cropped": cropped(clips)}
+    results["left"] = threads_of_gloo()
     results["alone"] = ranks.count()
     try:
         with ranks.together():
