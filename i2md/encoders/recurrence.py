@@ -156,7 +156,10 @@ def _run_back(
     product = hidden.new_empty(grus, units, batch)
     direct = product.new_empty(CHUNK, *product.shape)
     total = torch.zeros_like(at_frame)
-    at_state = blocks.new_zeros(grus, units, batch) if at_last is None else at_last.clone()
+    at_state = blocks.new_zeros(grus, units, batch)
+    if at_last is not None:
+        # Copied, not cloned: a product added in place to what is laid out otherwise takes a thousand times as long.
+        at_state.copy_(at_last)
     for chunk in reversed(_chunks(frames)):
         if at_hidden is not None:
             direct[: chunk.stop - chunk.start].copy_(at_hidden[:, :, chunk].permute(2, 0, 1, 3))
