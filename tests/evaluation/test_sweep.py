@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2md.evaluation.protocols import folds
+from i2md.evaluation.sweep import folds
 
 
 @given(st.lists(st.integers(-1, 8), min_size=2, max_size=40), st.integers(0, 5))
