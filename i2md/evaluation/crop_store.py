@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import IO, Any
 
 import numpy as np
@@ -31,6 +33,8 @@ class CropStore:
         self._room = IN_MEMORY
         self._near: dict[int, Features] = {}
         self._far: dict[int, dict[str, tuple[IO[Any], torch.device]]] = {}
+        self._files = ExitStack()
+        weakref.finalize(self, self._files.close)
 
     def __getitem__(self, number: int) -> Features:
         if number in self._near:
@@ -43,19 +47,13 @@ class CropStore:
             self._room -= size
             self._near[number] = features
         else:
-            self._far[number] = {name: (_write(value), value.device) for name, value in features.items()}
+            self._far[number] = {name: (self._write(value), value.device) for name, value in features.items()}
         return features
 
-
-def _write(value: torch.Tensor) -> IO[Any]:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the store
-    try:
+    def _write(self, value: torch.Tensor) -> IO[Any]:
+        file = self._files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         np.save(file, value.cpu().numpy(), allow_pickle=False)
-        file.flush()
-    except BaseException:
-        file.close()
-        raise
-    return file
+        return file
 
 
 def _read(file: IO[Any], device: torch.device) -> torch.Tensor:

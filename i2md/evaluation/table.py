@@ -23,10 +23,10 @@ def accuracy_table(results: Iterable[Mapping[str, Any]]) -> str:
             **{f"{protocol}, {name}": [figure] for name, figure in result.get("measures", {}).items()},
             f"{protocol}, best test epoch": [result[name] for name in ("best_test_epoch",) if name in result],
         }.items():
-            key = (_data(result), result["method"], title)
+            row = (_data(result), str(result["method"]), title)
             for figure in figures:
-                _collect(rows, key, figure)
-            seeds.setdefault(key, set()).add(result.get("seed"))
+                _collect(rows, row, figure)
+            seeds.setdefault(row, set()).add(result.get("seed"))
     streams = list(dict.fromkeys(name for values in rows.values() for name in values))
     lines = [["data", "method", "protocol", *streams, "seeds"]]
     for key, values in rows.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int64
@@ -14,6 +14,7 @@ from i2md.evaluation.settings import TrainingSettings
 from i2md.launch import find_launch
 
 
+@runtime_checkable
 class Learner(Protocol):
     """What the loop trains: it knows its clips by their numbers."""
 

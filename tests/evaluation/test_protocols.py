@@ -202,12 +202,14 @@ def test_two_processes_find_what_one_does(
     evaluated: tuple[Path, dict[str, dict[str, Any]]], base: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(tiny.run(base), tmp_path / "run")
-    codes, written = job.ends(job.start("evaluate", tmp_path / "run", tiny.clips(base), *WORDS))
+    chosen = ("--protocol", "retrieval", "linear", "finetune", "semi")
+    codes, written = job.ends(job.start("evaluate", tmp_path / "run", tiny.clips(base), *WORDS, *chosen))
     assert codes == [0, 0], written
-    for path in (tmp_path / "run" / "evaluation").iterdir():
-        result = json.loads(path.read_text())
+    results = [json.loads(path.read_text()) for path in (tmp_path / "run" / "evaluation").iterdir()]
+    assert len(results) == 5
+    for result in results:
         alone = evaluated[1][result["protocol"]]
-        assert result["accuracy"] == pytest.approx(alone["accuracy"]), path.name
+        assert result["accuracy"] == pytest.approx(alone["accuracy"]), result["protocol"]
         assert result.get("draws") == alone.get("draws")
 
 
