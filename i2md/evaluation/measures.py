@@ -53,6 +53,7 @@ def judge_scores(
 def top_accuracy(scores: Float[Tensor, "test classes"], labels: Int64[Tensor, " test"], k: int) -> float:
     """Share of clips whose class is among the k highest scores.
 
+    >>> import torch
     >>> top_accuracy(torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), torch.tensor([1, 2]), k=2)
     0.5
     """
