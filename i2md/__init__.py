@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from i2md.clips.store import Clips, open_clips
     from i2md.commands import embed, evaluate, import_cmd, pretrain
     from i2md.errors import InputError
+    from i2md.evaluation.settings import EvaluationSettings
     from i2md.pretraining.settings import PretrainSettings
     from i2md.recipes import load_recipe
     from i2md.skeletons import Layout, get_layout
 
 _HOMES = {
     "Clips": "i2md.clips.store",
+    "EvaluationSettings": "i2md.evaluation.settings",
     "InputError": "i2md.errors",
     "Layout": "i2md.skeletons",
     "Model": "i2md.apply.model",
@@ -43,6 +45,7 @@ _HOMES = {
 
 __all__ = [
     "Clips",
+    "EvaluationSettings",
     "InputError",
     "Layout",
     "Model",

@@ -9,13 +9,15 @@ import sys
 from argparse import ArgumentError as UsageError
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_origin
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
 from i2md.endings import exit_status
 from i2md.errors import InputError
+from i2md.evaluation.settings import EvaluationSettings
 from i2md.launch import find_launch
+from i2md.number_lists import with_number_lists
 from i2md.pretraining.settings import PretrainSettings
 
 # What the processes of a job do together.
@@ -119,7 +121,8 @@ def _pretrain(args: Namespace) -> Any:
 
     names = PretrainSettings.__dataclass_fields__
     settings = PretrainSettings(**{name: getattr(args, name) for name in names})
-    done = pretrain(args.clips, args.run, settings, args.device)
+    recipe = Path(str(args.recipe[-1])).stem if args.recipe else None
+    done = pretrain(args.clips, args.run, settings, args.device, recipe)
     return {"run": str(done.run), "clips": done.clips, "split": done.split, "epochs": done.epochs}
 
 
@@ -130,17 +133,19 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
         "--protocol",
         nargs="+",
         default=["knn", "linear"],
-        help="knn, linear, linear-sweep (default: knn linear)",
+        help="knn, retrieval, linear, linear-sweep, finetune, supervised, semi, few-shot (default: knn linear)",
     )
     parser.add_argument("--split", type=str | None, default=None, help="named split; by default the run's")
     parser.add_argument("--untrained", action="store_true", help="put the same encoders before training beside it")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_class_arguments(EvaluationSettings, None)
 
 
 def _evaluate(args: Namespace) -> Any:
     from i2md.commands import evaluate
 
-    results = evaluate(args.run, args.clips, args.protocol, args.split, args.untrained, args.device)
+    settings = EvaluationSettings(**{name: getattr(args, name) for name in EvaluationSettings.__dataclass_fields__})
+    results = evaluate(args.run, args.clips, args.protocol, args.split, args.untrained, args.device, settings)
     return {"results": results, "report": str(Path(args.run) / "report.html")}
 
 
@@ -214,6 +219,7 @@ def _run(words: list[str]) -> int:
     if not words:
         words = ["--help"]
     parser, words = build_parser(), _with_recipe_path(words)
+    words = with_number_lists(words, _options_of_tuples(parser, words))
     try:
         parsed = parser.instantiate(parser.parse_args(words))
     except UsageError as error:
@@ -258,8 +264,17 @@ def _usage(message: str, parser: ArgumentParser, words: list[str]) -> str:
 
 
 def _options(parser: ArgumentParser, words: list[str]) -> list[str]:
+    return [option for action in _actions(parser, words) for option in action.option_strings]
+
+
+def _options_of_tuples(parser: ArgumentParser, words: list[str]) -> set[str]:
+    tuples = [action for action in _actions(parser, words) if get_origin(getattr(action, "_typehint", None)) is tuple]
+    return {option for action in tuples for option in action.option_strings}
+
+
+def _actions(parser: ArgumentParser, words: list[str]) -> list[Any]:
     inner = parser._subcommands_action.choices.get(words[0])  # type: ignore[union-attr]
-    return [option for action in inner._actions for option in action.option_strings] if inner else []
+    return inner._actions if inner else []
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from i2md.clips.places import place
 from i2md.clips.store import Clips, open_clips
 from i2md.errors import InputError
 from i2md.evaluation.evaluate import evaluate_run
+from i2md.evaluation.settings import EvaluationSettings
 from i2md.evaluation.watch import neighbour_watch
 from i2md.pretraining.checkpoint import save_tensors
 from i2md.pretraining.device import choose_device, quick_products, tensor_float32
@@ -41,12 +42,17 @@ class Pretrained:
 
 @ranks.together()
 def pretrain(
-    clips: PathLike | Clips, run: PathLike, settings: PretrainSettings | None = None, device: str = "auto"
+    clips: PathLike | Clips,
+    run: PathLike,
+    settings: PretrainSettings | None = None,
+    device: str = "auto",
+    recipe: str | None = None,
 ) -> Pretrained:
     """Pretrain on unlabelled clips into a run folder; called again with the same arguments, it goes on.
 
-    Processes that torchrun or Slurm started work at it together, as at `evaluate` and `embed`. Raises InputError
-    where clips, settings and folder contradict one another.
+    Processes that torchrun or Slurm started work at it together, as at `evaluate` and `embed`. `recipe` is what the
+    settings were taken from; results name it. Raises InputError where clips, settings and folder contradict one
+    another.
     """
     clips = clips if isinstance(clips, Clips) else open_clips(clips)
     settings = settings or PretrainSettings()
@@ -66,6 +72,7 @@ def pretrain(
             "frames": int(chosen.columns["frames"].sum()),
         },
         versions=versions(),
+        recipe=recipe,
     )
     watch = neighbour_watch(clips, split, where) if settings.knn_every else None
     keep_freed_memory()
@@ -82,15 +89,17 @@ def evaluate(
     split: str | None = None,
     untrained: bool = False,
     device: str = "auto",
+    settings: EvaluationSettings | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluate a run by the field's protocols; results go to its evaluation/*.json and report.html.
 
-    Protocols: knn, linear (the published setting), linear-sweep (the rate chosen on training clips).
-    `untrained` puts the same encoders before training beside it.
+    Protocols: knn, retrieval, linear, linear-sweep (the rate chosen on training clips), finetune, supervised (the
+    same from the beginning), semi, few-shot. On other clips than the run's they measure transfer. `untrained` puts
+    the same encoders before training beside it.
     """
     clips = clips if isinstance(clips, Clips) else open_clips(clips)
     with quick_products():
-        return evaluate_run(Path(run), clips, tuple(protocol), split, choose_device(device), untrained)
+        return evaluate_run(Path(run), clips, tuple(protocol), split, choose_device(device), untrained, settings)
 
 
 @ranks.together()

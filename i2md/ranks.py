@@ -60,6 +60,17 @@ def together() -> Iterator[None]:
         _here = Launch()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within the block this process is the only one: for work that each does for itself, whole or on its own part."""
+    global _here
+    before, _here = _here, Launch()
+    try:
+        yield
+    finally:
+        _here = before
+
+
 def count() -> int:
     """How many processes work together."""
     return _here.count

@@ -26,10 +26,18 @@ CHECKED = [
     "i2md.encoders",
     "i2md.objectives",
     "i2md.pretraining",
+    "i2md.evaluation.classifiers",
+    "i2md.evaluation.classify",
     "i2md.evaluation.features",
     "i2md.evaluation.knn",
+    "i2md.evaluation.label_draws",
     "i2md.evaluation.linear",
+    "i2md.evaluation.measures",
     "i2md.evaluation.nearest",
+    "i2md.evaluation.retrieval",
+    "i2md.evaluation.subject",
+    "i2md.evaluation.sweep",
+    "i2md.evaluation.training",
     "i2md.clips.packed",
 ]
 install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")

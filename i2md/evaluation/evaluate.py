@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,13 @@ from i2md.clips.packed import pack
 from i2md.clips.store import Clips
 from i2md.errors import InputError
 from i2md.evaluation.features import Encoders
-from i2md.evaluation.linear import LinearSettings
-from i2md.evaluation.protocols import PROTOCOLS, Outcome, Subject
+from i2md.evaluation.protocols import PROTOCOLS
 from i2md.evaluation.report import UNTRAINED, MappedClips, write_report
+from i2md.evaluation.results import as_result
+from i2md.evaluation.settings import EvaluationSettings
+from i2md.evaluation.subject import Subject
 from i2md.pretraining.encoders import load_encoders, new_encoders
-from i2md.pretraining.run import RunConfig, read_config, versions, write_text
+from i2md.pretraining.run import RunConfig, read_config, write_text
 
 
 def evaluate_run(
@@ -30,14 +31,15 @@ def evaluate_run(
     split: str | None,
     device: torch.device,
     untrained: bool = False,
-    settings: LinearSettings | None = None,
+    settings: EvaluationSettings | None = None,
 ) -> list[dict[str, Any]]:
-    """Results, one a protocol, each also written to evaluation/*.json; then the report is made anew.
+    """Results, each written to evaluation/*.json once it is there; at the end the report is made anew.
 
     `untrained` adds the same encoders with their initial weights. Accuracies are those of the last epoch.
     """
     config = read_config(run)
-    split = choose_split(clips, split or config.clips.get("split"))
+    settings = settings or EvaluationSettings()
+    split = choose_split(clips, split, config.clips.get("split"))
     unknown = [name for name in protocols if name not in PROTOCOLS]
     if unknown:
         raise InputError(f"protocol {unknown[0]!r} is not known; choose among {', '.join(PROTOCOLS)}")
@@ -47,27 +49,30 @@ def evaluate_run(
         raise InputError(f"{clips.path}: split {split!r} has no labelled clips to train and test on")
 
     method: str = config.settings.method
-    subjects = {method: _subject(load_encoders(run, config, device), config, train, test, device)}
+    subject = _subject(load_encoders(run, config, device), config, train, test, device)
+    # Whatever the encoders have learnt, the supervised baseline begins without.
+    todo = [(UNTRAINED if name == "supervised" else method, subject, name) for name in protocols]
     if untrained:
-        encoders = {name: encoder.to(device) for name, encoder in new_encoders(config).items()}
-        subjects[UNTRAINED] = _subject(encoders, config, train, test, device)
+        begun = _subject(_untrained(config, device), config, train, test, device)
+        todo += [(UNTRAINED, begun, name) for name in protocols if name != "supervised"]
     results = []
-    for name, subject in subjects.items():
-        for protocol in protocols:
-            outcome = PROTOCOLS[protocol](subject, settings or LinearSettings())
-            results.append(_result(config, clips, split, name, protocol, outcome, train, test))
-            suffix = f"-{UNTRAINED}" if name == UNTRAINED else ""
-            path = run / "evaluation" / f"{protocol}-{clips.dataset.name}-{split}{suffix}.json"
+    for of, encoders, protocol in todo:
+        for outcome in PROTOCOLS[protocol](encoders, settings):
+            results.append(as_result(outcome, config, settings, of, split, train, test))
+            suffix = f"-{UNTRAINED}" if of == UNTRAINED else ""
+            path = run / "evaluation" / f"{outcome.name}-{clips.dataset.name}-{split}{suffix}.json"
             text = json.dumps(results[-1], indent=1) + "\n"
             ranks.first_does(partial(write_text, path, text))
-    trained = [result for result in results if result["method"] == method]
-    ranks.first_does(lambda: _report(run, test, subjects[method], trained))
+    trained = [result for result in results if result["method"] == method and "predictions" in result]
+    ranks.first_does(lambda: _report(run, test, subject, trained))
     return results
 
 
-def choose_split(clips: Clips, split: str | None) -> str:
-    """The split asked for, or the data set's first."""
-    chosen = split if split in clips.dataset.splits or split not in (None, "all") else clips.default_split()
+def choose_split(clips: Clips, split: str | None, pretrained: str | None = None) -> str:
+    """The split asked for; else the one pretrained on, where these clips have it; else the data set's first."""
+    if split and split != "all":
+        return split
+    chosen = pretrained if pretrained in clips.dataset.splits else clips.default_split()
     if chosen is None:
         raise InputError(f"{clips.path}: the data set names no split to evaluate on; prepare it with one")
     return chosen
@@ -92,71 +97,37 @@ def _labelled(clips: Clips) -> Clips:
     return clips.select(np.flatnonzero(clips.labels >= 0))
 
 
+def _untrained(config: RunConfig, device: torch.device) -> Encoders:
+    return {name: encoder.to(device) for name, encoder in new_encoders(config).items()}
+
+
 def _subject(encoders: Encoders, config: RunConfig, train: Clips, test: Clips, device: torch.device) -> Subject:
     as_labels = lambda clips: torch.as_tensor(np.array(clips.labels), device=device)  # noqa: E731
     return Subject(
         encoders=encoders,
+        untrained=lambda: _untrained(config, device),
         layout=config.layout,
         frames=config.settings.views.frames,
         people=config.people,
         train=pack(train, device),
         test=pack(test, device),
+        train_names=train.columns["name"].tolist(),
         train_labels=as_labels(train),
         test_labels=as_labels(test),
         train_people=torch.as_tensor(np.array(train.columns["subject"])),
-        classes=max(len(train.dataset.class_names), int(train.labels.max()) + 1),
+        classes=1 + max(len(train.dataset.class_names) - 1, int(train.labels.max()), int(test.labels.max())),
         seed=config.settings.seed,
     )
 
 
-def _result(
-    config: RunConfig,
-    clips: Clips,
-    split: str,
-    method: str,
-    protocol: str,
-    outcome: Outcome,
-    train: Clips,
-    test: Clips,
-) -> dict[str, Any]:
-    s = config.settings
-    accuracy = {n: float((p == test.labels).mean()) for n, p in outcome.predictions.items()}
-    return {
-        "protocol": protocol,
-        "method": method,
-        "dataset": clips.dataset.name,
-        "split": split,
-        "seed": s.seed,
-        "epochs": 0 if method == UNTRAINED else s.epochs,
-        "train_clips": len(train),
-        "test_clips": len(test),
-        "accuracy": accuracy,
-        **outcome.extra,
-        "class_names": list(clips.dataset.class_names),
-        "per_class": _per_class(outcome.predictions, test.labels, len(clips.dataset.class_names)),
-        "names": test.columns["name"].tolist(),
-        "labels": test.labels.tolist(),
-        "predictions": {n: p.tolist() for n, p in outcome.predictions.items()},
-        "versions": versions(),
-    }
-
-
-def _per_class(predictions: Mapping[str, np.ndarray], labels: np.ndarray, classes: int) -> dict[str, Any]:
-    """Accuracy of each class by stream; None for a class without test clips."""
-    return {
-        name: [float((predicted[labels == c] == c).mean()) if (labels == c).any() else None for c in range(classes)]
-        for name, predicted in predictions.items()
-    }
-
-
 def _report(run: Path, test: Clips, subject: Subject, results: list[dict[str, Any]]) -> None:
-    best = max(results, key=lambda result: list(result["accuracy"].values())[-1])
+    best = max(results, key=lambda result: list(result["accuracy"].values())[-1], default=None)
     write_report(
         run,
         MappedClips(
             names=test.columns["name"].tolist(),
             labels=np.array(test.labels),
-            predictions=np.array(list(best["predictions"].values())[-1]),
+            predictions=None if best is None else np.array(list(best["predictions"].values())[-1]),
             class_names=test.dataset.class_names,
             features=torch.cat(list(subject.test_features.values()), dim=1).cpu().numpy(),
             skeletons=[np.array(clip) for clip in test],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -11,24 +10,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from i2md.evaluation.features import Features, ensemble_name
-
-
-@dataclass(frozen=True)
-class LinearSettings:
-    """The published protocol (docs/method.md section 8)."""
-
-    epochs: int = 80
-    """Passes over the training clips."""
-    batch: int = 64
-    """Clips a step."""
-    learning_rate: float = 0.1
-    """Rate of SGD with momentum 0.9, multiplied by 0.1 after each of `drops`."""
-    drops: tuple[int, ...] = (50, 70)
-    """Epochs after which the rate drops."""
-    crop: tuple[float, float] = (0.5, 1.0)
-    """Share of a training clip's frames that a crop keeps."""
-    sweep: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-    """Rates tried by the protocol "linear-sweep", which chooses by cross-validation on the training clips."""
+from i2md.evaluation.settings import TrainingSettings
+from i2md.evaluation.training import train
 
 
 class LinearProbes:
@@ -59,34 +42,56 @@ class LinearProbes:
             parameter -= self.rates * factor * velocity
 
 
+class _Probing:
+    """Probes that learn from the features of each epoch's crops."""
+
+    def __init__(
+        self,
+        epoch_features: Callable[[int], Features],
+        labels: Int64[Tensor, " train"],
+        start: Callable[[int], LinearProbes],
+    ) -> None:
+        self.probes: dict[str, LinearProbes] = {}
+        self._epoch_features, self._labels, self._start = epoch_features, labels, start
+
+    def begin(self, epoch: int) -> None:
+        self._features = self._epoch_features(epoch)
+        if not self.probes:
+            self.probes = {name: self._start(f.shape[1]) for name, f in self._features.items()}
+
+    def step(self, clips: Tensor, factor: float) -> None:
+        for name, probe in self.probes.items():
+            probe.step(self._features[name][clips], self._labels[clips], factor)
+
+
 def train_probes(
     epoch_features: Callable[[int], Features],
     labels: Int64[Tensor, " train"],
     classes: int,
     rates: Sequence[float],
-    settings: LinearSettings,
+    settings: TrainingSettings,
     generator: torch.Generator,
-    after_epoch: Callable[[dict[str, LinearProbes]], None] | None = None,
+    after_epoch: Callable[[int, dict[str, LinearProbes]], None] = lambda epoch, probes: None,
+    title: str = "linear",
 ) -> dict[str, LinearProbes]:
     """Train a linear layer a stream and rate; `epoch_features(e)` gives the training clips' features in epoch e."""
-    probes: dict[str, LinearProbes] = {}
-    for epoch in range(settings.epochs):
-        features = epoch_features(epoch)
-        if not probes:
-            probes = {n: LinearProbes(f.shape[1], classes, rates, generator) for n, f in features.items()}
-        factor = 0.1 ** sum(epoch >= drop for drop in settings.drops)
-        order = torch.randperm(len(labels), generator=generator, device=generator.device)
-        for batch in order.split(settings.batch):
-            for name, probe in probes.items():
-                probe.step(features[name][batch], labels[batch], factor)
-        if after_epoch is not None:
-            after_epoch(probes)
-    return probes
+    learner = _Probing(epoch_features, labels, lambda width: LinearProbes(width, classes, rates, generator))
+    train(learner, len(labels), settings, generator, lambda epoch: after_epoch(epoch, learner.probes), title)
+    return learner.probes
 
 
-def probe_predictions(probes: dict[str, LinearProbes], test: Features) -> dict[str, Int64[Tensor, "rates test"]]:
-    """Predicted labels by each stream's layer and rate, and by the average of the streams' logits."""
-    logits = {name: probe.logits(test[name]) for name, probe in probes.items()}
-    if len(logits) > 1:
-        logits[ensemble_name(probes)] = torch.stack(list(logits.values())).mean(dim=0)
-    return {name: value.argmax(dim=2) for name, value in logits.items()}
+def probe_logits(probes: dict[str, LinearProbes], test: Features) -> dict[str, Float[Tensor, "rates test classes"]]:
+    """Scores by each stream's layer and rate, and the average of the streams'."""
+    return with_average({name: probe.logits(test[name]) for name, probe in probes.items()})
+
+
+def with_average(logits: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The streams' scores and, where there are several, their average.
+
+    >>> scores = with_average({"joint": torch.tensor([[1.0, 0.0]]), "bone": torch.tensor([[0.0, 3.0]])})
+    >>> scores["2-stream"].tolist()
+    [[0.5, 1.5]]
+    """
+    if len(logits) == 1:
+        return logits
+    return {**logits, ensemble_name(logits): torch.stack(list(logits.values())).mean(dim=0)}

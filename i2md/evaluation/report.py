@@ -145,11 +145,21 @@ def _results_table(evaluations: list[dict[str, Any]]) -> dict[str, Any]:
             **{key: result.get(key) for key in ("protocol", "dataset", "split", "train_clips", "test_clips")},
             "cells": [percent(result["accuracy"].get(stream)) for stream in streams],
             "untrained": result.get("method") == UNTRAINED,
+            "draws": len(result.get("draws") or ()),
+            "measures": _measures(result, streams),
             "official": _official(result, streams),
         }
         for result in evaluations
     ]
     return {"streams": streams, "rows": rows}
+
+
+def _measures(result: Mapping[str, Any], streams: list[str]) -> list[tuple[str, list[str]]]:
+    """Further measures by name, such as top-5, and for draws their spread."""
+    measures = dict(result.get("measures") or {})
+    if isinstance(result.get("spread"), dict):
+        measures["standard deviation over the draws"] = result["spread"]
+    return [(name, [percent(figures.get(stream)) for stream in streams]) for name, figures in measures.items()]
 
 
 def _official(result: Mapping[str, Any], streams: list[str]) -> list[str] | None:

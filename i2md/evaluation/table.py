@@ -8,23 +8,37 @@ from typing import Any
 
 
 def accuracy_table(results: Iterable[Mapping[str, Any]]) -> str:
-    """Markdown table of accuracies in percent; several seeds of one row become mean ± standard deviation.
+    """Markdown table of figures in percent; several seeds or draws of one row become mean ± standard deviation.
 
     `best test epoch` rows, where a protocol has them, are the official program's figure, which chooses on
     the test set; every other row is the last epoch's.
     """
     rows: dict[tuple[str, ...], dict[str, list[float]]] = {}
+    seeds: dict[tuple[str, ...], set[Any]] = {}
     for result in results:
-        where = (f"{result['dataset']} {result['split']}", result["method"])
-        _collect(rows, (*where, result["protocol"]), result["accuracy"])
-        if "best_test_epoch" in result:
-            _collect(rows, (*where, f"{result['protocol']}, best test epoch"), result["best_test_epoch"])
+        protocol = result["protocol"]
+        drawn = result.get("draws")
+        for title, figures in {
+            f"{protocol}, {len(drawn)} draws" if drawn else protocol: [d["accuracy"] for d in drawn or [result]],
+            **{f"{protocol}, {name}": [figure] for name, figure in result.get("measures", {}).items()},
+            f"{protocol}, best test epoch": [result[name] for name in ("best_test_epoch",) if name in result],
+        }.items():
+            row = (_data(result), str(result["method"]), title)
+            for figure in figures:
+                _collect(rows, row, figure)
+            seeds.setdefault(row, set()).add(result.get("seed"))
     streams = list(dict.fromkeys(name for values in rows.values() for name in values))
     lines = [["data", "method", "protocol", *streams, "seeds"]]
     for key, values in rows.items():
-        seeds = max(len(v) for v in values.values())
-        lines.append([*key, *(_figure(values.get(name, [])) for name in streams), str(seeds)])
+        lines.append([*key, *(_figure(values.get(name, [])) for name in streams), str(len(seeds[key]))])
     return _aligned(lines)
+
+
+def _data(result: Mapping[str, Any]) -> str:
+    """Data set and split; where the run was pretrained on another data set, that one before it."""
+    evaluated, pretrained = result["dataset"], result.get("pretrained_on", {}).get("dataset")
+    transfer = f"{pretrained} to " if pretrained not in (None, "unknown", evaluated) else ""
+    return f"{transfer}{evaluated} {result['split']}"
 
 
 def _collect(

@@ -32,6 +32,8 @@ class RunConfig:
     clips: Mapping[str, Any]
     """The data set, split and number of clips pretrained on."""
     versions: Mapping[str, str]
+    recipe: str | None = None
+    """The recipe that the settings were taken from, some of them perhaps changed; None without."""
 
     def to_yaml(self) -> str:
         """The text of config.yaml."""
@@ -41,7 +43,9 @@ class RunConfig:
         """Names of what decides the weights and differs between two configurations."""
         mine, theirs = (dict(_flatten(json.loads(json.dumps(asdict(c))))) for c in (self, other))
         names = sorted(mine.keys() | theirs.keys())
-        return [n for n in names if mine.get(n) != theirs.get(n) and not n.startswith(("versions.", "clips.path"))]
+        return [
+            n for n in names if mine.get(n) != theirs.get(n) and not n.startswith(("versions.", "clips.path", "recipe"))
+        ]
 
 
 def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -74,6 +78,7 @@ def read_config(run: Path) -> RunConfig:
             people=data["people"],
             clips=data["clips"],
             versions=data["versions"],
+            recipe=data.get("recipe"),
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

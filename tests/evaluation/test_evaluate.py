@@ -17,7 +17,7 @@ from i2md.cli import main
 from i2md.clips.recording import Recording
 from i2md.clips.store import ClipsWriter
 from i2md.evaluation.evaluate import evaluate_run
-from i2md.evaluation.linear import LinearSettings
+from i2md.evaluation.settings import EvaluationSettings, LinearSettings
 from i2md.evaluation.watch import WATCHED_CLIPS, neighbour_watch
 from i2md.pretraining.encoders import new_encoders
 from i2md.pretraining.run import read_config
@@ -125,7 +125,8 @@ def test_a_sweep_chooses_among_its_rates_without_the_test_clips(
     clips: i2md.Clips, tmp_path: Path, tmp_path_factory: Any
 ) -> None:
     shutil.copytree(tiny.run(tmp_path_factory.getbasetemp()), tmp_path / "run")
-    cpu, settings = torch.device("cpu"), LinearSettings(epochs=3, drops=(2,), sweep=(0.1, 1.0))
+    cpu = torch.device("cpu")
+    settings = EvaluationSettings(linear=LinearSettings(epochs=3, drops=(2,), sweep=(0.1, 1.0)))
     (result,) = evaluate_run(tmp_path / "run", clips, ("linear-sweep",), None, cpu, settings=settings)
     assert set(result["validation"]) == {"0.1", "1.0"}
     assert str(result["learning_rate"]) == max(result["validation"], key=result["validation"].__getitem__)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from i2md.evaluation.linear import LinearProbes, LinearSettings, probe_predictions, train_probes
+from i2md.evaluation.linear import LinearProbes, probe_logits, train_probes
+from i2md.evaluation.settings import LinearSettings
 
 RATES = (0.003, 0.1, 1.0)
 
@@ -88,7 +89,7 @@ def test_every_clip_is_learnt_from_in_every_epoch():
     settings = LinearSettings(epochs=3, batch=4)
     labels = torch.arange(10)
     train_probes(
-        epoch_features, labels, 10, (0.1,), settings, seeded(), lambda p: weights.append(p["joint"].weight.clone())
+        epoch_features, labels, 10, (0.1,), settings, seeded(), lambda _, p: weights.append(p["joint"].weight.clone())
     )
     assert asked == [0, 1, 2] and len(weights) == 4
     first = (weights[1] != weights[0])[0].any(dim=1)
@@ -102,7 +103,8 @@ def test_it_learns_separable_classes_on_each_stream_and_their_average():
     settings = LinearSettings(epochs=30, batch=16, drops=(20,))
     probes = train_probes(lambda _: {"joint": joint, "bone": bone}, labels, 3, (0.1,), settings, seeded())
     (test_joint, truth), (test_bone, _) = separable(2, 150), separable(3, 150)
-    predictions = probe_predictions(probes, {"joint": test_joint, "bone": test_bone})
+    logits = probe_logits(probes, {"joint": test_joint, "bone": test_bone})
+    predictions = {name: value.argmax(dim=2) for name, value in logits.items()}
     assert list(predictions) == ["joint", "bone", "2-stream"]
     for name, predicted in predictions.items():
         assert (predicted[0] == truth).float().mean() > 0.97, name
@@ -114,8 +116,8 @@ def test_the_average_is_of_logits():
     for name, row in scores.items():
         probes[name].weight.zero_()
         probes[name].bias[:] = torch.tensor(row)
-    found = probe_predictions(probes, dict.fromkeys(probes, torch.zeros(1, 2)))
-    assert {name: value.item() for name, value in found.items()} == {
+    found = probe_logits(probes, dict.fromkeys(probes, torch.zeros(1, 2)))
+    assert {name: value.argmax().item() for name, value in found.items()} == {
         "joint": 0,
         "motion": 2,
         "bone": 2,

@@ -1,0 +1,31 @@
+"""Kept features come back as they were made, from memory or from files that have no names."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from i2md.evaluation import crop_store
+from i2md.evaluation.crop_store import CropStore
+
+
+def _features(number: int) -> dict[str, torch.Tensor]:
+    draws = torch.Generator().manual_seed(number)
+    return {"joint": torch.randn(5, 3, generator=draws), "bone": torch.randn(5, 2, generator=draws)}
+
+
+@pytest.mark.parametrize("room", [0, 100, 250, 10**6], ids=["none", "one", "two", "all"])
+def test_each_set_is_made_once_and_kept(room: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(crop_store, "IN_MEMORY", room)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made: list[int] = []
+    store = CropStore(lambda number: made.append(number) or _features(number))
+    for number in (0, 1, 2, 2, 0, 1, 3):
+        found = store[number]
+        assert found.keys() == {"joint", "bone"}
+        assert all(torch.equal(found[name], value) for name, value in _features(number).items())
+    assert made == [0, 1, 2, 3]
+    assert list(tmp_path.iterdir()) == []
