@@ -12,6 +12,7 @@ from i2md.sweeping.paired import Paired
 
 # What is drawn in one panel: values by place on the axis, for each line by name.
 Lines = dict[str, dict[str, list[float]]]
+_BESIDE = 0.05
 
 
 def draw_by_value(
@@ -41,11 +42,14 @@ def draw_by_value(
     places = [value_word(value) for value in grid[across]]
 
     def draw(axes: Any, lines: Lines) -> None:
-        for name, by_place in lines.items():
-            at = [number for number, place in enumerate(places) if place in by_place]
-            values = [by_place[places[number]] for number in at]
+        for number, (name, by_place) in enumerate(lines.items()):
+            values = [by_place[place] for place in places if place in by_place]
+            # Side by side, lest one spread hides another.
+            aside = _BESIDE * (number - (len(lines) - 1) / 2)
+            at = [places.index(place) + aside for place in places if place in by_place]
             spread = [stdev(v) if len(v) > 1 else 0.0 for v in values]
-            (line, *_) = axes.errorbar(at, [fmean(v) for v in values], spread, marker="o", capsize=3, label=name)
+            style = {"marker": "o", "capsize": 3, "label": name, "linestyle": "-" if numeric else "none"}
+            (line, *_) = axes.errorbar(at, [fmean(v) for v in values], spread, **style)
             for x, several in zip(at, values, strict=True):
                 axes.plot([x] * len(several), several, ".", color=line.get_color(), alpha=0.45, markersize=4)
         axes.set_xticks(range(len(places)), places)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -64,11 +65,12 @@ def sweep(
     _require_any(out, planned, failed)
     waiting = [job for job in planned.values() if not job.is_done(opened)]
     with terminated_as_interrupted(), hands(places, out / LOGS) as at_work:
-        bar = tqdm(at_work.outcomes(waiting), total=len(waiting), unit="run", desc="sweep", dynamic_ncols=True)
+        ends, total = at_work.outcomes(waiting), len(waiting)
+        bar = tqdm(ends, total=total, unit="run", desc="sweep", dynamic_ncols=True, disable=not total)
         for job, reason in bar:
             if reason is not None:
                 failed[Path(job.run).name] = reason
-                bar.write(f"{Path(job.run).name} failed: {reason}")
+                bar.write(f"{Path(job.run).name} failed: {reason}", file=sys.stderr)
     done = {name: run for name, run in runs.items() if name not in failed}
     _require_any(out, done, failed)
     return gather(out, done, grid, against, {name: failed[name] for name in runs if name in failed})
