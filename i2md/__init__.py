@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from i2md.clips.prepare import prepare
     from i2md.clips.recording import Recording, Source, Unreadable
     from i2md.clips.store import Clips, open_clips
-    from i2md.commands import embed, evaluate, import_cmd, pretrain
+    from i2md.commands import embed, evaluate, import_cmd, pretrain, report
     from i2md.errors import InputError
     from i2md.evaluation.settings import EvaluationSettings
     from i2md.pretraining.settings import PretrainSettings
     from i2md.recipes import load_recipe
     from i2md.skeletons import Layout, get_layout
+    from i2md.sweeping.sweep import sweep
 
 _HOMES = {
     "Clips": "i2md.clips.store",
@@ -41,6 +42,8 @@ _HOMES = {
     "open_clips": "i2md.clips.store",
     "prepare": "i2md.clips.prepare",
     "pretrain": "i2md.commands",
+    "report": "i2md.commands",
+    "sweep": "i2md.sweeping.sweep",
 }
 
 __all__ = [
@@ -63,6 +66,8 @@ __all__ = [
     "open_clips",
     "prepare",
     "pretrain",
+    "report",
+    "sweep",
 ]
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, get_origin
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
+from i2md import cli_many
 from i2md.endings import exit_status
 from i2md.errors import InputError
 from i2md.evaluation.settings import EvaluationSettings
@@ -31,6 +32,8 @@ class Command(NamedTuple):
     arguments: Callable[[ArgumentParser], None]
     call: Callable[[Namespace], Any]
     show: Callable[[Any], str]
+    check: Callable[[Any], None] = lambda data: None
+    """Raises InputError where what was done and shown is not all that was asked for."""
 
 
 def _prepare_arguments(parser: ArgumentParser) -> None:
@@ -190,6 +193,16 @@ COMMANDS = {
     "info": Command("Show what a folder of clips holds.", _info_arguments, _info, _show_info),
     "pretrain": Command("Learn representations from unlabelled clips.", _pretrain_arguments, _pretrain, _show_plain),
     "evaluate": Command("Evaluate a run by the field's protocols.", _evaluate_arguments, _evaluate, _show_results),
+    "report": Command(
+        "Put runs beside one another in one page.", cli_many.report_arguments, cli_many.report, cli_many.show_report
+    ),
+    "sweep": Command(
+        "Pretrain and evaluate over a grid of settings and seeds.",
+        cli_many.sweep_arguments,
+        cli_many.sweep,
+        cli_many.show_sweep,
+        cli_many.require_all_done,
+    ),
     "embed": Command("Write the features of clips.", _embed_arguments, _embed, _show_plain),
     "import-cmd": Command("Turn an official CMD checkpoint into a run.", _import_arguments, _import_cmd, _show_plain),
 }
@@ -211,7 +224,7 @@ def build_parser() -> ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command: 0 when done, else as `exit_status` says."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return exit_status(lambda: _run(words), goes_on=words[:1] in (["pretrain"], ["prepare"]))
+    return exit_status(lambda: _run(words), goes_on=words[:1] in (["pretrain"], ["prepare"], ["sweep"]))
 
 
 def _run(words: list[str]) -> int:
@@ -235,6 +248,7 @@ def _run(words: list[str]) -> int:
 
         write_text(Path(args.json), json.dumps(data, indent=1) + "\n")
     print(command.show(data))
+    command.check(data)
     return 0
 
 

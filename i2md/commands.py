@@ -13,7 +13,9 @@ from i2md.apply.embedding import embed_into
 from i2md.clips.places import place
 from i2md.clips.store import Clips, open_clips
 from i2md.errors import InputError
+from i2md.evaluation.comparison import compare_runs
 from i2md.evaluation.evaluate import evaluate_run
+from i2md.evaluation.report_runs import write_comparison
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.evaluation.watch import neighbour_watch
 from i2md.pretraining.checkpoint import save_tensors
@@ -56,10 +58,20 @@ def pretrain(
     """
     clips = clips if isinstance(clips, Clips) else open_clips(clips)
     settings = settings or PretrainSettings()
+    where = choose_device(device)
+    chosen, config = plan(clips, settings, recipe)
+    watch = neighbour_watch(clips, config.clips["split"], where) if settings.knn_every else None
+    keep_freed_memory()
+    with quick_products(), tensor_float32(settings.precision == "tf32"):
+        train(chosen, Path(run), config, where, watch)
+    return Pretrained(Path(run), len(chosen), config.clips["split"], settings.epochs)
+
+
+def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) -> tuple[Clips, RunConfig]:
+    """The clips that a run of these settings learns from, and the configuration that its folder will hold."""
     split = settings.split or clips.default_split() or ALL
     chosen = clips if split == ALL else clips.part(split, "train")
-    where = choose_device(device)
-    config = RunConfig(
+    return chosen, RunConfig(
         settings=settings,
         layout=clips.dataset.layout,
         preparation=clips.dataset.preparation,
@@ -74,11 +86,6 @@ def pretrain(
         versions=versions(),
         recipe=recipe,
     )
-    watch = neighbour_watch(clips, split, where) if settings.knn_every else None
-    keep_freed_memory()
-    with quick_products(), tensor_float32(settings.precision == "tf32"):
-        train(chosen, Path(run), config, where, watch)
-    return Pretrained(Path(run), len(chosen), split, settings.epochs)
 
 
 @ranks.together()
@@ -113,6 +120,24 @@ def embed(
     """
     clips = clips if isinstance(clips, Clips) else open_clips(clips)
     return embed_into(place(run), clips, place(out), device, cluster)
+
+
+def report(runs: Sequence[PathLike], out: PathLike = "comparison.html") -> dict[str, Any]:
+    """Put runs beside one another in one page that opens from the disk alone: curves, table, what they differ in.
+
+    Runs that differ in their seed alone are one line, mean and spread. Returns the `results`, the names `differing`,
+    what was to be said (`notes`) and where the page is (`report`).
+    """
+    if not runs:
+        raise InputError("no run to report on; name the folders of one or more")
+    comparison = compare_runs([Path(run) for run in runs])
+    page = write_comparison(comparison, Path(out))
+    return {
+        "results": comparison.results(),
+        "differing": comparison.differing,
+        "notes": list(comparison.notes),
+        "report": str(page),
+    }
 
 
 def import_cmd(checkpoint: PathLike, run: PathLike) -> RunConfig:

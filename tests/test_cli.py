@@ -180,7 +180,10 @@ def test_the_installed_command_needs_no_torch_for_its_help() -> None:
     command = "import sys, i2md.cli\ntry: i2md.cli.main(['--help'])\nfinally: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "False"
-    assert all(name in done.stdout for name in ("prepare", "info", "pretrain", "evaluate", "embed", "import-cmd"))
+    assert all(
+        name in done.stdout
+        for name in ("prepare", "info", "pretrain", "evaluate", "report", "sweep", "embed", "import-cmd")
+    )
 
 
 def test_the_help_of_prepare_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,7 +193,9 @@ def test_the_help_of_prepare_names_every_format(capsys: pytest.CaptureFixture[st
     assert [name for name in reader_names() if name not in shown] == []
 
 
-@pytest.mark.parametrize("command", ["prepare", "info", "pretrain", "evaluate", "embed", "import-cmd"])
+@pytest.mark.parametrize(
+    "command", ["prepare", "info", "pretrain", "evaluate", "report", "sweep", "embed", "import-cmd"]
+)
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +24,7 @@ from i2md.clips.readers import open_source
 from i2md.clips.recording import Divisible, Source
 from i2md.clips.report import Report
 from i2md.clips.store import UNTRIMMED, Clips, ClipsWriter, Dataset, open_clips
+from i2md.endings import terminated_as_interrupted
 from i2md.errors import InputError, naming
 
 PathLike = str | os.PathLike[str]
@@ -90,7 +90,7 @@ def _write(
         recordings = replace(recordings, read=recordings.read_everybody)
     told = {"format": format, "options": options, "preset": preset, "strict": strict, "precision": precision}
     key = fingerprint(source, clips, version=version("i2md"), joints=recordings.layout.joints, **told)
-    with _terminated_as_interrupted(), _writer(clips, recordings, overwrite, precision, key) as writer:
+    with terminated_as_interrupted(), _writer(clips, recordings, overwrite, precision, key) as writer:
         report = _Filling(writer, recordings, preset, strict).go(labour, f"prepare {format}")
         if not len(writer):
             first = report.left_out[0] if report.left_out else "it holds no recordings"
@@ -196,21 +196,3 @@ def _describe(source: Source, preset: str, report: Report) -> Dataset:
         splits=source.splits,
         report={**report.to_dict(), "not_read": dict(source.left_out)},
     )
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends the work as Ctrl-C does."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: signals are the caller's business
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -7,11 +7,16 @@ from statistics import fmean, stdev
 from typing import Any
 
 
-def accuracy_table(results: Iterable[Mapping[str, Any]]) -> str:
-    """Markdown table of figures in percent; several seeds or draws of one row become mean ± standard deviation.
+def accuracy_table(results: Iterable[Mapping[str, Any]], by: str = "method") -> str:
+    """Markdown table of the rows of `accuracy_rows`."""
+    return markdown(accuracy_rows(results, by))
 
-    `best test epoch` rows, where a protocol has them, are the official program's figure, which chooses on
-    the test set; every other row is the last epoch's.
+
+def accuracy_rows(results: Iterable[Mapping[str, Any]], by: str = "method") -> list[list[str]]:
+    """Accuracies in percent, a heading first; several seeds of one row become mean ± standard deviation.
+
+    `by` is the entry of a result that tells the rows of one protocol apart. `best test epoch` rows, where a protocol
+    has them, are the official program's figure, which chooses on the test set; every other row is the last epoch's.
     """
     rows: dict[tuple[str, ...], dict[str, list[float]]] = {}
     seeds: dict[tuple[str, ...], set[Any]] = {}
@@ -23,15 +28,29 @@ def accuracy_table(results: Iterable[Mapping[str, Any]]) -> str:
             **{f"{protocol}, {name}": [figure] for name, figure in result.get("measures", {}).items()},
             f"{protocol}, best test epoch": [result[name] for name in ("best_test_epoch",) if name in result],
         }.items():
-            row = (_data(result), str(result["method"]), title)
+            row = (_data(result), str(result[by]), title)
             for figure in figures:
                 _collect(rows, row, figure)
             seeds.setdefault(row, set()).add(result.get("seed"))
     streams = list(dict.fromkeys(name for values in rows.values() for name in values))
-    lines = [["data", "method", "protocol", *streams, "seeds"]]
+    lines = [["data", by, "protocol", *streams, "seeds"]]
     for key, values in rows.items():
         lines.append([*key, *(_figure(values.get(name, [])) for name in streams), str(len(seeds[key]))])
-    return _aligned(lines)
+    return lines
+
+
+def markdown(rows: list[list[str]]) -> str:
+    """Rows of cells, the first of them the heading, as Markdown.
+
+    >>> print(markdown([["a", "b"], ["1", "234"]]))
+    | a | b   |
+    |---|-----|
+    | 1 | 234 |
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    written = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([written[0], rule, *written[1:]])
 
 
 def _data(result: Mapping[str, Any]) -> str:
@@ -53,10 +72,3 @@ def _figure(values: list[float]) -> str:
     if not values:
         return "-"
     return f"{fmean(values):.1f} ± {stdev(values):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
-
-
-def _aligned(lines: list[list[str]]) -> str:
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    written = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([written[0], rule, *written[1:]])

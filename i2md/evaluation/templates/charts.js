@@ -2,11 +2,12 @@ const STREAM_COLOURS = { joint: 0, motion: 1, bone: 2, "3-stream": 3, all: 0 };
 const DASHES = ["", "6 3", "2 3", "9 3 2 3"];
 
 // A line takes its stream's colour in every chart; "joint>motion" the teacher's colour, with a dash of its own.
+// Where runs are compared, a line brings the number of its variant's colour.
 function styleLines(lines) {
   const used = new Map();
   return lines.map((line, i) => {
     const stream = line.name.split(">")[0];
-    const slot = STREAM_COLOURS[stream] ?? (4 + i) % 8;
+    const slot = line.slot ?? STREAM_COLOURS[stream] ?? (4 + i) % 8;
     const repeat = used.get(slot) ?? 0;
     used.set(slot, repeat + 1);
     return { ...line, colour: `var(--s${slot})`, dash: DASHES[repeat % DASHES.length] };
@@ -45,6 +46,18 @@ function linePath(line, x, y) {
   return path;
 }
 
+// The band of a line of several runs, a piece for each stretch of epochs without a gap.
+function bandPath(line, x, y) {
+  const pieces = [[]];
+  line.x.forEach((epoch, i) => (line.low[i] === null ? pieces.push([]) : pieces[pieces.length - 1].push(i)));
+  return pieces.filter((piece) => piece.length).map((piece) => {
+    const at = (i, value) => `${x(line.x[i]).toFixed(1)},${y(value).toFixed(1)}`;
+    return `M${piece.map((i) => at(i, line.high[i])).join("L")}L${piece.reverse().map((i) => at(i, line.low[i])).join("L")}Z`;
+  }).join("");
+}
+
+const heights = (line) => [...line.y, ...(line.low ?? []), ...(line.high ?? [])];
+
 function keyEntry(line) {
   const stroke = make("line", { x1: 0, x2: 20, y1: 4, y2: 4, "stroke-width": 2, "stroke-dasharray": line.dash, style: `stroke:${line.colour}` });
   return make("span", {}, make("svg", { viewBox: "0 0 20 8" }, stroke), line.name.replace(">", " \u2192 "));
@@ -55,9 +68,9 @@ function drawLines(host, lines, label, show, share, width) {
   const edge = { left: 54, right: 10, top: 8, bottom: 38 };
   const epochs = [...new Set(lines.flatMap((line) => line.x))].sort((a, b) => a - b);
   const [x0, x1] = range(epochs);
-  let [y0, y1] = range(lines.flatMap((line) => line.y));
+  let [y0, y1] = range(lines.flatMap(heights));
   if (share) [y0, y1] = [0, Math.min(1, niceTicks(0, y1 * 1.2, 5).pop() || 1)];
-  y1 = Math.max(y1, range(lines.flatMap((line) => line.y))[1]);
+  y1 = Math.max(y1, range(lines.flatMap(heights))[1]);
   const x = (value) => edge.left + ((value - x0) / (x1 - x0)) * (width - edge.left - edge.right);
   const y = (value) => height - edge.bottom - ((value - y0) / (y1 - y0)) * (height - edge.top - edge.bottom);
   const svg = make("svg", { class: "plot", width, height, role: "img", "aria-label": `${label} by epoch` });
@@ -70,6 +83,9 @@ function drawLines(host, lines, label, show, share, width) {
   }
   svg.append(make("text", { x: (edge.left + width - edge.right) / 2, y: height - 4, "text-anchor": "middle" }, "epoch"),
     make("text", { transform: `translate(11,${(height - edge.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, label));
+  for (const line of lines.filter((line) => line.low)) {
+    svg.append(make("path", { class: "band", d: bandPath(line, x, y), style: `fill:${line.colour}` }));
+  }
   for (const line of lines) {
     svg.append(make("path", { class: "line", d: linePath(line, x, y), "stroke-dasharray": line.dash, style: `stroke:${line.colour}` }));
     if (line.x.length <= 40) line.x.forEach((epoch, i) => line.y[i] !== null
@@ -139,7 +155,7 @@ for (const chart of DATA.losses) {
   lineChart(document.getElementById("losses"), chart, label, shortNumber, false);
 }
 for (const chart of DATA.knn) {
-  lineChart(document.getElementById("knn"), { ...chart, title: "" }, "accuracy, %", (value) => String(Number((100 * value).toFixed(1))), true);
+  lineChart(document.getElementById("knn"), chart, "accuracy, %", (value) => String(Number((100 * value).toFixed(1))), true);
 }
 if (DATA.confusion) {
   const host = document.getElementById("confusion");

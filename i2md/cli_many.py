@@ -1,0 +1,99 @@
+"""The command line's commands on many runs: report and sweep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
+
+from i2md.errors import InputError
+from i2md.pretraining.settings import PretrainSettings
+
+
+def report_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `report`."""
+    parser.add_argument("runs", nargs="+", help="folders of runs; those that differ in their seed alone are one line")
+    parser.add_argument("--out", default="comparison.html", help="page to write (default: comparison.html)")
+
+
+def report(args: Namespace) -> Any:
+    """Call `report`."""
+    from i2md import commands
+
+    return commands.report(args.runs, args.out)
+
+
+def show_report(data: dict[str, Any]) -> str:
+    """The table, what differs and where the page is."""
+    from i2md.evaluation.table import accuracy_table
+
+    differing = f"differing: {', '.join(data['differing']) or 'the seed alone'}"
+    notes = [f"note: {note}" for note in data["notes"]]
+    table = accuracy_table(data["results"], by="settings") if data["results"] else "no results"
+    return "\n".join([f"{table}\n", differing, *notes, f"report: {data['report']}"])
+
+
+def sweep_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `sweep`."""
+    parser.add_argument("clips", help="folder of clips")
+    parser.add_argument("out", help="folder of the runs and what comes of them; one that was stopped goes on")
+    parser.add_argument("--recipe", action=ActionConfigFile, help="settings: a recipe's name or a YAML file")
+    parser.add_argument(
+        "--grid",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="settings and their values, as method=cmd,i2md batch=16,32",
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds (default: 0 1 2)")
+    parser.add_argument(
+        "--protocol", nargs="+", default=["knn", "linear"], help="knn, linear, linear-sweep (default: knn linear)"
+    )
+    parser.add_argument("--split", nargs="+", default=[], help="splits: the first is pretrained on, all are evaluated")
+    parser.add_argument("--untrained", action="store_true", help="put the same encoders before training beside them")
+    parser.add_argument("--against", nargs="+", default=[], help="compare by seed with these settings, as method=cmd")
+    parser.add_argument(
+        "--jobs", type=int | None, default=None, help="runs at once; by default one a core, or one a GPU"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_class_arguments(PretrainSettings, None, skip={"seed", "split"})
+
+
+def sweep(args: Namespace) -> Any:
+    """Call `sweep`."""
+    from i2md.sweeping import sweep as sweeping
+    from i2md.sweeping.grid import parse_grid
+
+    names = PretrainSettings.__dataclass_fields__.keys() - {"seed", "split"}
+    against = {}
+    for name, values in parse_grid(args.against).items():
+        if len(values) > 1:
+            raise InputError(f"--against {name}: give one value, that of the baseline")
+        against[name] = values[0]
+    return sweeping.sweep(
+        args.clips,
+        args.out,
+        parse_grid(args.grid),
+        args.seeds,
+        PretrainSettings(**{name: getattr(args, name) for name in names}),
+        args.protocol,
+        args.split,
+        args.untrained,
+        against,
+        args.jobs,
+        args.device,
+    )
+
+
+def show_sweep(data: dict[str, Any]) -> str:
+    """The table, the differences, what failed and where the page is."""
+    from i2md.sweeping.outcome import show
+
+    return f"{show(data)}\n\nreport: {data['report']}"
+
+
+def require_all_done(data: dict[str, Any]) -> None:
+    """Raise InputError where some runs failed."""
+    if data["failed"]:
+        name, reason = next(iter(data["failed"].items()))
+        raise InputError(f"{len(data['failed'])} runs failed; {name}: {reason}")

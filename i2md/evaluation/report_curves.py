@@ -1,0 +1,97 @@
+"""The curves of a report: one run's log by term, or those of many runs laid over one another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+Epochs = Sequence[Mapping[str, Any]]
+Curve = dict[int, float | None]
+
+_NOT_CURVES = {"epoch", "step", "seconds", "clips_per_second"}
+_TITLES = {
+    "loss": "Total loss",
+    "contrast": "Contrast within a stream",
+    "cmd": "Distillation between streams (CMD)",
+    "dna": "Cluster-level contrast (DNA)",
+    "imd": "Distillation between levels (IMD)",
+    "knn": "Nearest-neighbour accuracy",
+    "learning_rate": "Learning rate",
+}
+
+
+def term_charts(epochs: Epochs) -> list[dict[str, Any]]:
+    """One chart for what stands before the slash of a logged name, one line for what stands after it."""
+    curves = _curves(epochs)
+    charts: dict[str, dict[str, Any]] = {}
+    for name in _in_order(curves):
+        group, of = _parts(name)
+        chart = charts.setdefault(group, {"group": group, "title": _title(group), "lines": []})
+        chart["lines"].append({"name": of, "x": list(curves[name]), "y": list(curves[name].values())})
+    return list(charts.values())
+
+
+def overlaid_charts(variants: Mapping[str, Sequence[Epochs]]) -> list[dict[str, Any]]:
+    """One chart a logged name, one line a variant: the mean of its runs, and a standard deviation to either side.
+
+    `variants` are the logs of each variant's runs by what it is called; a line without a band is one run.
+    """
+    curves = {label: [_curves(epochs) for epochs in runs] for label, runs in variants.items()}
+    names = dict.fromkeys(name for runs in curves.values() for run in runs for name in run)
+    charts = []
+    for name in _in_order(names):
+        group, of = _parts(name)
+        title = _title(group) if name == group else f"{_title(group)}: {of.replace('>', ' to ')}"
+        lines = [
+            {"name": label, "slot": slot % 8, **_averaged([run[name] for run in runs if name in run])}
+            for slot, (label, runs) in enumerate(curves.items())
+            if any(name in run for run in runs)
+        ]
+        charts.append({"group": group, "title": title, "lines": lines})
+    return charts
+
+
+def _averaged(curves: Sequence[Curve]) -> dict[str, Any]:
+    """Mean and band at each epoch that a run has logged; where one is not finite, neither is the mean."""
+    epochs = sorted({epoch for curve in curves for epoch in curve})
+    at = [[curve[epoch] for curve in curves if epoch in curve] for epoch in epochs]
+    finite = [[v for v in values if v is not None] if None not in values else [] for values in at]
+    line: dict[str, Any] = {"x": epochs, "y": [_short(fmean(values)) if values else None for values in finite]}
+    if len(curves) > 1:
+        spread = [stdev(values) if len(values) > 1 else 0.0 for values in finite]
+        line["low"] = [_short(fmean(v) - s) if v else None for v, s in zip(finite, spread, strict=True)]
+        line["high"] = [_short(fmean(v) + s) if v else None for v, s in zip(finite, spread, strict=True)]
+    return line
+
+
+def _curves(epochs: Epochs) -> dict[str, Curve]:
+    """Each logged name's values by epoch; None for what is not finite."""
+    curves: dict[str, Curve] = {}
+    for entry in epochs:
+        for name, value in entry.items():
+            if name not in _NOT_CURVES and isinstance(value, (int, float)) and not isinstance(value, bool):
+                curves.setdefault(name, {})[entry["epoch"]] = _short(value) if math.isfinite(value) else None
+    return curves
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Known terms first, the learning rate last; those of one term side by side."""
+    groups = dict.fromkeys(_parts(name)[0] for name in names)
+    known = [group for group in _TITLES if group in groups and group != "learning_rate"]
+    order = [*known, *(group for group in groups if group not in _TITLES), "learning_rate"]
+    return sorted(names, key=lambda name: order.index(_parts(name)[0]))
+
+
+def _parts(name: str) -> tuple[str, str]:
+    group, _, of = name.partition("/")
+    return group, of or "all"
+
+
+def _title(group: str) -> str:
+    return _TITLES.get(group, group.replace("_", " "))
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")

@@ -1,0 +1,73 @@
+"""What a sweep leaves beside its runs: table.md, results.json, report.html and plots/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from i2md.evaluation.comparison import compare_runs
+from i2md.evaluation.report import UNTRAINED
+from i2md.evaluation.report_runs import write_comparison
+from i2md.evaluation.table import accuracy_table
+from i2md.pretraining.run import write_text
+from i2md.sweeping.grid import Combination
+from i2md.sweeping.paired import Paired, paired_differences
+from i2md.sweeping.plots import draw_by_value, draw_differences, last_stream
+
+
+def gather(
+    out: Path,
+    runs: Mapping[str, tuple[Combination, int]],
+    grid: Mapping[str, Sequence[Any]],
+    against: Combination | None,
+    failed: Mapping[str, str],
+) -> dict[str, Any]:
+    """Put the finished runs' results together, write them, and return what results.json holds.
+
+    `runs` are the combination and the seed of each finished run by the name of its folder, `failed` the reasons of
+    the others.
+    """
+    comparison = compare_runs([out / name for name in runs])
+    told = {str(out / name): run for name, run in runs.items()}
+    results = [{"combination": dict(told[r["run"]][0]), **r} for r in comparison.results()]
+    trained = [result for result in results if result["method"] != UNTRAINED]
+    pairs = paired_differences(trained, told, against) if against else []
+    shown = [pair for pair in pairs if pair.stream == last_stream(trained)]
+    drawings = {
+        "By value": ("by-value", draw_by_value(trained, told, grid)),
+        "Differences by seed": ("differences", draw_differences(shown)),
+    }
+    data = {
+        "grid": {name: list(values) for name, values in grid.items()},
+        "against": dict(against) if against else None,
+        "results": results,
+        "differences": [asdict(pair) for pair in pairs],
+        "failed": dict(failed),
+        "report": str(out / "report.html"),
+    }
+    for name, svg in drawings.values():
+        if svg:
+            write_text(out / "plots" / f"{name}.svg", svg)
+    write_text(out / "results.json", json.dumps(data, indent=1) + "\n")
+    write_text(out / "table.md", show(data) + "\n")
+    figures = [(title, svg[svg.index("<svg") :]) for title, (_, svg) in drawings.items() if svg]
+    lines = [str(pair) for pair in shown]
+    write_comparison(
+        comparison, out / "report.html", figures, lines, [f"{n} failed: {why}" for n, why in failed.items()]
+    )
+    return data
+
+
+def show(data: Mapping[str, Any]) -> str:
+    """What `gather` returned, as Markdown: the table, the differences of all streams together, and what failed."""
+    stream = last_stream([result for result in data["results"] if result["method"] != UNTRAINED])
+    pairs = [Paired(**pair) for pair in data["differences"] if pair["stream"] == stream]
+    parts = [accuracy_table(data["results"], by="settings")]
+    if pairs:
+        parts.append("\n".join([f"Paired by seed, {stream}, in points:\n", *(f"- {pair}" for pair in pairs)]))
+    if data["failed"]:
+        parts.append("\n".join(["Failed:\n", *(f"- {name}: {why}" for name, why in data["failed"].items())]))
+    return "\n\n".join(parts)

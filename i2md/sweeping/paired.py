@@ -1,0 +1,90 @@
+"""Differences from a baseline, seed by seed, and what tests say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from i2md.sweeping.grid import Combination
+
+# Below six pairs no outcome of the two-sided signed-rank test comes under 0.05.
+_FEWEST_FOR_WILCOXON = 6
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Accuracies of one combination less those of its baseline, in points, at the seeds that both have."""
+
+    of: str
+    against: str
+    data: str
+    protocol: str
+    stream: str
+    seeds: tuple[int, ...]
+    differences: tuple[float, ...]
+    mean: float
+    t_test: float | None
+    """p of the paired t-test; None below two seeds, and where all differences are one."""
+    wilcoxon: float | None
+    """p of Wilcoxon's signed-rank test; None below six differences that are not zero."""
+
+    def __str__(self) -> str:
+        listed = ", ".join(f"{value:+.1f}" for value in self.differences)
+        tests = [f"t-test p = {self.t_test:.2g}"] if self.t_test is not None else []
+        tests += [f"Wilcoxon p = {self.wilcoxon:.2g}"] if self.wilcoxon is not None else []
+        said = ", ".join([f"mean {self.mean:+.1f}", *tests])
+        return f"{self.of} - {self.against}, {self.data}, {self.protocol}: {listed} ({said})"
+
+
+def paired_differences(
+    results: Sequence[Mapping[str, Any]], runs: Mapping[str, tuple[Combination, int]], against: Combination
+) -> list[Paired]:
+    """Each combination beside the one that has the settings `against` and is like it otherwise, in every stream.
+
+    `results` are those of trained encoders, `runs` each run's combination and seed by the entry `run` of a result.
+    """
+    found: dict[tuple, dict[tuple, dict[int, float]]] = {}
+    called: dict[tuple, str] = {}
+    order: dict[tuple, Combination] = {}
+    for result in results:
+        combination, seed = runs[result["run"]]
+        key = _key(combination)
+        called[key], order[key] = result["settings"], combination
+        for stream, accuracy in result["accuracy"].items():
+            where = (f"{result['dataset']} {result['split']}", result["protocol"], stream)
+            found.setdefault(where, {}).setdefault(key, {})[seed] = 100 * accuracy
+    pairs = []
+    for where, figures in found.items():
+        for key, own in figures.items():
+            base = _key({**order[key], **against})
+            if base != key and base in figures:
+                seeds = tuple(sorted(own.keys() & figures[base].keys()))
+                values = tuple(own[seed] - figures[base][seed] for seed in seeds)
+                if values:
+                    pairs.append(
+                        Paired(called[key], called[base], *where, seeds, values, fmean(values), *paired_tests(values))
+                    )
+    return pairs
+
+
+def paired_tests(differences: Sequence[float]) -> tuple[float | None, float | None]:
+    """Two-sided p of the paired t-test and of Wilcoxon's signed-rank test that the differences are about zero.
+
+    >>> t_test, wilcoxon = paired_tests([1.0, 2.0, 3.0])
+    >>> round(t_test, 4), wilcoxon
+    (0.0742, None)
+    """
+    from scipy import stats
+
+    spread = max(differences) - min(differences)
+    t_test = float(stats.ttest_1samp(differences, 0.0).pvalue) if len(differences) > 1 and spread > 1e-9 else None
+    moved = [value for value in differences if abs(value) > 1e-9]
+    if len(moved) < _FEWEST_FOR_WILCOXON:
+        return t_test, None
+    return t_test, float(stats.wilcoxon(moved).pvalue)
+
+
+def _key(combination: Combination) -> tuple:
+    return tuple(combination.items())

@@ -1,0 +1,136 @@
+"""Every combination of settings over every seed: run, evaluated, and put side by side."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from i2md.clips.store import Clips, open_clips
+from i2md.commands import PathLike, plan
+from i2md.endings import terminated_as_interrupted
+from i2md.errors import InputError
+from i2md.evaluation.comparison import decides_untrained, flat
+from i2md.evaluation.evaluate import choose_split
+from i2md.evaluation.protocols import PROTOCOLS
+from i2md.pretraining.run import CONFIG, read_config
+from i2md.pretraining.settings import PretrainSettings
+from i2md.sweeping.grid import Combination, combinations, run_names, setting_names, settings_of, value_word
+from i2md.sweeping.hands import find_places, hands
+from i2md.sweeping.job import Job
+from i2md.sweeping.outcome import gather
+
+LOGS = "logs"
+
+
+def sweep(
+    clips: PathLike,
+    out: PathLike,
+    grid: Mapping[str, Sequence[Any]],
+    seeds: Sequence[int] = (0, 1, 2),
+    settings: PretrainSettings | None = None,
+    protocol: Sequence[str] = ("knn", "linear"),
+    split: Sequence[str] = (),
+    untrained: bool = False,
+    against: Combination | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Pretrain and evaluate each combination of the grid with each seed, and gather table, figures, report, plots.
+
+    `grid` names values by dotted setting, `settings` holds what all runs share. Called again with the same arguments
+    it goes on: finished runs are kept, unfinished ones resume. A run that fails is named with its reason under
+    `failed` in what is returned, and the others go on. Of several splits the first is pretrained on, all are
+    evaluated; `untrained` puts the same encoders before training beside them, once where they are the same; `against`
+    is the part of a combination that the others are compared with by seed.
+
+    Raises InputError where an argument is wrong or no run at all succeeds, KeyboardInterrupt when interrupted.
+    """
+    opened, out = open_clips(clips), Path(out)
+    _require_sensible(grid, seeds, protocol, against)
+    runs = run_names(combinations(grid), seeds)
+    places = find_places(device, jobs)
+    base = settings or PretrainSettings()
+    splits = tuple(dict.fromkeys(choose_split(opened, name) for name in split))
+    for name in splits:
+        opened.part(name, "test")
+    if split:
+        base = replace(base, split=split[0])
+    planned, failed = _plan_jobs(opened, out, runs, base, tuple(protocol), splits, untrained, device)
+    _require_any(out, planned, failed)
+    waiting = [job for job in planned.values() if not job.is_done(opened)]
+    with terminated_as_interrupted(), hands(places, out / LOGS) as at_work:
+        ends, total = at_work.outcomes(waiting), len(waiting)
+        bar = tqdm(ends, total=total, unit="run", desc="sweep", dynamic_ncols=True, disable=not total)
+        for job, reason in bar:
+            if reason is not None:
+                failed[Path(job.run).name] = reason
+                bar.write(f"{Path(job.run).name} failed: {reason}", file=sys.stderr)
+    done = {name: run for name, run in runs.items() if name not in failed}
+    _require_any(out, done, failed)
+    return gather(out, done, grid, against, {name: failed[name] for name in runs if name in failed})
+
+
+def _require_any(out: Path, left: Mapping[str, Any], failed: Mapping[str, str]) -> None:
+    if not left:
+        name, reason = next(iter(failed.items()))
+        raise InputError(f"{out}: all {len(failed)} runs failed; {name}: {reason}")
+
+
+def _require_sensible(
+    grid: Mapping[str, Sequence[Any]], seeds: Sequence[int], protocol: Sequence[str], against: Combination | None
+) -> None:
+    unknown = [name for name in protocol if name not in PROTOCOLS]
+    if unknown or not protocol:
+        raise InputError(f"protocol {', '.join(unknown)!r} is not known; choose among {', '.join(PROTOCOLS)}")
+    if not seeds:
+        raise InputError("no seed to run with; give --seeds 0 1 2")
+    for name, values in grid.items():
+        if name not in setting_names() or name == "seed":
+            raise InputError(f"{name!r} is no setting of the grid; see i2md sweep --help")
+        if not values:
+            raise InputError(f"the grid has no value for {name}; write {name}=VALUE,VALUE")
+    for name, value in (against or {}).items():
+        if value not in grid.get(name, ()):
+            known = ", ".join(f"{n}={value_word(v)}" for n, values in grid.items() for v in values)
+            raise InputError(f"{name}={value_word(value)} is not in the grid, so nothing is against it; it has {known}")
+
+
+def _plan_jobs(
+    clips: Clips,
+    out: Path,
+    runs: Mapping[str, tuple[Combination, int]],
+    base: PretrainSettings,
+    protocols: tuple[str, ...],
+    splits: tuple[str, ...],
+    untrained: bool,
+    device: str,
+) -> tuple[dict[str, Job], dict[str, str]]:
+    """A job for each run whose settings agree with one another; for the others, why they don't."""
+    jobs: dict[str, Job] = {}
+    failed: dict[str, str] = {}
+    seen: set[str] = set()
+    for name, (combination, seed) in runs.items():
+        try:
+            settings = settings_of(base, combination, seed)
+            config = plan(clips, settings)[1]
+        except InputError as error:
+            failed[name] = str(error)
+            continue
+        folder = out / name
+        if (folder / CONFIG).is_file():
+            changed = [n.removeprefix("settings.") for n in read_config(folder).differences(config)]
+            if changed:
+                raise InputError(f"{folder}: holds a run that differs in {', '.join(changed)}; name another folder")
+        data = json.loads(json.dumps(asdict(settings)))
+        before_training = json.dumps({n: v for n, v in flat(data) if decides_untrained(n)} | {"seed": seed})
+        evaluated = splits or (choose_split(clips, config.clips["split"]),)
+        beside = untrained and before_training not in seen
+        seen.add(before_training)
+        jobs[name] = Job(str(folder), str(clips.path), data, protocols, evaluated, beside, device)
+    return jobs, failed
