@@ -16,7 +16,7 @@ from i2md.pretraining.run import LOG, RunConfig, read_config
 # What may differ between runs of one configuration: it changes no figure, or is told apart as the seed.
 _DECIDES_NOTHING = {
     *("settings.seed", "settings.split", "settings.checkpoint_minutes", "settings.checkpoint_epochs"),
-    *("settings.knn_every", "clips.path", "clips.frames"),
+    *("settings.knn_every", "clips.path", "clips.frames", "recipe"),
 }
 # What the encoders before training may depend on; objectives.embedding by way of the random numbers drawn.
 _DECIDES_UNTRAINED = ("encoder.", "streams", "views.frames", "objectives.embedding", "layout", "preparation", "people")
