@@ -22,7 +22,7 @@ _DECIDES_NOTHING = {
 _DECIDES_UNTRAINED = ("encoder.", "streams", "views.frames", "objectives.embedding", "layout", "preparation", "people")
 _KEPT = (
     *("method", "protocol", "dataset", "split", "seed", "epochs", "train_clips", "test_clips", "accuracy"),
-    *("best_test_epoch", "learning_rate"),
+    *("best_test_epoch", "learning_rate", "measures", "spread", "pretrained_on"),
 )
 
 
@@ -76,6 +76,8 @@ class Comparison:
                     called = f"{UNTRAINED}, {self.label(run, untrained)}" if untrained else UNTRAINED
                 where = (f"{result['dataset']} {result['split']}", result["method"] != UNTRAINED)
                 kept = {name: result[name] for name in _KEPT if name in result}
+                if result.get("draws"):
+                    kept["draws"] = [{"accuracy": draw["accuracy"]} for draw in result["draws"]]
                 key = (*where, called, result["protocol"], result["seed"])
                 found.setdefault(key, {"settings": called, "run": str(run.path), **kept})
         places = {place: number for number, place in enumerate(dict.fromkeys(key[0] for key in found))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,8 +53,9 @@ class Job:
     def missing(self, clips: Clips, split: str) -> list[str]:
         """The protocols that the run has not been through on that split."""
         results = read_evaluations(Path(self.run) / "evaluation", [])
+        # A protocol with several numbers of labels or neighbours has a result each: semi-0.05, knn-5.
         there = {
-            (result["protocol"], result.get("method") == UNTRAINED)
+            (re.sub(r"-[\d.]+$", "", result["protocol"]), result.get("method") == UNTRAINED)
             for result in results
             if result.get("dataset") == clips.dataset.name and result.get("split") == split
         }
