@@ -151,7 +151,7 @@ def test_commands_that_are_wrong(refused: Refused, words: list[str]) -> None:
 
 
 def test_protocols_and_files_that_are_wrong(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:
-    assert "choose among knn, linear, linear-sweep" in refused("evaluate", run, clips, "--protocol", "svm")
+    assert "choose among knn, retrieval, linear, linear-sweep" in refused("evaluate", run, clips, "--protocol", "svm")
     assert "name the file so" in refused("embed", run, clips, tmp_path / "out.csv")
 
 

@@ -212,7 +212,7 @@ def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
         (["--grid", "batch=8,16", "--against", "batch=32"], "batch=32 is not in the grid"),
         (["--grid", "batch=8,16", "--against", "batch=8,16"], "give one value"),
         (["--grid", "batch=12"], "all 3 runs failed; batch=12,seed=0: objectives.bank 32"),
-        (["--protocol", "svm"], "choose among knn, linear, linear-sweep"),
+        (["--protocol", "svm"], "choose among knn, retrieval, linear, linear-sweep"),
         (["--split", "xview"], "xview"),
         (["--jobs", "0"], "--jobs 0: give at least 1"),
         (["--device", "tpu"], "choose auto, cpu, cuda or cuda:N"),
