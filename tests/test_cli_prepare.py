@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,8 +112,13 @@ def test_stopped_it_says_so_and_reads_no_finished_file_again(
     source.mkdir()
     for file in skeletons.iterdir():
         os.link(file, source / file.name)
-    process = _start(source, clips, "--jobs", "2")
-    stderr = _end_once(process, lambda: _done(clips) > 100, number)
+    for _ in range(5):
+        process = _start(source, clips, "--jobs", "2")
+        stderr = _end_once(process, lambda: _done(clips) > 100, number)
+        if process.returncode:
+            break
+        # On a busy machine it may be done before this process gets to see how far it is.
+        shutil.rmtree(clips)
     assert process.returncode == 130
     assert stderr.splitlines()[-1] == "i2md: stopped; the same command goes on from here"
     assert "Traceback" not in stderr
