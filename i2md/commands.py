@@ -71,9 +71,12 @@ def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) ->
     """The clips that a run of these settings learns from, and the configuration that its folder will hold."""
     split = settings.split or clips.default_split() or ALL
     chosen = clips if split == ALL else clips.part(split, "train")
+    layout = clips.dataset.layout
+    if settings.views.turn and layout.channels != 3:
+        raise InputError(f"views.turn turns bodies in space but layout {layout.name} is 2-D; leave it at 0")
     return chosen, RunConfig(
         settings=settings,
-        layout=clips.dataset.layout,
+        layout=layout,
         preparation=clips.dataset.preparation,
         people=chosen.max_people,
         clips={
@@ -105,6 +108,7 @@ def evaluate(
     the same encoders before training beside it.
     """
     clips = clips if isinstance(clips, Clips) else open_clips(clips)
+    keep_freed_memory()
     with quick_products():
         return evaluate_run(Path(run), clips, tuple(protocol), split, choose_device(device), untrained, settings)
 

@@ -131,6 +131,14 @@ def test_settings_that_are_wrong(refused: Refused, clips: Path, tmp_path: Path, 
     assert said in refused("pretrain", clips, tmp_path / "run", *tiny.SETTINGS, *words)
 
 
+def test_a_turn_in_space_of_clips_in_the_plane(refused: Refused, tmp_path: Path) -> None:
+    np.savez(tmp_path / "flat.npz", positions=np.random.default_rng(0).normal(size=(3, 10, 17, 2)))
+    flat = ["--preset", "none", "--options.layout", "coco-17"]
+    assert main(["prepare", "arrays", str(tmp_path / "flat.npz"), str(tmp_path / "clips"), *flat]) == 0
+    line = refused("pretrain", tmp_path / "clips", tmp_path / "run", "--views.turn", "30")
+    assert "layout coco-17 is 2-D" in line
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from i2md.clips.packed import PackedClips
 from i2md.evaluation.features import Encoders, clip_features
 from i2md.evaluation.linear import with_average
+from i2md.evaluation.settings import FinetuneSettings
 from i2md.skeletons import Layout
 from i2md.views.streams import stream
 
@@ -28,14 +29,19 @@ class Classifiers:
     """
 
     def __init__(
-        self, encoders: Encoders, layout: Layout, classes: int, learning_rate: float, generator: torch.Generator
+        self,
+        encoders: Encoders,
+        layout: Layout,
+        classes: int,
+        settings: FinetuneSettings,
+        generator: torch.Generator,
     ) -> None:
         self.encoders = {name: copy.deepcopy(encoder).requires_grad_(True) for name, encoder in encoders.items()}
         self.heads = {name: _head(encoder.width, classes, generator) for name, encoder in encoders.items()}
-        self._layout, self._rate = layout, learning_rate
+        self._layout, self._settings = layout, settings
         modules = [*self.encoders.values(), *self.heads.values()]
         weights = [weight for module in modules for weight in module.parameters()]
-        self._optimiser = torch.optim.SGD(weights, lr=learning_rate, momentum=0.9)
+        self._optimiser = torch.optim.SGD(weights, lr=settings.learning_rate, momentum=0.9)
 
     def step(
         self,
@@ -45,10 +51,12 @@ class Classifiers:
     ) -> None:
         """One step on a batch, batch norm by the batch's own statistics."""
         for group in self._optimiser.param_groups:
-            group["lr"] = self._rate * factor
+            group["lr"] = self._settings.learning_rate * factor
         encoders = [encoder.train() for encoder in self.encoders.values()]
-        features = type(encoders[0]).together(encoders, [stream(x, name, self._layout) for name in self.encoders])
-        losses = [F.cross_entropy(h(f), labels) for h, f in zip(self.heads.values(), features, strict=True)]
+        streams = [stream(x, name, self._layout) for name in self.encoders]
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self._settings.precision == "bf16"):
+            features = type(encoders[0]).together(encoders, streams)
+        losses = [F.cross_entropy(h(f.float()), labels) for h, f in zip(self.heads.values(), features, strict=True)]
         self._optimiser.zero_grad(set_to_none=True)
         torch.stack(losses).sum().backward()
         self._optimiser.step()

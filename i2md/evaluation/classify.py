@@ -14,7 +14,7 @@ from i2md.evaluation.features import Encoders, Features
 from i2md.evaluation.label_draws import Chosen
 from i2md.evaluation.linear import LinearProbes, probe_logits, train_probes
 from i2md.evaluation.measures import Judged, judge_scores, top_accuracy
-from i2md.evaluation.settings import LinearSettings, TrainingSettings
+from i2md.evaluation.settings import FinetuneSettings, LinearSettings
 from i2md.evaluation.subject import Subject
 from i2md.evaluation.training import is_tested, train
 from i2md.pretraining.seeds import generator
@@ -72,7 +72,7 @@ def train_linear(
 def train_finetuned(
     subject: Subject,
     encoders: Encoders,
-    settings: TrainingSettings,
+    settings: FinetuneSettings,
     chosen: Chosen | None = None,
     draw: int = 0,
     title: str = "finetune",
@@ -84,7 +84,7 @@ def train_finetuned(
     clips = _places(subject, chosen)
     best = _Best(subject.test_labels)
     draws = generator(subject.seed, "finetune", draw, subject.device)
-    classifiers = Classifiers(encoders, subject.layout, subject.classes, settings.learning_rate, draws)
+    classifiers = Classifiers(encoders, subject.layout, subject.classes, settings, draws)
     learner = Finetuning(
         classifiers, clips, subject.train_labels[clips], lambda batch: subject.view(batch, settings.crop, draws)
     )

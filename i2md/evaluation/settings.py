@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from i2md.errors import InputError
 
@@ -44,6 +45,8 @@ class FinetuneSettings(TrainingSettings):
 
     learning_rate: float = 0.01
     """Rate of SGD with momentum 0.9, multiplied by 0.1 after each of `drops`."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 computes the encoders' products in bfloat16; weights and losses stay float32."""
 
 
 @dataclass(frozen=True)

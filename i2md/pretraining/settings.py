@@ -110,6 +110,7 @@ def _contradictions(s: PretrainSettings) -> list[tuple[bool, str]]:
         (not 0 < v.crop[0] <= v.crop[1] <= 1, f"views.crop {v.crop} must rise within 0 and 1"),
         (v.frames < 1, f"views.frames {v.frames} must be at least 1"),
         (not 0 <= v.corrupt_share <= 1, f"views.corrupt_share {v.corrupt_share} must be between 0 and 1"),
+        (not 0 <= v.turn <= 180, f"views.turn {v.turn} must be between 0 and 180 degrees"),
         (s.encoder.units < 1 or s.encoder.layers < 1, "encoder: units and layers must be at least 1"),
         (
             s.optimiser.learning_rate <= 0,

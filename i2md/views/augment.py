@@ -38,7 +38,19 @@ def joint_matrices(draws: ViewDraws, settings: ViewSettings) -> JointMatrices:
     touched = sheared[:, None] | chosen_joints(draws.joints, settings.corrupt_share)
     of_the_clip = torch.where(sheared[:, None, None], shears, corruptions)
     unchanged = torch.eye(shears.shape[1], device=shears.device)
-    return torch.where(touched[:, :, None, None], of_the_clip[:, None], unchanged)
+    matrices = torch.where(touched[:, :, None, None], of_the_clip[:, None], unchanged)
+    return matrices @ turn_matrices(draws.turn, settings.turn)[:, None] if settings.turn else matrices
+
+
+def turn_matrices(uniform: Float[Tensor, " batch"], degrees: float) -> Float[Tensor, "batch 3 3"]:
+    """Turns about the y axis by an angle uniform in [-degrees, degrees]."""
+    angle = torch.deg2rad((uniform * 2 - 1) * degrees)
+    matrices = torch.zeros(len(uniform), 3, 3, device=uniform.device)
+    matrices[:, 1, 1] = 1.0
+    matrices[:, 0, 0] = matrices[:, 2, 2] = angle.cos()
+    matrices[:, 0, 2] = angle.sin()
+    matrices[:, 2, 0] = -angle.sin()
+    return matrices
 
 
 def shear_matrices(uniform: Matrices, amplitude: float) -> Matrices:

@@ -29,6 +29,8 @@ class ViewDraws:
     """The entries of the matrix that it multiplies by."""
     choice: Float[Tensor, " batch"]
     """Whether the view is sheared or corrupted."""
+    turn: Float[Tensor, " batch"]
+    """How far the view is turned."""
 
     @classmethod
     def draw(cls, batch: int, joints: int, channels: int, generator: torch.Generator) -> ViewDraws:
@@ -39,7 +41,7 @@ class ViewDraws:
         (torch.Size([8, 25]), torch.Size([2, 25]))
         """
         matrices = (batch, channels, channels)
-        shapes = [(2, batch), matrices, (batch, joints), (batch,), matrices, (batch,)]
+        shapes = [(2, batch), matrices, (batch, joints), (batch,), matrices, (batch,), (batch,)]
         sizes = [torch.Size(shape).numel() for shape in shapes]
         numbers = torch.rand(sum(sizes), generator=generator, device=generator.device).split(sizes)
         return cls(*(part.view(shape) for part, shape in zip(numbers, shapes, strict=True)))
@@ -53,4 +55,5 @@ class ViewDraws:
             self.erase[part],
             self.corruption[part],
             self.choice[part],
+            self.turn[part],
         )

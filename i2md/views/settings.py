@@ -21,3 +21,5 @@ class ViewSettings:
     """A view is sheared with this probability, else some of its joints are corrupted."""
     corrupt_share: float = 0.6
     """Share of the joints that a corruption touches."""
+    turn: float = 0.0
+    """Every view is turned about the y axis, the vertical of most preparations, by up to so many degrees either way."""

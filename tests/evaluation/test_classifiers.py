@@ -34,7 +34,7 @@ def test_each_stream_learns_as_it_would_alone(encoders):
     views, labels = torch.randn(CLIPS, 6, 15, 3, 1, generator=seeded(1)), torch.arange(CLIPS) % CLASSES
     settings = FinetuneSettings(epochs=5, batch=4, learning_rate=0.2, drops=(2, 4))
     before = {name: copy.deepcopy(encoder.state_dict()) for name, encoder in encoders.items()}
-    together = Classifiers(encoders, LAYOUT, CLASSES, settings.learning_rate, seeded())
+    together = Classifiers(encoders, LAYOUT, CLASSES, settings, seeded())
     heads = {name: copy.deepcopy(head) for name, head in together.heads.items()}
     seen: list[torch.Tensor] = []
 
@@ -75,16 +75,31 @@ def test_chosen_clips_alone_are_learnt_from(encoders):
         return torch.randn(len(clips), 6, 15, 3, 1)
 
     chosen = torch.tensor([3, 8, 9])
-    learner = Finetuning(Classifiers(encoders, LAYOUT, 4, 0.01, seeded()), chosen, torch.tensor([0, 1, 3]), draw)
-    train(learner, len(chosen), FinetuneSettings(epochs=2, batch=2), seeded())
+    settings = FinetuneSettings(epochs=2, batch=2)
+    learner = Finetuning(Classifiers(encoders, LAYOUT, 4, settings, seeded()), chosen, torch.tensor([0, 1, 3]), draw)
+    train(learner, len(chosen), settings, seeded())
     assert sorted(asked) == [3, 3, 8, 8, 9, 9]
 
 
 def test_scores_are_of_the_evaluation_crop_in_evaluation_mode(encoders, pack_arrays):
     clips = pack_arrays([torch.randn(1, frames, 15, 3).numpy() for frames in (30, 9)])
-    classifiers = Classifiers(encoders, LAYOUT, CLASSES, 0.1, seeded())
+    classifiers = Classifiers(encoders, LAYOUT, CLASSES, FinetuneSettings(), seeded())
     classifiers.step(torch.randn(4, 6, 15, 3, 1), torch.tensor([0, 1, 2, 0]), 1.0)
     both, again = (classifiers.logits(clips, 6, 1) for _ in range(2))
     assert list(both) == ["joint", "bone", "2-stream"]
     torch.testing.assert_close(both["2-stream"], (both["joint"] + both["bone"]) / 2)
     assert all(torch.equal(both[name], again[name]) and not both[name].requires_grad for name in both)
+
+
+def test_bfloat16_moves_the_weights_nearly_as_float32_does(encoders):
+    views, labels = torch.randn(4, 6, 15, 3, 1, generator=seeded(1)), torch.tensor([0, 1, 2, 0])
+    moved = {}
+    for precision in ("fp32", "bf16"):
+        settings = FinetuneSettings(learning_rate=0.1, precision=precision)
+        classifiers = Classifiers(encoders, LAYOUT, CLASSES, settings, seeded())
+        classifiers.step(views, labels, 1.0)
+        after = classifiers.encoders["joint"].state_dict()
+        assert all(value.dtype != torch.bfloat16 for value in after.values())
+        moved[precision] = after["layers.1.weight_hh"] - encoders["joint"].state_dict()["layers.1.weight_hh"]
+    assert not torch.equal(moved["fp32"], moved["bf16"])
+    torch.testing.assert_close(moved["bf16"], moved["fp32"], rtol=0, atol=0.05 * moved["fp32"].abs().max().item())

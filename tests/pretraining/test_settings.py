@@ -61,6 +61,7 @@ CONTRADICTIONS = [
     (views(crop=(0.5, 1.5)), r"views.crop \(0.5, 1.5\) must rise"),
     (views(frames=0), r"views.frames 0"),
     (views(corrupt_share=1.2), r"views.corrupt_share 1.2"),
+    (views(turn=200.0), r"views.turn 200.0"),
     ({"encoder": EncoderSettings(units=0)}, "encoder: units and layers"),
     ({"encoder": EncoderSettings(layers=0)}, "encoder: units and layers"),
     ({"optimiser": OptimiserSettings(learning_rate=0.0)}, r"optimiser.learning_rate 0.0 must be above 0"),

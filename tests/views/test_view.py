@@ -104,7 +104,7 @@ def test_processes_that_share_a_batch_make_the_views_of_one(clips, processes, se
 def test_numbers_drawn_at_once_are_those_drawn_one_after_another():
     """So that a seed gives the views that it always gave."""
     draws, generator = ViewDraws.draw(7, 5, 3, torch.Generator().manual_seed(4)), torch.Generator().manual_seed(4)
-    for name in ("crop", "shear", "joints", "erase", "corruption", "choice"):
+    for name in ("crop", "shear", "joints", "erase", "corruption", "choice", "turn"):
         numbers = getattr(draws, name)
         assert torch.equal(numbers, torch.rand(numbers.shape, generator=generator))
 
