@@ -64,9 +64,7 @@ def _recordings(sets: Sequence[Clips]) -> Iterator[Recording]:
     before = dict.fromkeys(_COUNTING, 0)
     for each in sets:
         for index in range(len(each)):
-            row = {
-                name: each.columns[name][index] for name in COLUMNS.names if name not in ("start", "frames", "people")
-            }
+            row = {name: each.columns[name][index] for name in _CARRIED}
             for name in _COUNTING:
                 row[name] = UNKNOWN if row[name] == UNKNOWN else row[name] + before[name]
             row["name"] = f"{each.dataset.name}/{row['name']}"
