@@ -203,6 +203,13 @@ COMMANDS = {
         cli_many.show_sweep,
         cli_many.require_all_done,
     ),
+    "reproduce": Command(
+        "Make a published table: prepare, pretrain, evaluate, and print it beside the published figures.",
+        cli_many.reproduce_arguments,
+        cli_many.reproduce,
+        cli_many.show_reproduced,
+        cli_many.require_all_done,
+    ),
     "embed": Command("Write the features of clips.", _embed_arguments, _embed, _show_plain),
     "import-cmd": Command("Turn an official CMD checkpoint into a run.", _import_arguments, _import_cmd, _show_plain),
 }
@@ -224,7 +231,7 @@ def build_parser() -> ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command: 0 when done, else as `exit_status` says."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return exit_status(lambda: _run(words), goes_on=words[:1] in (["pretrain"], ["prepare"], ["sweep"]))
+    return exit_status(lambda: _run(words), goes_on=words[:1] in (["pretrain"], ["prepare"], ["sweep"], ["reproduce"]))
 
 
 def _run(words: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +16,16 @@ from i2md.evaluation.report import UNTRAINED
 from i2md.evaluation.run_record import read_evaluations
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.pretraining.run import MODEL, checked_settings, settings_from_dict
+
+# The settings that decide a protocol's figures, where they are not those of its own name.
+_DECIDED_BY = {
+    "linear-sweep": ("linear",),
+    "supervised": ("finetune",),
+    "semi": ("semi", "finetune"),
+    "few-shot": ("few_shot", "linear"),
+}
+# What makes several results of one protocol; each result is called by its own.
+_SEVERAL = ("k", "shares", "labels")
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,7 @@ class Evaluation:
         there = {
             (result["protocol"], result.get("method") == UNTRAINED)
             for result in read_evaluations(Path(run) / "evaluation", [])
-            if result.get("dataset") == self.dataset and result.get("split") == self.split
+            if result.get("dataset") == self.dataset and result.get("split") == self.split and self._agrees(result)
         }
         settings = checked_settings(EvaluationSettings, self.settings)
         done = {name for name, untrained in there if untrained == (self.untrained or name == "supervised")}
@@ -58,6 +69,18 @@ class Evaluation:
         shares = tuple(share for share in settings.semi.shares if semi_name(share) not in done)
         # A share costs as much as a protocol, so those that are there are not done again.
         return missing, replace(settings, semi=replace(settings.semi, shares=shares)) if shares else settings
+
+    def _agrees(self, result: Mapping[str, Any]) -> bool:
+        """Whether a result was reached with these settings, as far as they matter to it."""
+        protocol = re.sub(r"-[\d.]+$", "", result["protocol"])
+        theirs = result.get("settings", {})
+        return all(
+            theirs[room].get(name, value) == value
+            for room in _DECIDED_BY.get(protocol, (protocol,))
+            if room in theirs
+            for name, value in self.settings[room].items()
+            if name not in _SEVERAL
+        )
 
 
 @dataclass(frozen=True)

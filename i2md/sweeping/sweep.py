@@ -58,14 +58,15 @@ def sweep(
     if split:
         base = replace(base, split=split[0])
     planned, failed = _plan_jobs(opened, out, runs, base, tuple(protocol), splits, untrained, device)
-    _require_any(out, planned, failed)
+    require_any(out, planned, failed)
     failed |= failures(list(planned.values()), places, out / LOGS, "sweep")
     done = {name: run for name, run in runs.items() if name not in failed}
-    _require_any(out, done, failed)
+    require_any(out, done, failed)
     return gather(out, done, grid, against, {name: failed[name] for name in runs if name in failed})
 
 
-def _require_any(out: Path, left: Mapping[str, Any], failed: Mapping[str, str]) -> None:
+def require_any(out: Path, left: Mapping, failed: Mapping[str, str]) -> None:
+    """Raise InputError where no run is left."""
     if not left:
         name, reason = next(iter(failed.items()))
         raise InputError(f"{out}: all {len(failed)} runs failed; {name}: {reason}")
