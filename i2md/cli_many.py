@@ -163,3 +163,21 @@ def require_all_done(data: dict[str, Any]) -> None:
     if data["failed"]:
         name, reason = next(iter(data["failed"].items()))
         raise InputError(f"{len(data['failed'])} runs failed; {name}: {reason}")
+
+
+# A command each: its help, its arguments, what it calls, how the result reads, and what checks it.
+REPORT = ("Put runs beside one another in one page.", report_arguments, report, show_report)
+SWEEP = (
+    "Pretrain and evaluate over a grid of settings and seeds.",
+    sweep_arguments,
+    sweep,
+    show_sweep,
+    require_all_done,
+)
+REPRODUCE = (
+    "Make a published table: prepare, pretrain, evaluate, and print it beside the published figures.",
+    reproduce_arguments,
+    reproduce,
+    show_reproduced,
+    require_all_done,
+)

@@ -72,7 +72,7 @@ def reproduce(
         out, runs = out / "dry-run", None
         seeds, changes = dry.SEEDS if seeds is None else seeds, dry.CHANGES | changes
     asked = asked.narrowed(seeds, methods, protocol)
-    base, asked, departures = _depart(asked, changes)
+    departing, asked, departures = _depart(asked, changes)
     if dry_run:
         source, target_source = dry.generated_recordings(asked, out)
     data = _open(asked, out, (clips, source), (target, target_source))
@@ -80,7 +80,7 @@ def reproduce(
         data.target.part(split, "test")
     folder = Path(runs) if runs is not None else out
     told = {folder_name(f"{method},seed={seed}"): (method, seed) for seed in asked.seeds for method in asked.pretrained}
-    planned, failed = _plan_jobs(asked, data, folder, told, base, device)
+    planned, failed = _plan_jobs(asked, data, folder, told, departing, device)
     require_any(folder, planned, failed)
     failed |= failures(list(planned.values()), places, folder / LOGS, asked.name)
     done = {folder / name: run for name, run in told.items() if name not in failed}
@@ -89,23 +89,23 @@ def reproduce(
     return gather(asked, out, done, data.target.dataset.name, notes, failed, dry_run)
 
 
-def _depart(table: Table, changes: Mapping[str, Any]) -> tuple[PretrainSettings, Table, list[str]]:
-    """The recipe's settings and the table, both with the changes; and what departs from the recipe by them."""
+def _depart(table: Table, changes: Mapping[str, Any]) -> tuple[Mapping[str, Any], Table, list[str]]:
+    """The changes of pretraining, the table with those of evaluation, and what departs from the recipe by them."""
     decided = {"method": "--methods", "seed": "--seeds", "split": "another table"}
     for name, by in decided.items():
         if name in changes:
             raise InputError(f"{name} is no change of the recipe: the table decides it; choose by {by}")
-    recipe = load_recipe(table.specification.recipe)
     by_kind: dict[type, dict[str, Any]] = {kind: {} for kind in KINDS}
     for name, value in changes.items():
         by_kind[kind_of(name, KINDS)][name] = value
-    base = changed(recipe, by_kind[PretrainSettings])
+    before: dict[str, Any] = {}
+    for settings in (load_recipe(table.specification.recipe), table.evaluation):
+        before |= dict(flat(asdict(settings)))
+    departures = [
+        f"{name} {value} in place of {before[name]}" for name, value in changes.items() if value != before[name]
+    ]
     evaluation = changed(table.evaluation, by_kind[EvaluationSettings])
-    departures = []
-    for before, after in ((recipe, base), (table.evaluation, evaluation)):
-        old, new = dict(flat(asdict(before))), dict(flat(asdict(after)))
-        departures += [f"{name} {new[name]} in place of {old[name]}" for name in old if old[name] != new[name]]
-    return base, replace(table, evaluation=evaluation), departures
+    return by_kind[PretrainSettings], replace(table, evaluation=evaluation), departures
 
 
 def _open(
@@ -143,17 +143,18 @@ def _plan_jobs(
     data: Data,
     folder: Path,
     runs: Mapping[str, tuple[str, int]],
-    base: PretrainSettings,
+    changes: Mapping[str, Any],
     device: str,
 ) -> tuple[dict[str, Job], dict[str, str]]:
     """A job for each run whose settings agree with one another; for the others, why they don't."""
     spec = table.specification
+    recipe, split = load_recipe(spec.recipe), spec.pretrain or spec.splits[0]
     jobs: dict[str, Job] = {}
     failed: dict[str, str] = {}
     for name, (method, seed) in runs.items():
         try:
-            split = spec.pretrain or spec.splits[0]
-            settings = changed(base, {"split": split, **table.pretrained[method], "seed": seed})
+            # All at once: with another method of the recipe's some changes may not agree.
+            settings = changed(recipe, {**changes, "split": split, **table.pretrained[method], "seed": seed})
             require_same_run(folder / name, plan(data.clips, settings)[1])
         except InputError as error:
             failed[name] = str(error)
