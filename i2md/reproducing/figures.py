@@ -13,6 +13,7 @@ from i2md.evaluation.run_record import read_evaluations
 from i2md.reproducing.claims import Cell
 from i2md.reproducing.published import NOT_TOLD, Published, published_beside
 from i2md.reproducing.specification import SUPERVISED, UNTRAINED, Table
+from i2md.sweeping.job import plain_settings, reached_with
 
 BEST = ", best test epoch"
 
@@ -42,10 +43,10 @@ def read_figures(table: Table, runs: Mapping[Path, tuple[str, int]], dataset: st
 
     Accuracies are those of the last epoch; where labels were drawn several times, a seed's is the mean of its draws.
     """
-    figures = Figures()
+    figures, settings = Figures(), plain_settings(table.evaluation)
     for run, (method, seed) in runs.items():
         for result in read_evaluations(run / "evaluation", []):
-            if (result.get("dataset"), result.get("split")) != (dataset, split):
+            if (result.get("dataset"), result.get("split")) != (dataset, split) or not reached_with(result, settings):
                 continue
             name, protocol = _place(method, result)
             if name not in table.methods or protocol not in table.outcomes:

@@ -53,15 +53,16 @@ class Evaluation:
         settings: EvaluationSettings | None = None,
     ) -> Evaluation:
         """An evaluation on opened clips."""
-        told = asdict(settings or EvaluationSettings())
-        return cls(str(clips.path), clips.dataset.name, split, protocols, untrained, json.loads(json.dumps(told)))
+        plain = plain_settings(settings or EvaluationSettings())
+        return cls(str(clips.path), clips.dataset.name, split, protocols, untrained, plain)
 
     def missing(self, run: str) -> tuple[list[str], EvaluationSettings]:
         """The protocols that the run has not been through, with the settings of what is left of them."""
         there = {
             (result["protocol"], result.get("method") == UNTRAINED)
             for result in read_evaluations(Path(run) / "evaluation", [])
-            if result.get("dataset") == self.dataset and result.get("split") == self.split and self._agrees(result)
+            if (result.get("dataset"), result.get("split")) == (self.dataset, self.split)
+            and reached_with(result, self.settings)
         }
         settings = checked_settings(EvaluationSettings, self.settings)
         done = {name for name, untrained in there if untrained == (self.untrained or name == "supervised")}
@@ -70,17 +71,23 @@ class Evaluation:
         # A share costs as much as a protocol, so those that are there are not done again.
         return missing, replace(settings, semi=replace(settings.semi, shares=shares)) if shares else settings
 
-    def _agrees(self, result: Mapping[str, Any]) -> bool:
-        """Whether a result was reached with these settings, as far as they matter to it."""
-        protocol = re.sub(r"-[\d.]+$", "", result["protocol"])
-        theirs = result.get("settings", {})
-        return all(
-            theirs[room].get(name, value) == value
-            for room in _DECIDED_BY.get(protocol, (protocol,))
-            if room in theirs
-            for name, value in self.settings[room].items()
-            if name not in _SEVERAL
-        )
+
+def reached_with(result: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether a result was reached with these evaluation settings, as plain data, as far as they matter to it."""
+    protocol = re.sub(r"-[\d.]+$", "", result["protocol"])
+    theirs = result.get("settings", {})
+    return all(
+        theirs[room].get(name, value) == value
+        for room in _DECIDED_BY.get(protocol, (protocol,))
+        if room in theirs
+        for name, value in settings[room].items()
+        if name not in _SEVERAL
+    )
+
+
+def plain_settings(settings: EvaluationSettings) -> dict[str, Any]:
+    """Settings as JSON would have them."""
+    return json.loads(json.dumps(asdict(settings)))
 
 
 @dataclass(frozen=True)

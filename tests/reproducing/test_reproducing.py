@@ -18,6 +18,8 @@ from test_claims import require_sound_latex
 from i2md.cli import main
 from i2md.clips.store import open_clips
 from i2md.evaluation.settings import EvaluationSettings
+from i2md.reproducing.claims import Cell
+from i2md.reproducing.figures import read_figures
 from i2md.reproducing.specification import load_table
 from i2md.sweeping.grid import changed
 from i2md.sweeping.job import Evaluation
@@ -158,8 +160,8 @@ def test_a_result_of_other_settings_or_a_lost_share_is_made_anew(made: Path, cli
     run = tmp_path / "run"
     shutil.copytree(made / "moco,seed=0", run)
     protocols = ("knn", "linear", "semi", "finetune", "supervised")
-    settings = replace(load_table("utd-mhad").evaluation)
-    settings = changed(settings, {"linear.epochs": 2, "finetune.epochs": 2, "semi.shares": (0.25, 0.5)})
+    table = load_table("utd-mhad")
+    settings = changed(table.evaluation, {"linear.epochs": 2, "finetune.epochs": 2, "semi.shares": (0.25, 0.5)})
 
     def missing(values: dict[str, Any]) -> tuple[list[str], EvaluationSettings]:
         asked = changed(settings, values)
@@ -170,6 +172,11 @@ def test_a_result_of_other_settings_or_a_lost_share_is_made_anew(made: Path, cli
     assert missing({"finetune.epochs": 3})[0] == ["semi", "finetune", "supervised"]
     assert missing({"semi.draws": 3})[0] == ["semi"]
     assert missing({"semi.shares": (0.25, 0.5, 0.75)})[1].semi.shares == (0.75,)
+    for epochs, there in ((2, True), (3, False)):
+        asked = replace(table, evaluation=changed(settings, {"linear.epochs": epochs}))
+        cells = read_figures(asked, {run: ("moco", 0)}, "generated", "xsub").cells
+        assert Cell("moco", "knn", "joint") in cells
+        assert (Cell("untrained", "linear", "joint") in cells) == there
     (run / "evaluation" / "semi-0.5-generated-xsub.json").unlink()
     left, narrowed = missing({})
     assert (left, narrowed.semi.shares) == (["semi"], (0.5,))
