@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from i2md.evaluation.settings import EvaluationSettings
     from i2md.pretraining.settings import PretrainSettings
     from i2md.recipes import load_recipe
+    from i2md.reproducing.reproduce import reproduce
     from i2md.skeletons import Layout, get_layout
     from i2md.sweeping.sweep import sweep
 
@@ -43,6 +44,7 @@ _HOMES = {
     "prepare": "i2md.clips.prepare",
     "pretrain": "i2md.commands",
     "report": "i2md.commands",
+    "reproduce": "i2md.reproducing.reproduce",
     "sweep": "i2md.sweeping.sweep",
 }
 
@@ -67,6 +69,7 @@ __all__ = [
     "prepare",
     "pretrain",
     "report",
+    "reproduce",
     "sweep",
 ]
 

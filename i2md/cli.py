@@ -193,16 +193,9 @@ COMMANDS = {
     "info": Command("Show what a folder of clips holds.", _info_arguments, _info, _show_info),
     "pretrain": Command("Learn representations from unlabelled clips.", _pretrain_arguments, _pretrain, _show_plain),
     "evaluate": Command("Evaluate a run by the field's protocols.", _evaluate_arguments, _evaluate, _show_results),
-    "report": Command(
-        "Put runs beside one another in one page.", cli_many.report_arguments, cli_many.report, cli_many.show_report
-    ),
-    "sweep": Command(
-        "Pretrain and evaluate over a grid of settings and seeds.",
-        cli_many.sweep_arguments,
-        cli_many.sweep,
-        cli_many.show_sweep,
-        cli_many.require_all_done,
-    ),
+    "report": Command(*cli_many.REPORT),
+    "sweep": Command(*cli_many.SWEEP),
+    "reproduce": Command(*cli_many.REPRODUCE),
     "embed": Command("Write the features of clips.", _embed_arguments, _embed, _show_plain),
     "import-cmd": Command("Turn an official CMD checkpoint into a run.", _import_arguments, _import_cmd, _show_plain),
 }
@@ -224,7 +217,7 @@ def build_parser() -> ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command: 0 when done, else as `exit_status` says."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return exit_status(lambda: _run(words), goes_on=words[:1] in (["pretrain"], ["prepare"], ["sweep"]))
+    return exit_status(lambda: _run(words), goes_on=words[:1] in (["pretrain"], ["prepare"], ["sweep"], ["reproduce"]))
 
 
 def _run(words: list[str]) -> int:

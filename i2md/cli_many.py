@@ -1,4 +1,4 @@
-"""The command line's commands on many runs: report and sweep."""
+"""The command line's commands on many runs: report, sweep and reproduce."""
 
 from __future__ import annotations
 
@@ -92,8 +92,92 @@ def show_sweep(data: dict[str, Any]) -> str:
     return f"{show(data)}\n\nreport: {data['report']}"
 
 
+def reproduce_arguments(parser: ArgumentParser) -> None:
+    """The arguments of `reproduce`."""
+    parser.add_argument(
+        "table",
+        help="utd-mhad, msr-action3d, nw-ucla, ntu60-xsub, ntu60-xview, ntu120-xsub, ntu120-xset, pku-mmd2,"
+        " transfer-ntu60-pku-mmd2, transfer-ntu120-pku-mmd2, or a YAML file",
+    )
+    parser.add_argument("out", help="folder of the runs and the table; one that was stopped goes on")
+    parser.add_argument("--clips", type=str | None, default=None, help="folder of clips (default: OUT/clips)")
+    parser.add_argument("--source", type=str | None, default=None, help="recordings to make the clips of")
+    parser.add_argument("--target", type=str | None, default=None, help="clips to transfer to (default: OUT/target)")
+    parser.add_argument("--target-source", type=str | None, default=None, help="recordings to make those of")
+    parser.add_argument("--runs", type=str | None, default=None, help="folder of runs shared with another table's OUT")
+    parser.add_argument("--seeds", type=int, nargs="+", default=None, help="seeds (default: 0 1 2)")
+    parser.add_argument("--methods", nargs="+", default=None, help="some of the table's methods")
+    parser.add_argument("--protocol", nargs="+", default=None, help="some of the table's protocols")
+    parser.add_argument("--epochs", type=int | None, default=None, help="pretrain for so many; told in the table")
+    parser.add_argument("--precision", type=str | None, default=None, help="fp32, tf32 or bf16; told in the table")
+    parser.add_argument(
+        "--change", nargs="+", action="extend", default=[], help="other settings, as batch=32 semi.draws=1; told alike"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="the full recipe for an epoch on generated recordings, in OUT/dry-run"
+    )
+    parser.add_argument(
+        "--jobs", type=int | None, default=None, help="runs at once; by default one a core, or one a GPU"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+
+
+def reproduce(args: Namespace) -> Any:
+    """Call `reproduce`."""
+    from i2md.reproducing import reproduce as reproducing
+    from i2md.sweeping.grid import parse_grid
+
+    own = {"epochs": args.epochs, "precision": args.precision}
+    words = [*args.change, *(f"{name}={value}" for name, value in own.items() if value is not None)]
+    changes = parse_grid(words, reproducing.KINDS)
+    for name, values in changes.items():
+        if len(values) > 1:
+            raise InputError(f"--change {name}: give one value, a list in brackets")
+    return reproducing.reproduce(
+        args.table,
+        args.out,
+        args.clips,
+        args.source,
+        args.target,
+        args.target_source,
+        args.runs,
+        args.seeds,
+        args.methods,
+        args.protocol,
+        {name: value for name, (value,) in changes.items()},
+        args.jobs,
+        args.device,
+        args.dry_run,
+    )
+
+
+def show_reproduced(data: dict[str, Any]) -> str:
+    """The table, the claims, what failed and where the page is."""
+    from i2md.reproducing.pages import markdown_page
+
+    return f"{markdown_page(data)}\n\nreport: {data['report']}"
+
+
 def require_all_done(data: dict[str, Any]) -> None:
     """Raise InputError where some runs failed."""
     if data["failed"]:
         name, reason = next(iter(data["failed"].items()))
         raise InputError(f"{len(data['failed'])} runs failed; {name}: {reason}")
+
+
+# A command each: its help, its arguments, what it calls, how the result reads, and what checks it.
+REPORT = ("Put runs beside one another in one page.", report_arguments, report, show_report)
+SWEEP = (
+    "Pretrain and evaluate over a grid of settings and seeds.",
+    sweep_arguments,
+    sweep,
+    show_sweep,
+    require_all_done,
+)
+REPRODUCE = (
+    "Make a published table: prepare, pretrain, evaluate, and print it beside the published figures.",
+    reproduce_arguments,
+    reproduce,
+    show_reproduced,
+    require_all_done,
+)

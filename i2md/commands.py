@@ -100,17 +100,19 @@ def evaluate(
     untrained: bool = False,
     device: str = "auto",
     settings: EvaluationSettings | None = None,
+    trained: bool = True,
 ) -> list[dict[str, Any]]:
     """Evaluate a run by the field's protocols; results go to its evaluation/*.json and report.html.
 
     Protocols: knn, retrieval, linear, linear-sweep (the rate chosen on training clips), finetune, supervised (the
     same from the beginning), semi, few-shot. On other clips than the run's they measure transfer. `untrained` puts
-    the same encoders before training beside it.
+    the same encoders before training beside it, or without `trained` evaluates them alone.
     """
     clips = clips if isinstance(clips, Clips) else open_clips(clips)
     keep_freed_memory()
     with quick_products():
-        return evaluate_run(Path(run), clips, tuple(protocol), split, choose_device(device), untrained, settings)
+        where = choose_device(device)
+        return evaluate_run(Path(run), clips, tuple(protocol), split, where, untrained, settings, trained)
 
 
 @ranks.together()

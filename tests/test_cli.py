@@ -182,7 +182,7 @@ def test_the_installed_command_needs_no_torch_for_its_help() -> None:
     assert done.stdout.splitlines()[-1] == "False"
     assert all(
         name in done.stdout
-        for name in ("prepare", "info", "pretrain", "evaluate", "report", "sweep", "embed", "import-cmd")
+        for name in ("prepare", "info", "pretrain", "evaluate", "report", "sweep", "reproduce", "embed", "import-cmd")
     )
 
 
@@ -194,7 +194,7 @@ def test_the_help_of_prepare_names_every_format(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    "command", ["prepare", "info", "pretrain", "evaluate", "report", "sweep", "embed", "import-cmd"]
+    "command", ["prepare", "info", "pretrain", "evaluate", "report", "sweep", "reproduce", "embed", "import-cmd"]
 )
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

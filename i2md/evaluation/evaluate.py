@@ -32,10 +32,12 @@ def evaluate_run(
     device: torch.device,
     untrained: bool = False,
     settings: EvaluationSettings | None = None,
+    trained: bool = True,
 ) -> list[dict[str, Any]]:
     """Results, each written to evaluation/*.json once it is there; at the end the report is made anew.
 
-    `untrained` adds the same encoders with their initial weights. Accuracies are those of the last epoch.
+    `untrained` adds the same encoders with their initial weights, to be had alone without `trained`. Accuracies are
+    those of the last epoch.
     """
     config = read_config(run)
     settings = settings or EvaluationSettings()
@@ -51,7 +53,7 @@ def evaluate_run(
     method: str = config.settings.method
     subject = _subject(load_encoders(run, config, device), config, train, test, device)
     # Whatever the encoders have learnt, the supervised baseline begins without.
-    todo = [(UNTRAINED if name == "supervised" else method, subject, name) for name in protocols]
+    todo = [(UNTRAINED if name == "supervised" else method, subject, name) for name in protocols if trained]
     if untrained:
         begun = _subject(_untrained(config, device), config, train, test, device)
         todo += [(UNTRAINED, begun, name) for name in protocols if name != "supervised"]
@@ -63,8 +65,8 @@ def evaluate_run(
             path = run / "evaluation" / f"{outcome.name}-{clips.dataset.name}-{split}{suffix}.json"
             text = json.dumps(results[-1], indent=1) + "\n"
             ranks.first_does(partial(write_text, path, text))
-    trained = [result for result in results if result["method"] == method and "predictions" in result]
-    ranks.first_does(lambda: _report(run, test, subject, trained))
+    predicted = [result for result in results if result["method"] == method and "predictions" in result]
+    ranks.first_does(lambda: _report(run, test, subject, predicted))
     return results
 
 

@@ -26,7 +26,7 @@ def knn(subject: Subject, settings: EvaluationSettings) -> Outcomes:
             raise InputError(f"knn.k {k}: there are {len(subject.train)} training clips; ask for no more")
         found = knn_predictions(subject.train_features, subject.test_features, subject.train_labels, k)
         judged = judge_predictions(found, subject.test_labels, subject.classes)
-        yield Outcome("knn" if k == 1 else f"knn-{k}", judged, {"k": k})
+        yield Outcome(knn_name(k), judged, {"k": k})
 
 
 def retrieval(subject: Subject, settings: EvaluationSettings) -> Outcomes:
@@ -65,7 +65,7 @@ def semi(subject: Subject, settings: EvaluationSettings) -> Outcomes:
     """Fine-tuning on a share of the training labels, drawn several times."""
     names, labels = subject.train_names, subject.train_labels.cpu().numpy()
     for share in settings.semi.shares:
-        name = f"semi-{share:g}"
+        name = semi_name(share)
 
         def draw(number: int, share: float = share) -> Chosen:
             return draw_share(names, labels, share, settings.semi.balanced, subject.seed, number)
@@ -84,7 +84,7 @@ def few_shot(subject: Subject, settings: EvaluationSettings) -> Outcomes:
     """
     names, labels = subject.train_names, subject.train_labels.cpu().numpy()
     for few in settings.few_shot.labels:
-        name = f"few-shot-{few}"
+        name = few_shot_name(few)
 
         def draw(number: int, few: int = few) -> Chosen:
             return draw_few(names, labels, few, subject.seed, number)
@@ -106,6 +106,39 @@ def _drawn(
     chosen = [draw(number) for number in range(draws)]
     trained = [learn(clips, number) for number, clips in enumerate(chosen)]
     return of_draws(name, trained, [[subject.train_names[i] for i in clips] for clips in chosen], told)
+
+
+def knn_name(k: int) -> str:
+    """What the outcome of k neighbours is called."""
+    return "knn" if k == 1 else f"knn-{k}"
+
+
+def semi_name(share: float) -> str:
+    """What the outcome of a share of the labels is called.
+
+    >>> semi_name(0.05)
+    'semi-0.05'
+    """
+    return f"semi-{share:g}"
+
+
+def few_shot_name(few: int) -> str:
+    """What the outcome of so many labels a class is called."""
+    return f"few-shot-{few}"
+
+
+def outcome_names(protocol: str, settings: EvaluationSettings) -> list[str]:
+    """What all outcomes of a protocol are called: one, or one a number of neighbours or labels.
+
+    >>> outcome_names("knn", EvaluationSettings()), outcome_names("linear", EvaluationSettings())
+    (['knn'], ['linear'])
+    """
+    several = {
+        "knn": [knn_name(k) for k in settings.knn.k],
+        "semi": [semi_name(share) for share in settings.semi.shares],
+        "few-shot": [few_shot_name(few) for few in settings.few_shot.labels],
+    }
+    return several.get(protocol, [protocol])
 
 
 PROTOCOLS: dict[str, Callable[[Subject, EvaluationSettings], Outcomes]] = {

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -19,6 +19,8 @@ from i2md.skeletons import Layout
 
 CONFIG, MODEL, STATE, LOG = "config.yaml", "model.safetensors", "training_state.safetensors", "log.jsonl"
 PARTIAL = ".partial"
+# A dataclass of settings.
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,15 @@ def read_config(run: Path) -> RunConfig:
 
 def settings_from_dict(data: Mapping[str, Any]) -> PretrainSettings:
     """Settings out of nested plain data, checked; an unknown or ill-typed one is an InputError that names it."""
+    return checked_settings(PretrainSettings, data)
+
+
+def checked_settings(kind: type[Settings], data: Mapping[str, Any]) -> Settings:
+    """The same for settings of any kind."""
     from jsonargparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(PretrainSettings, "settings")
+    parser.add_class_arguments(kind, "settings")
     try:
         parsed = parser.parse_object({"settings": dict(data)})
         return parser.instantiate(parsed).settings

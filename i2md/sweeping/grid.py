@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 from i2md.errors import InputError
-from i2md.pretraining.run import settings_from_dict
+from i2md.pretraining.run import Settings, checked_settings
 from i2md.pretraining.settings import PretrainSettings
 
 # A combination: a value for each setting of the grid.
@@ -20,10 +20,11 @@ Combination = Mapping[str, Any]
 _LONGEST_NAME = 200
 
 
-def parse_grid(words: Sequence[str]) -> dict[str, list[Any]]:
+def parse_grid(words: Sequence[str], kinds: Sequence[type] = (PretrainSettings,)) -> dict[str, list[Any]]:
     """Values by setting out of words such as `method=cmd,i2md`, each as `i2md pretrain` would read it.
 
-    A comma within brackets does not part values. InputError where a name or a value is not one.
+    `kinds` are the dataclasses whose settings may be named. A comma within brackets does not part values. InputError
+    where a name or a value is not one.
 
     >>> parse_grid(["objectives.dna_neighbours=2,4", "streams=[joint,bone],[joint,motion]"])
     {'objectives.dna_neighbours': [2, 4], 'streams': [('joint', 'bone'), ('joint', 'motion')]}
@@ -37,19 +38,26 @@ def parse_grid(words: Sequence[str]) -> dict[str, list[Any]]:
             raise InputError("the seed is no setting of the grid; give --seeds 0 1 2")
         if name in grid:
             raise InputError(f"the grid names {name} twice; write all its values behind one NAME=")
-        grid[name] = [_read(name, value) for value in re.split(r",(?![^\[]*\])", values)]
+        kind = kind_of(name, kinds)
+        grid[name] = [_read(kind, name, value) for value in re.split(r",(?![^\[]*\])", values)]
     return grid
 
 
-def _read(name: str, text: str) -> Any:
+def kind_of(name: str, kinds: Sequence[type]) -> type:
+    """The kind of settings that has one of that name; InputError, naming the nearest, where none has."""
+    for kind in kinds:
+        if name in setting_names(kind):
+            return kind
+    near = difflib.get_close_matches(name, [known for kind in kinds for known in setting_names(kind)], n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else "see i2md pretrain --help"
+    raise InputError(f"unknown setting {name!r}: {hint}")
+
+
+def _read(kind: type, name: str, text: str) -> Any:
     from jsonargparse import ArgumentError, ArgumentParser
 
-    known = setting_names()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        raise InputError(f"unknown setting {name!r}: {f'did you mean {near[0]}?' if near else 'see i2md sweep --help'}")
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
-    parser.add_class_arguments(PretrainSettings, None)
+    parser.add_class_arguments(kind, None)
     try:
         return parser.parse_args([f"--{name}={text}"])[name]
     except ArgumentError as error:
@@ -57,9 +65,9 @@ def _read(name: str, text: str) -> Any:
 
 
 @cache
-def setting_names() -> tuple[str, ...]:
-    """Every setting's dotted name."""
-    return tuple(_names(asdict(PretrainSettings())))
+def setting_names(kind: type = PretrainSettings) -> tuple[str, ...]:
+    """The dotted name of every setting of a kind."""
+    return tuple(_names(asdict(kind())))
 
 
 def _names(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -76,16 +84,16 @@ def combinations(grid: Mapping[str, Sequence[Any]]) -> list[Combination]:
     return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
 
-def settings_of(base: PretrainSettings, combination: Combination, seed: int) -> PretrainSettings:
-    """The settings of one run; InputError where they contradict one another."""
-    data = json.loads(json.dumps(asdict(base)))
-    for name, value in {**combination, "seed": seed}.items():
+def changed(base: Settings, values: Combination) -> Settings:
+    """Settings of any kind with other values; InputError where they then contradict one another."""
+    data = json.loads(json.dumps(asdict(base)))  # type: ignore[call-overload]
+    for name, value in values.items():
         *rooms, last = name.split(".")
         place = data
         for room in rooms:
             place = place[room]
         place[last] = list(value) if isinstance(value, tuple) else value
-    return settings_from_dict(data)
+    return checked_settings(type(base), data)
 
 
 def run_names(chosen: Sequence[Combination], seeds: Sequence[int]) -> dict[str, tuple[Combination, int]]:
@@ -97,13 +105,22 @@ def run_names(chosen: Sequence[Combination], seeds: Sequence[int]) -> dict[str, 
     names: dict[str, tuple[Combination, int]] = {}
     for seed, combination in product(seeds, chosen):
         words = {**combination, "seed": seed}
-        name = re.sub(r"[^\w.+=,-]", "_", ",".join(f"{key}={value_word(value)}" for key, value in words.items()))
+        name = folder_name(",".join(f"{key}={value_word(value)}" for key, value in words.items()))
         if name in names:
             raise InputError(f"two runs would be called {name}; name each value and each seed once")
         if len(name) > _LONGEST_NAME:
             raise InputError(f"{name}: too long for a folder's name; sweep fewer settings at once")
         names[name] = combination, seed
     return names
+
+
+def folder_name(text: str) -> str:
+    """A text as the name of a folder.
+
+    >>> folder_name("positive mining,seed=0")
+    'positive_mining,seed=0'
+    """
+    return re.sub(r"[^\w.+=,-]", "_", text)
 
 
 def value_word(value: Any) -> str:

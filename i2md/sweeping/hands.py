@@ -12,6 +12,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tqdm import tqdm
+
+from i2md.endings import terminated_as_interrupted
 from i2md.errors import InputError
 from i2md.sweeping.job import Job
 
@@ -124,6 +127,23 @@ def hands(places: Sequence[Place], logs: Path) -> Iterator[Hands]:
         yield at_work
     finally:
         at_work.stop()
+
+
+def failures(jobs: Sequence[Job], places: Sequence[Place], logs: Path, title: str) -> dict[str, str]:
+    """Do what is not done yet; the reasons of the runs that failed, by the names of their folders.
+
+    A failure is told as it happens, and the others go on. KeyboardInterrupt when interrupted.
+    """
+    failed: dict[str, str] = {}
+    waiting = [job for job in jobs if not job.is_done()]
+    with terminated_as_interrupted(), hands(places, logs) as at_work:
+        ends, total = at_work.outcomes(waiting), len(waiting)
+        bar = tqdm(ends, total=total, unit="run", desc=title, dynamic_ncols=True, disable=not total)
+        for job, reason in bar:
+            if reason is not None:
+                failed[Path(job.run).name] = reason
+                bar.write(f"{Path(job.run).name} failed: {reason}", file=sys.stderr)
+    return failed
 
 
 def _environment() -> dict[str, str]:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from i2md.clips.store import Clips, open_clips
 from i2md.commands import PathLike, plan
-from i2md.endings import terminated_as_interrupted
 from i2md.errors import InputError
 from i2md.evaluation.comparison import decides_untrained, flat
 from i2md.evaluation.evaluate import choose_split
 from i2md.evaluation.protocols import PROTOCOLS
-from i2md.pretraining.run import CONFIG, read_config
+from i2md.pretraining.run import CONFIG, RunConfig, read_config
 from i2md.pretraining.settings import PretrainSettings
-from i2md.sweeping.grid import Combination, combinations, run_names, setting_names, settings_of, value_word
-from i2md.sweeping.hands import find_places, hands
-from i2md.sweeping.job import Job
+from i2md.sweeping.grid import Combination, changed, combinations, run_names, setting_names, value_word
+from i2md.sweeping.hands import failures, find_places
+from i2md.sweeping.job import Evaluation, Job
 from i2md.sweeping.outcome import gather
 
 LOGS = "logs"
@@ -62,21 +58,15 @@ def sweep(
     if split:
         base = replace(base, split=split[0])
     planned, failed = _plan_jobs(opened, out, runs, base, tuple(protocol), splits, untrained, device)
-    _require_any(out, planned, failed)
-    waiting = [job for job in planned.values() if not job.is_done(opened)]
-    with terminated_as_interrupted(), hands(places, out / LOGS) as at_work:
-        ends, total = at_work.outcomes(waiting), len(waiting)
-        bar = tqdm(ends, total=total, unit="run", desc="sweep", dynamic_ncols=True, disable=not total)
-        for job, reason in bar:
-            if reason is not None:
-                failed[Path(job.run).name] = reason
-                bar.write(f"{Path(job.run).name} failed: {reason}", file=sys.stderr)
+    require_any(out, planned, failed)
+    failed |= failures(list(planned.values()), places, out / LOGS, "sweep")
     done = {name: run for name, run in runs.items() if name not in failed}
-    _require_any(out, done, failed)
+    require_any(out, done, failed)
     return gather(out, done, grid, against, {name: failed[name] for name in runs if name in failed})
 
 
-def _require_any(out: Path, left: Mapping[str, Any], failed: Mapping[str, str]) -> None:
+def require_any(out: Path, left: Mapping, failed: Mapping[str, str]) -> None:
+    """Raise InputError where no run is left."""
     if not left:
         name, reason = next(iter(failed.items()))
         raise InputError(f"{out}: all {len(failed)} runs failed; {name}: {reason}")
@@ -117,20 +107,31 @@ def _plan_jobs(
     seen: set[str] = set()
     for name, (combination, seed) in runs.items():
         try:
-            settings = settings_of(base, combination, seed)
+            settings = changed(base, {**combination, "seed": seed})
             config = plan(clips, settings)[1]
         except InputError as error:
             failed[name] = str(error)
             continue
         folder = out / name
-        if (folder / CONFIG).is_file():
-            changed = [n.removeprefix("settings.") for n in read_config(folder).differences(config)]
-            if changed:
-                raise InputError(f"{folder}: holds a run that differs in {', '.join(changed)}; name another folder")
+        require_same_run(folder, config)
         data = json.loads(json.dumps(asdict(settings)))
         before_training = json.dumps({n: v for n, v in flat(data) if decides_untrained(n)} | {"seed": seed})
         evaluated = splits or (choose_split(clips, config.clips["split"]),)
         beside = untrained and before_training not in seen
         seen.add(before_training)
-        jobs[name] = Job(str(folder), str(clips.path), data, protocols, evaluated, beside, device)
+        evaluations = [
+            Evaluation.on(clips, split, protocols, untrained=kind)
+            for split in evaluated
+            for kind in (True, False)
+            if beside or not kind
+        ]
+        jobs[name] = Job(str(folder), str(clips.path), data, tuple(evaluations), device)
     return jobs, failed
+
+
+def require_same_run(folder: Path, config: RunConfig) -> None:
+    """Refuse a folder that holds a run of another configuration."""
+    if (folder / CONFIG).is_file():
+        differing = [name.removeprefix("settings.") for name in read_config(folder).differences(config)]
+        if differing:
+            raise InputError(f"{folder}: holds a run that differs in {', '.join(differing)}; name another folder")
