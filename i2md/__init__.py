@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from i2md.apply.model import Model, load
     from i2md.clips.info import info
+    from i2md.clips.join import join
     from i2md.clips.prepare import prepare
     from i2md.clips.recording import Recording, Source, Unreadable
     from i2md.clips.store import Clips, open_clips
@@ -38,6 +39,7 @@ _HOMES = {
     "get_layout": "i2md.skeletons",
     "import_cmd": "i2md.commands",
     "info": "i2md.clips.info",
+    "join": "i2md.clips.join",
     "load": "i2md.apply.model",
     "load_recipe": "i2md.recipes",
     "open_clips": "i2md.clips.store",
@@ -63,6 +65,7 @@ __all__ = [
     "get_layout",
     "import_cmd",
     "info",
+    "join",
     "load",
     "load_recipe",
     "open_clips",

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_origin
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
-from i2md import cli_many
+from i2md import cli_clips, cli_many
 from i2md.endings import exit_status
 from i2md.errors import InputError
 from i2md.evaluation.settings import EvaluationSettings
@@ -34,81 +34,6 @@ class Command(NamedTuple):
     show: Callable[[Any], str]
     check: Callable[[Any], None] = lambda data: None
     """Raises InputError where what was done and shown is not all that was asked for."""
-
-
-def _prepare_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "format",
-        help="ntu-rgbd, pku-mmd, kinetics-skeleton, utd-mhad, msr-action3d, nw-ucla, utkinect-action3d,"
-        " sbu-interaction, arrays, cmd-arrays, ctr-gcn, pyskl, generated or a plug-in's",
-    )
-    parser.add_argument("source", help="folder, zip or file of recordings, or its URL (any word for generated)")
-    parser.add_argument("clips", help="folder to write, or its URL")
-    parser.add_argument("--preset", type=str | None, default=None, help="preparation; by default the format's own")
-    parser.add_argument("--strict", action="store_true", help="stop at the first recording that can't be read")
-    parser.add_argument("--overwrite", action="store_true", help="replace the clips that are there")
-    parser.add_argument("--jobs", type=int | None, default=None, help="processes; by default all cores")
-    parser.add_argument(
-        "--precision", default="float32", help="float32, or float16 for half the size (default: float32)"
-    )
-    _cluster_argument(parser)
-    parser.add_argument("--options", type=dict[str, Any], default={}, help="the reader's, as --options.NAME VALUE")
-
-
-def _cluster_argument(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--cluster", type=str | None, default=None, help="a Ray cluster that does it: auto, local or ray://HOST:PORT"
-    )
-
-
-def _prepare(args: Namespace) -> Any:
-    from i2md.clips.info import info
-    from i2md.clips.prepare import prepare
-
-    clips = prepare(
-        args.format,
-        args.source,
-        args.clips,
-        args.preset,
-        args.strict,
-        args.overwrite,
-        args.jobs,
-        args.precision,
-        args.cluster,
-        **args.options,
-    )
-    return info(clips)
-
-
-def _info_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("clips", help="folder of clips")
-
-
-def _info(args: Namespace) -> Any:
-    from i2md.clips.info import info
-    from i2md.clips.store import open_clips
-
-    return info(open_clips(args.clips))
-
-
-def _show_info(data: dict[str, Any]) -> str:
-    plain = {k: v for k, v in data.items() if k not in ("classes", "warnings", "report")}
-    lines = [f"{name + ':':13}{_words(value)}" for name, value in plain.items()]
-    mended = {name.replace("_", " "): n for name, n in data["report"].items() if isinstance(n, int) and n}
-    mended |= {f"not read, {reason}": n for reason, n in data["report"].get("not_read", {}).items() if n}
-    lines.append(f"prepared:    {_words(mended) or 'nothing to mend'}")
-    lines.append(f"classes:     {len(data['classes'])}")
-    lines += [f"  {count:6} {name}" for name, count in data["classes"].items()]
-    lines += [f"warning: {text}" for text in data["warnings"]]
-    return "\n".join(lines)
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(
-            f"{k} {_words(v)}" if not isinstance(v, dict) else f"{k} ({_words(v)})" for k, v in value.items()
-        )
-    return str(value)
 
 
 def _pretrain_arguments(parser: ArgumentParser) -> None:
@@ -163,7 +88,7 @@ def _embed_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("clips", help="folder of clips")
     parser.add_argument("out", help=".npz file to write, or a folder of Parquet files for any number of clips")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    _cluster_argument(parser)
+    cli_clips.cluster_argument(parser)
 
 
 def _embed(args: Namespace) -> Any:
@@ -185,12 +110,13 @@ def _import_cmd(args: Namespace) -> Any:
 
 
 def _show_plain(data: dict[str, Any]) -> str:
-    return "\n".join(f"{name}: {_words(value)}" for name, value in data.items())
+    return "\n".join(f"{name}: {cli_clips.words(value)}" for name, value in data.items())
 
 
 COMMANDS = {
-    "prepare": Command("Read recordings and write clips.", _prepare_arguments, _prepare, _show_info),
-    "info": Command("Show what a folder of clips holds.", _info_arguments, _info, _show_info),
+    "prepare": Command(*cli_clips.PREPARE),
+    "info": Command(*cli_clips.INFO),
+    "join": Command(*cli_clips.JOIN),
     "pretrain": Command("Learn representations from unlabelled clips.", _pretrain_arguments, _pretrain, _show_plain),
     "evaluate": Command("Evaluate a run by the field's protocols.", _evaluate_arguments, _evaluate, _show_results),
     "report": Command(*cli_many.REPORT),

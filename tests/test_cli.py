@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import i2md
-from i2md.cli import main
+from i2md.cli import COMMANDS, main
 from i2md.clips.readers import reader_names
 
 
@@ -180,10 +180,7 @@ def test_the_installed_command_needs_no_torch_for_its_help() -> None:
     command = "import sys, i2md.cli\ntry: i2md.cli.main(['--help'])\nfinally: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "False"
-    assert all(
-        name in done.stdout
-        for name in ("prepare", "info", "pretrain", "evaluate", "report", "sweep", "reproduce", "embed", "import-cmd")
-    )
+    assert all(name in done.stdout for name in COMMANDS)
 
 
 def test_the_help_of_prepare_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,7 +191,8 @@ def test_the_help_of_prepare_names_every_format(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    "command", ["prepare", "info", "pretrain", "evaluate", "report", "sweep", "reproduce", "embed", "import-cmd"]
+    "command",
+    ["prepare", "info", "join", "pretrain", "evaluate", "report", "sweep", "reproduce", "embed", "import-cmd"],
 )
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

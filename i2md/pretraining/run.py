@@ -23,6 +23,9 @@ PARTIAL = ".partial"
 Settings = TypeVar("Settings")
 
 
+_DECIDING_NO_WEIGHT = ("versions.", "clips.path", "recipe", "settings.knn_every", "settings.checkpoint_")
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """What config.yaml holds: enough to run again, and to know what the encoders eat."""
@@ -45,9 +48,7 @@ class RunConfig:
         """Names of what decides the weights and differs between two configurations."""
         mine, theirs = (dict(_flatten(json.loads(json.dumps(asdict(c))))) for c in (self, other))
         names = sorted(mine.keys() | theirs.keys())
-        return [
-            n for n in names if mine.get(n) != theirs.get(n) and not n.startswith(("versions.", "clips.path", "recipe"))
-        ]
+        return [n for n in names if mine.get(n) != theirs.get(n) and not n.startswith(_DECIDING_NO_WEIGHT)]
 
 
 def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

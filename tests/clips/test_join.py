@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from i2md.cli import main
 from i2md.clips.dataset import Dataset
 from i2md.clips.join import join
 from i2md.clips.recording import UNKNOWN, Recording
@@ -81,3 +82,14 @@ def test_sets_that_are_not_alike_are_refused(sets, tmp_path, change, said):
 def test_one_set_is_nothing_to_join(sets, tmp_path):
     with pytest.raises(InputError, match="two folders"):
         join(tmp_path / "all", sets[:1])
+
+
+def test_the_command_says_what_it_wrote_and_refuses_a_folder_that_is_there(sets, tmp_path, capsys):
+    words = ["join", str(tmp_path / "all"), *map(str, sets)]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "walks+waves" in printed
+    assert "2 waves: wave" in printed
+    assert main(words) == 2
+    assert "already exists" in capsys.readouterr().err
+    assert main([*words, "--overwrite"]) == 0
