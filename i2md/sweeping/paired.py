@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from i2md.sweeping.grid import Combination
+from i2md.sweeping.grid import Combination, value_word
 
 # Below six pairs no outcome of the two-sided signed-rank test comes under 0.05.
 _FEWEST_FOR_WILCOXON = 6
@@ -39,9 +39,11 @@ class Paired:
 
 
 def paired_differences(
-    results: Sequence[Mapping[str, Any]], runs: Mapping[str, tuple[Combination, int]], against: Combination
+    results: Sequence[Mapping[str, Any]],
+    runs: Mapping[str, tuple[Combination, int]],
+    baseline: Callable[[Combination], Combination],
 ) -> list[Paired]:
-    """Each combination beside the one that has the settings `against` and is like it otherwise, in every stream.
+    """Each combination beside its baseline, which is another combination, in every stream.
 
     `results` are those of trained encoders, `runs` each run's combination and seed by the entry `run` of a result.
     """
@@ -58,7 +60,7 @@ def paired_differences(
     pairs = []
     for where, figures in found.items():
         for key, own in figures.items():
-            base = _key({**order[key], **against})
+            base = _key(baseline(order[key]))
             if base != key and base in figures:
                 seeds = tuple(sorted(own.keys() & figures[base].keys()))
                 values = tuple(own[seed] - figures[base][seed] for seed in seeds)
@@ -87,4 +89,4 @@ def paired_tests(differences: Sequence[float]) -> tuple[float | None, float | No
 
 
 def _key(combination: Combination) -> tuple:
-    return tuple(combination.items())
+    return tuple((name, value_word(value)) for name, value in combination.items())

@@ -59,7 +59,7 @@ def test_the_baseline_shares_all_other_settings_and_the_seed() -> None:
         for run, (c, seed) in runs.items()
         if run != "cmd-16-1"
     ]
-    pairs = paired_differences(results, runs, {"method": "moco"})
+    pairs = paired_differences(results, runs, lambda combination: {**combination, "method": "moco"})
     assert [(p.of, p.against, p.seeds) for p in pairs] == [
         ("cmd, bank=8", "moco, bank=8", (0, 1)),
         ("cmd, bank=16", "moco, bank=16", (0,)),
