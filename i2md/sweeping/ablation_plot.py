@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from math import ceil
 from statistics import fmean, stdev
@@ -69,5 +70,5 @@ def _draw_panel(axes: Any, name: str, places: Sequence[str], base: str, figures:
     axes.set_xticks(range(len(places)), [word.replace("+", "+\n") for word in words], fontsize=8)
     axes.get_xticklabels()[places.index(base)].set_color("C1")
     axes.tick_params(axis="y", labelsize=8, labelleft=True)
-    if max(map(len, places)) * len(places) > 40:
+    if max(len(line) for word in words for line in re.split(r"\+|\n", word)) * len(places) > 40:
         axes.tick_params(axis="x", labelrotation=20)

@@ -16,8 +16,8 @@ from i2md.pretraining.run import write_text
 from i2md.sweeping.ablation import Ablation
 from i2md.sweeping.ablation_plot import draw_by_setting
 from i2md.sweeping.grid import Combination
-from i2md.sweeping.paired import Paired, paired_differences
-from i2md.sweeping.plots import draw_by_value, draw_differences, last_stream
+from i2md.sweeping.paired import Paired, paired_differences, together
+from i2md.sweeping.plots import draw_by_value, draw_differences
 
 
 def gather(
@@ -39,7 +39,7 @@ def gather(
     results = [{"combination": dict(told[r["run"]][0]), **r} for r in comparison.results()]
     trained = [result for result in results if result["method"] != UNTRAINED]
     pairs = _pairs(trained, told, against, ablation)
-    shown = [pair for pair in pairs if pair.stream == last_stream(trained)]
+    shown = [pair for pair in pairs if pair.stream == together(trained)]
     by_value = draw_by_setting(trained, told, ablation) if ablation else draw_by_value(trained, told, grid)
     drawings = {
         "By value": ("by-value", by_value),
@@ -81,7 +81,7 @@ def _pairs(
 
 def show(data: Mapping[str, Any]) -> str:
     """What `gather` returned, as Markdown: the table, the differences of all streams together, and what failed."""
-    stream = last_stream([result for result in data["results"] if result["method"] != UNTRAINED])
+    stream = together([result for result in data["results"] if result["method"] != UNTRAINED])
     pairs = [Paired(**pair) for pair in data["differences"] if pair["stream"] == stream]
     parts = [accuracy_table(data["results"], by="settings")]
     if pairs:

@@ -50,11 +50,12 @@ def paired_differences(
     found: dict[tuple, dict[tuple, dict[int, float]]] = {}
     called: dict[tuple, str] = {}
     order: dict[tuple, Combination] = {}
+    whole = together(results)
     for result in results:
         combination, seed = runs[result["run"]]
         key = _key(combination)
         called[key], order[key] = result["settings"], combination
-        for stream, accuracy in result["accuracy"].items():
+        for stream, accuracy in {**result["accuracy"], whole: list(result["accuracy"].values())[-1]}.items():
             where = (f"{result['dataset']} {result['split']}", result["protocol"], stream)
             found.setdefault(where, {}).setdefault(key, {})[seed] = 100 * accuracy
     pairs = []
@@ -69,6 +70,16 @@ def paired_differences(
                         Paired(called[key], called[base], *where, seeds, values, fmean(values), *paired_tests(values))
                     )
     return pairs
+
+
+def together(results: Sequence[Mapping[str, Any]]) -> str:
+    """What the accuracy of a result's streams together is called, which of a single stream is its own.
+
+    >>> together([{"accuracy": {"joint": 0.5}}]), together([{"accuracy": {"joint": 0.5}}, {"accuracy": {"bone": 0.5}}])
+    ('joint', 'all streams')
+    """
+    names = {list(result["accuracy"])[-1] for result in results}
+    return names.pop() if len(names) == 1 else "all streams"
 
 
 def paired_tests(differences: Sequence[float]) -> tuple[float | None, float | None]:

@@ -78,11 +78,6 @@ def draw_differences(pairs: Sequence[Paired]) -> str | None:
     return _figure(panels, draw, height=max((len(rows) for rows in panels.values()), default=0) * 0.5 + 1.2)
 
 
-def last_stream(results: Sequence[Mapping[str, Any]]) -> str:
-    """The stream that stands for a result: all of them together, or the only one."""
-    return next((list(result["accuracy"])[-1] for result in results), "")
-
-
 def panel_title(result: Mapping[str, Any]) -> str:
     """What was evaluated, and how."""
     return f"{result['dataset']} {result['split']}, {result['protocol']}"
