@@ -45,6 +45,13 @@ def sweep_arguments(parser: ArgumentParser) -> None:
         default=[],
         help="settings and their values, as method=cmd,i2md batch=16,32",
     )
+    parser.add_argument(
+        "--vary",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="instead of a grid: one change at a time, each compared with none, as batch=16,32 optimiser.name=adamw",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds (default: 0 1 2)")
     parser.add_argument(
         "--protocol", nargs="+", default=["knn", "linear"], help="knn, linear, linear-sweep (default: knn linear)"
@@ -82,6 +89,7 @@ def sweep(args: Namespace) -> Any:
         against,
         args.jobs,
         args.device,
+        parse_grid(args.vary),
     )
 
 
@@ -168,7 +176,7 @@ def require_all_done(data: dict[str, Any]) -> None:
 # A command each: its help, its arguments, what it calls, how the result reads, and what checks it.
 REPORT = ("Put runs beside one another in one page.", report_arguments, report, show_report)
 SWEEP = (
-    "Pretrain and evaluate over a grid of settings and seeds.",
+    "Pretrain and evaluate over settings and seeds: a grid, or one change at a time.",
     sweep_arguments,
     sweep,
     show_sweep,

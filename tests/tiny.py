@@ -37,6 +37,8 @@ SETTINGS = words(
         "device": "cpu",
     }
 )
+SWEEP = [*SETTINGS, "--protocol", "knn"]
+GRID = ["--grid", "method=cmd,i2md", "--seeds", "0", "1", "--against", "method=cmd", "--untrained"]
 
 
 @functools.cache
@@ -53,6 +55,15 @@ def run(base: Path) -> Path:
     folder = base / "tiny-run"
     assert main(["pretrain", str(clips(base)), str(folder), *SETTINGS]) == 0
     return folder
+
+
+@functools.cache
+def swept(base: Path) -> Path:
+    """A sweep of two methods with two seeds, in a folder `out`; what it said lies beside it."""
+    out = base / "tiny-swept" / "out"
+    out.parent.mkdir()
+    assert main(["sweep", str(clips(base)), str(out), *SWEEP, *GRID, "--json", str(out.parent / "said.json")]) == 0
+    return out
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ _DECIDES_NOTHING = {
 _DECIDES_UNTRAINED = ("encoder.", "streams", "views.frames", "objectives.embedding", "layout", "preparation", "people")
 _KEPT = (
     *("method", "protocol", "dataset", "split", "seed", "epochs", "train_clips", "test_clips", "accuracy"),
-    *("best_test_epoch", "learning_rate", "measures", "spread", "pretrained_on"),
+    *("best_test_epoch", "learning_rate", "validation", "measures", "spread", "pretrained_on"),
 )
 
 
@@ -44,6 +44,8 @@ class Comparison:
 
     runs: Sequence[RunRecord]
     notes: Sequence[str]
+    called: Mapping[Path, str] = field(default_factory=dict)
+    """What runs are called, by their paths, where it is not told by all that sets them apart."""
 
     @cached_property
     def differing(self) -> list[str]:
@@ -56,24 +58,23 @@ class Comparison:
         """The runs of each configuration, a seed each, by what the configuration is called."""
         found: dict[str, list[RunRecord]] = {}
         for run in self.runs:
-            found.setdefault(self.label(run, self.differing), []).append(run)
+            found.setdefault(self.called.get(run.path) or self.label(run, self.differing), []).append(run)
         return found
 
     def label(self, run: RunRecord, names: Sequence[str]) -> str:
         """What the run is called among those that differ in `names`: the method bare, other settings by name."""
         others = [name for name in names if name != "method"]
-        words = [f"{short}={_word(run.settings.get(name))}" for name, short in _short_names(others).items()]
+        words = [f"{short}={_word(run.settings.get(name))}" for name, short in short_names(others).items()]
         return ", ".join([run.method] * ("method" in names or not words) + words)
 
     def results(self) -> list[dict[str, Any]]:
         """Every result of every variant, without its predictions: the encoders before training first, each once."""
-        untrained = [name for name in self.differing if decides_untrained(name)]
         found: dict[tuple, dict[str, Any]] = {}
         for label, runs in self.variants.items():
             for run, result in ((each, result) for each in runs for result in each.results):
                 called = label
                 if result["method"] == UNTRAINED:
-                    called = f"{UNTRAINED}, {self.label(run, untrained)}" if untrained else UNTRAINED
+                    called = self._untrained_label(run)
                 where = (f"{result['dataset']} {result['split']}", result["method"] != UNTRAINED)
                 kept = {name: result[name] for name in _KEPT if name in result}
                 if result.get("draws"):
@@ -83,14 +84,25 @@ class Comparison:
         places = {place: number for number, place in enumerate(dict.fromkeys(key[0] for key in found))}
         return [found[key] for key in sorted(found, key=lambda key: (places[key[0]], key[1]))]
 
+    def _untrained_label(self, run: RunRecord) -> str:
+        """What a run's encoders before training are called: where runs have names, after the first that begins so."""
+        names = [name for name in self.differing if decides_untrained(name)]
+        if not names:
+            return UNTRAINED
+        alike = (r for r in self.runs if all(r.settings.get(n) == run.settings.get(n) for n in names))
+        return f"{UNTRAINED}, {self.called.get(next(alike).path) or self.label(run, names)}"
+
 
 def decides_untrained(name: str) -> bool:
     """Whether the encoders before training may depend on the setting of that dotted name."""
     return name.startswith(_DECIDES_UNTRAINED)
 
 
-def compare_runs(paths: Sequence[Path]) -> Comparison:
-    """Read what the runs' folders hold; InputError where one of them is no run."""
+def compare_runs(paths: Sequence[Path], called: Mapping[Path, str] | None = None) -> Comparison:
+    """Read what the runs' folders hold; InputError where one of them is no run.
+
+    `called` is what runs are called; others are called by all that sets them apart.
+    """
     runs: list[RunRecord] = []
     notes: list[str] = []
     for path in paths:
@@ -100,7 +112,7 @@ def compare_runs(paths: Sequence[Path]) -> Comparison:
             runs.append(run)
         else:
             notes.append(f"{path} has the settings and the seed of {twin.path}; it is left out.")
-    return Comparison(runs, notes)
+    return Comparison(runs, notes, called or {})
 
 
 def _read(path: Path, notes: list[str]) -> RunRecord:
@@ -136,10 +148,10 @@ def flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield f"{prefix}{key}", value
 
 
-def _short_names(names: Sequence[str]) -> dict[str, str]:
+def short_names(names: Sequence[str]) -> dict[str, str]:
     """The last part of each dotted name, or all of it where that is another's too.
 
-    >>> _short_names(["objectives.bank", "encoder.name", "optimiser.name"])
+    >>> short_names(["objectives.bank", "encoder.name", "optimiser.name"])
     {'objectives.bank': 'bank', 'encoder.name': 'encoder.name', 'optimiser.name': 'optimiser.name'}
     """
     tails = [name.rpartition(".")[2] for name in names]

@@ -17,6 +17,8 @@ def accuracy_rows(results: Iterable[Mapping[str, Any]], by: str = "method") -> l
 
     `by` is the entry of a result that tells the rows of one protocol apart. `best test epoch` rows, where a protocol
     has them, are the official program's figure, which chooses on the test set; every other row is the last epoch's.
+    `validation` rows are accuracies on held-out training people, of all streams together and at the rate chosen:
+    what settings may be chosen by.
     """
     rows: dict[tuple[str, ...], dict[str, list[float]]] = {}
     seeds: dict[tuple[str, ...], set[Any]] = {}
@@ -26,6 +28,7 @@ def accuracy_rows(results: Iterable[Mapping[str, Any]], by: str = "method") -> l
         for title, figures in {
             f"{protocol}, {len(drawn)} draws" if drawn else protocol: [d["accuracy"] for d in drawn or [result]],
             **{f"{protocol}, {name}": [figure] for name, figure in result.get("measures", {}).items()},
+            f"{protocol}, validation": _validation(result),
             f"{protocol}, best test epoch": [result[name] for name in ("best_test_epoch",) if name in result],
         }.items():
             row = (_data(result), str(result[by]), title)
@@ -51,6 +54,12 @@ def markdown(rows: list[list[str]]) -> str:
     written = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([written[0], rule, *written[1:]])
+
+
+def _validation(result: Mapping[str, Any]) -> list[dict[str, float]]:
+    """The best rate's accuracy on held-out training people, under all streams together; none where none was tried."""
+    by_rate = result.get("validation")
+    return [{list(result["accuracy"])[-1]: max(by_rate.values())}] if by_rate else []
 
 
 def _data(result: Mapping[str, Any]) -> str:

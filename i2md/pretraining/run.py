@@ -8,6 +8,7 @@ import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,15 +98,29 @@ def settings_from_dict(data: Mapping[str, Any]) -> PretrainSettings:
 
 def checked_settings(kind: type[Settings], data: Mapping[str, Any]) -> Settings:
     """The same for settings of any kind."""
-    from jsonargparse import ArgumentError, ArgumentParser
+    return _checked(kind, json.dumps(data, default=repr))  # type: ignore[arg-type]  # a class can be hashed
 
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind, "settings")
+
+# Reading settings takes a tenth of a second, and of many runs they are read several times.
+@lru_cache(maxsize=4096)
+def _checked(kind: Any, text: str) -> Any:
+    from jsonargparse import ArgumentError
+
+    parser = _parser(kind)
     try:
-        parsed = parser.parse_object({"settings": dict(data)})
+        parsed = parser.parse_object({"settings": json.loads(text)})
         return parser.instantiate(parsed).settings
     except (ArgumentError, TypeError, ValueError) as error:
         raise InputError(" ".join(str(error).split())) from None
+
+
+@cache
+def _parser(kind: Any) -> Any:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, "settings")
+    return parser
 
 
 @contextmanager

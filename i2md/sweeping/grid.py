@@ -35,9 +35,9 @@ def parse_grid(words: Sequence[str], kinds: Sequence[type] = (PretrainSettings,)
         if not sign or not values:
             raise InputError(f"{word!r} is no setting with values; write NAME=VALUE,VALUE")
         if name == "seed":
-            raise InputError("the seed is no setting of the grid; give --seeds 0 1 2")
+            raise InputError("the seed is no setting to choose values of; give --seeds 0 1 2")
         if name in grid:
-            raise InputError(f"the grid names {name} twice; write all its values behind one NAME=")
+            raise InputError(f"the command names {name} twice; write all its values behind one NAME=")
         kind = kind_of(name, kinds)
         grid[name] = [_read(kind, name, value) for value in re.split(r",(?![^\[]*\])", values)]
     return grid

@@ -13,9 +13,11 @@ from i2md.evaluation.report import UNTRAINED
 from i2md.evaluation.report_runs import write_comparison
 from i2md.evaluation.table import accuracy_table
 from i2md.pretraining.run import write_text
+from i2md.sweeping.ablation import Ablation
+from i2md.sweeping.ablation_plot import draw_by_setting
 from i2md.sweeping.grid import Combination
-from i2md.sweeping.paired import Paired, paired_differences
-from i2md.sweeping.plots import draw_by_value, draw_differences, last_stream
+from i2md.sweeping.paired import Paired, paired_differences, together
+from i2md.sweeping.plots import draw_by_value, draw_differences
 
 
 def gather(
@@ -24,24 +26,29 @@ def gather(
     grid: Mapping[str, Sequence[Any]],
     against: Combination | None,
     failed: Mapping[str, str],
+    ablation: Ablation | None = None,
 ) -> dict[str, Any]:
     """Put the finished runs' results together, write them, and return what results.json holds.
 
     `runs` are the combination and the seed of each finished run by the name of its folder, `failed` the reasons of
-    the others.
+    the others. `against` are the settings of the baseline; in an `ablation` that is its base.
     """
-    comparison = compare_runs([out / name for name in runs])
+    called = {out / name: ablation.called(combination) for name, (combination, _) in runs.items()} if ablation else {}
+    comparison = compare_runs([out / name for name in runs], called)
     told = {str(out / name): run for name, run in runs.items()}
     results = [{"combination": dict(told[r["run"]][0]), **r} for r in comparison.results()]
     trained = [result for result in results if result["method"] != UNTRAINED]
-    pairs = paired_differences(trained, told, against) if against else []
-    shown = [pair for pair in pairs if pair.stream == last_stream(trained)]
+    pairs = _pairs(trained, told, against, ablation)
+    shown = [pair for pair in pairs if pair.stream == together(trained)]
+    by_value = draw_by_setting(trained, told, ablation) if ablation else draw_by_value(trained, told, grid)
     drawings = {
-        "By value": ("by-value", draw_by_value(trained, told, grid)),
+        "By value": ("by-value", by_value),
         "Differences by seed": ("differences", draw_differences(shown)),
     }
     data = {
         "grid": {name: list(values) for name, values in grid.items()},
+        "vary": {name: list(values) for name, values in ablation.others.items()} if ablation else None,
+        "base": dict(ablation.base) if ablation else None,
         "against": dict(against) if against else None,
         "results": results,
         "differences": [asdict(pair) for pair in pairs],
@@ -61,9 +68,20 @@ def gather(
     return data
 
 
+def _pairs(
+    results: Sequence[Mapping[str, Any]],
+    runs: Mapping[str, tuple[Combination, int]],
+    against: Combination | None,
+    ablation: Ablation | None,
+) -> list[Paired]:
+    if ablation:
+        return paired_differences(results, runs, lambda combination: {})
+    return paired_differences(results, runs, lambda combination: {**combination, **against}) if against else []
+
+
 def show(data: Mapping[str, Any]) -> str:
     """What `gather` returned, as Markdown: the table, the differences of all streams together, and what failed."""
-    stream = last_stream([result for result in data["results"] if result["method"] != UNTRAINED])
+    stream = together([result for result in data["results"] if result["method"] != UNTRAINED])
     pairs = [Paired(**pair) for pair in data["differences"] if pair["stream"] == stream]
     parts = [accuracy_table(data["results"], by="settings")]
     if pairs:

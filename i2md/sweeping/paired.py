@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from i2md.sweeping.grid import Combination
+from i2md.sweeping.grid import Combination, value_word
 
 # Below six pairs no outcome of the two-sided signed-rank test comes under 0.05.
 _FEWEST_FOR_WILCOXON = 6
@@ -39,26 +39,29 @@ class Paired:
 
 
 def paired_differences(
-    results: Sequence[Mapping[str, Any]], runs: Mapping[str, tuple[Combination, int]], against: Combination
+    results: Sequence[Mapping[str, Any]],
+    runs: Mapping[str, tuple[Combination, int]],
+    baseline: Callable[[Combination], Combination],
 ) -> list[Paired]:
-    """Each combination beside the one that has the settings `against` and is like it otherwise, in every stream.
+    """Each combination beside its baseline, which is another combination, in every stream.
 
     `results` are those of trained encoders, `runs` each run's combination and seed by the entry `run` of a result.
     """
     found: dict[tuple, dict[tuple, dict[int, float]]] = {}
     called: dict[tuple, str] = {}
     order: dict[tuple, Combination] = {}
+    whole = together(results)
     for result in results:
         combination, seed = runs[result["run"]]
         key = _key(combination)
         called[key], order[key] = result["settings"], combination
-        for stream, accuracy in result["accuracy"].items():
+        for stream, accuracy in {**result["accuracy"], whole: list(result["accuracy"].values())[-1]}.items():
             where = (f"{result['dataset']} {result['split']}", result["protocol"], stream)
             found.setdefault(where, {}).setdefault(key, {})[seed] = 100 * accuracy
     pairs = []
     for where, figures in found.items():
         for key, own in figures.items():
-            base = _key({**order[key], **against})
+            base = _key(baseline(order[key]))
             if base != key and base in figures:
                 seeds = tuple(sorted(own.keys() & figures[base].keys()))
                 values = tuple(own[seed] - figures[base][seed] for seed in seeds)
@@ -67,6 +70,16 @@ def paired_differences(
                         Paired(called[key], called[base], *where, seeds, values, fmean(values), *paired_tests(values))
                     )
     return pairs
+
+
+def together(results: Sequence[Mapping[str, Any]]) -> str:
+    """What the accuracy of a result's streams together is called, which of a single stream is its own.
+
+    >>> together([{"accuracy": {"joint": 0.5}}]), together([{"accuracy": {"joint": 0.5}}, {"accuracy": {"bone": 0.5}}])
+    ('joint', 'all streams')
+    """
+    names = {list(result["accuracy"])[-1] for result in results}
+    return names.pop() if len(names) == 1 else "all streams"
 
 
 def paired_tests(differences: Sequence[float]) -> tuple[float | None, float | None]:
@@ -87,4 +100,4 @@ def paired_tests(differences: Sequence[float]) -> tuple[float | None, float | No
 
 
 def _key(combination: Combination) -> tuple:
-    return tuple(combination.items())
+    return tuple((name, value_word(value)) for name, value in combination.items())

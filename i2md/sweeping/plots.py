@@ -34,7 +34,7 @@ def draw_by_value(
     panels: dict[str, Lines] = {}
     for result in results:
         combination = runs[result["run"]][0]
-        panel = panels.setdefault(_panel(result), {})
+        panel = panels.setdefault(panel_title(result), {})
         streams = result["accuracy"].items()
         for stream, accuracy in list(streams)[-1:] if others else streams:
             line = ", ".join(f"{name.rpartition('.')[2]}={value_word(combination[name])}" for name in others) or stream
@@ -78,29 +78,33 @@ def draw_differences(pairs: Sequence[Paired]) -> str | None:
     return _figure(panels, draw, height=max((len(rows) for rows in panels.values()), default=0) * 0.5 + 1.2)
 
 
-def last_stream(results: Sequence[Mapping[str, Any]]) -> str:
-    """The stream that stands for a result: all of them together, or the only one."""
-    return next((list(result["accuracy"])[-1] for result in results), "")
-
-
-def _panel(result: Mapping[str, Any]) -> str:
+def panel_title(result: Mapping[str, Any]) -> str:
+    """What was evaluated, and how."""
     return f"{result['dataset']} {result['split']}, {result['protocol']}"
 
 
 def _figure(panels: Mapping[str, Any], draw: Callable[[Any, Any], None], height: float = 3.4) -> str | None:
     if not panels:
         return None
+
+    def draw_all(figure: Any) -> None:
+        across = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, content) in zip(across, panels.items(), strict=True):
+            axes.set_title(title, fontsize=10)
+            draw(axes, content)
+
+    return written((5.2 * len(panels), height), draw_all)
+
+
+def written(size: tuple[float, float], draw: Callable[[Any], None]) -> str:
+    """The SVG of what is drawn into a figure of that size, in inches; the same drawing gives the same bytes."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    # Text stays text; and the same results give the same bytes.
+    # Text stays text.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "i2md"}):
-        figure = Figure(figsize=(5.2 * len(panels), height), layout="constrained")
-        for axes, (title, content) in zip(
-            figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-        ):
-            axes.set_title(title, fontsize=10)
-            draw(axes, content)
-        written = io.StringIO()
-        figure.savefig(written, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return written.getvalue()
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    return text.getvalue()

@@ -76,6 +76,24 @@ def test_encoders_before_training_are_told_apart_by_what_makes_them(run: Path, t
     assert called == ["untrained, units=8", "untrained, units=16", "units=8", "units=16"]
 
 
+def test_runs_that_have_names_are_called_by_them(run: Path, tmp_path: Path) -> None:
+    base, other = _like(run, tmp_path / "a", 0.5), _like(run, tmp_path / "b", 0.5, objectives__bank=64)
+    larger = _like(run, tmp_path / "c", 0.5, encoder__units=16, objectives__bank=64)
+    comparison = compare_runs([base, other, larger], {base: "as is", other: "bank=64"})
+    assert list(comparison.variants) == ["as is", "bank=64", "units=16, bank=64"]
+    called = [result["settings"] for result in comparison.results()]
+    assert called == ["untrained, as is", "untrained, units=16", *comparison.variants]
+
+
+def test_accuracy_on_held_out_people_is_kept(run: Path, tmp_path: Path) -> None:
+    folder = _like(run, tmp_path / "a", 0.5)
+    path = folder / "evaluation" / "knn-i2md.json"
+    result = json.loads(path.read_text()) | {"protocol": "linear-sweep", "validation": {"0.1": 0.75, "1": 0.5}}
+    path.write_text(json.dumps(result))
+    (row,) = [r for r in accuracy_rows(compare_runs([folder]).results(), by="settings") if "validation" in r[2]]
+    assert row[1:] == ["i2md", "linear-sweep, validation", "75.0", "1"]
+
+
 def test_a_run_given_twice_and_one_not_evaluated_are_said(run: Path, tmp_path: Path) -> None:
     first, again = _like(run, tmp_path / "a", 0.5), _like(run, tmp_path / "b", 0.9)
     bare = _like(run, tmp_path / "<bare>", seed=1)

@@ -58,3 +58,12 @@ def test_the_best_test_epoch_is_a_row_of_its_own() -> None:
     best = _result({"joint": 0.6}, protocol="linear", best_test_epoch={"joint": 0.7})
     rows = _cells(accuracy_table([best]))
     assert [row[2:4] for row in rows[1:]] == [["linear", "60.0"], ["linear, best test epoch", "70.0"]]
+
+
+def test_accuracy_on_held_out_people_is_a_row_of_the_streams_together() -> None:
+    swept = _result({"joint": 0.5, "3-stream": 0.6}, protocol="linear-sweep", validation={"0.1": 0.4, "1.0": 0.7})
+    rows = _cells(accuracy_table([swept]))
+    assert [row[2:5] for row in rows[1:]] == [
+        ["linear-sweep", "50.0", "60.0"],
+        ["linear-sweep, validation", "-", "70.0"],
+    ]

@@ -59,12 +59,26 @@ def test_the_baseline_shares_all_other_settings_and_the_seed() -> None:
         for run, (c, seed) in runs.items()
         if run != "cmd-16-1"
     ]
-    pairs = paired_differences(results, runs, {"method": "moco"})
+    pairs = paired_differences(results, runs, lambda combination: {**combination, "method": "moco"})
     assert [(p.of, p.against, p.seeds) for p in pairs] == [
         ("cmd, bank=8", "moco, bank=8", (0, 1)),
         ("cmd, bank=16", "moco, bank=16", (0,)),
     ]
     assert pairs[0].differences == pytest.approx((0.0, 1.0))
+
+
+def test_streams_together_are_compared_whichever_they_are() -> None:
+    where = {"dataset": "d", "split": "s", "protocol": "knn"}
+    results = [
+        {"run": "base", "settings": "as is", **where, "accuracy": {"joint": 0.5, "bone": 0.5, "2-stream": 0.75}},
+        {"run": "alone", "settings": "streams=bone", **where, "accuracy": {"bone": 0.625}},
+    ]
+    runs = {"base": ({}, 0), "alone": ({"streams": ["bone"]}, 0)}
+    pairs = paired_differences(results, runs, lambda combination: {})
+    assert [(p.of, p.against, p.stream, p.mean) for p in pairs] == [
+        ("streams=bone", "as is", "bone", 12.5),
+        ("streams=bone", "as is", "all streams", -12.5),
+    ]
 
 
 def test_each_process_has_a_gpu_of_those_that_may_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,8 +24,7 @@ import i2md
 from i2md.cli import main
 
 PATIENCE = 300.0
-WORDS = [*tiny.SETTINGS, "--protocol", "knn"]
-GRID = ["--grid", "method=cmd,i2md", "--seeds", "0", "1", "--against", "method=cmd", "--untrained"]
+WORDS, GRID = tiny.SWEEP, tiny.GRID
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +33,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def swept(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("swept") / "out"
-    assert main(["sweep", str(clips), str(out), *WORDS, *GRID, "--json", str(out.parent / "said.json")]) == 0
-    return out
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.swept(tmp_path_factory.getbasetemp())
 
 
 def _json(path: Path) -> Any:
@@ -260,16 +257,18 @@ def test_a_folder_that_is_no_run_is_refused(swept: Path, tmp_path: Path, capsys:
     assert not any(tmp_path.iterdir())
 
 
-def test_the_function_takes_values_as_they_are(swept: Path, clips: Path) -> None:
-    settings = i2md.load_recipe(str(_recipe(swept)))
-    data = i2md.sweep(clips, swept, {"method": ["cmd", "i2md"]}, [0, 1], settings, ["knn"], device="cpu")
+def test_the_function_takes_values_as_they_are(swept: Path, clips: Path, tmp_path: Path) -> None:
+    settings = i2md.load_recipe(str(_recipe(swept, tmp_path)))
+    out = tmp_path / "out"
+    shutil.copytree(swept, out)
+    data = i2md.sweep(clips, out, {"method": ["cmd", "i2md"]}, [0, 1], settings, ["knn"], device="cpu")
     assert len([result for result in data["results"] if result["method"] != "untrained"]) == 4
 
 
-def _recipe(out: Path) -> Path:
+def _recipe(out: Path, folder: Path) -> Path:
     import yaml
 
     settings = yaml.safe_load((out / "method=cmd,seed=0" / "config.yaml").read_text(encoding="utf-8"))["settings"]
-    path = out.parent / "recipe.yaml"
+    path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return path
