@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -36,6 +36,7 @@ def test_the_word_is_that_of_direction_and_paired_test(cmd: list[float], moco: l
         assert judged["t_test"] == pytest.approx(stats.ttest_rel(cmd, moco).pvalue)
 
 
+@settings(deadline=None)  # SciPy is imported when the first test is judged.
 @given(st.lists(st.floats(-50, 50), min_size=1, max_size=9))
 def test_turned_round_a_claim_gets_the_opposite_word(differences: list[float]) -> None:
     opposite = {"supported": "contradicted", "contradicted": "supported", "undecided": "undecided"}

@@ -18,6 +18,7 @@ from test_claims import require_sound_latex
 from i2md.cli import main
 from i2md.clips.store import open_clips
 from i2md.evaluation.settings import EvaluationSettings
+from i2md.recipes import load_recipe
 from i2md.reproducing.claims import Cell
 from i2md.reproducing.figures import read_figures
 from i2md.reproducing.specification import load_table
@@ -126,7 +127,9 @@ def test_claims_are_paired_by_seed_and_departures_are_told(made: Path) -> None:
     assert judged["differences"] == pytest.approx([100 * (a - b) for a, b in zip(left, right, strict=True)])
     assert not any("cmd" in each["compares"] for each in data["claims"])
     (told,) = [note for note in data["notes"] if note.startswith("departs from the recipe")]
-    assert "epochs 2 in place of 320" in told and "finetune.epochs 2 in place of 80" in told
+    assert (
+        f"epochs 2 in place of {load_recipe('utd-mhad').epochs}" in told and "finetune.epochs 2 in place of 80" in told
+    )
     assert "generated xsub: 16 training clips, 16 test clips" in data["notes"]
 
 
