@@ -10,7 +10,7 @@ import knn
 import pytest
 
 
-@pytest.mark.parametrize("streams", [1, 3])
+@pytest.mark.parametrize("streams", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_it_tells_all_its_figures(streams: int) -> None:
     sizes = {"train": 90, "test": 40, "width": 16, "streams": streams, "rounds": 2, "threads": 1, "product": 64}
     words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]

@@ -112,19 +112,19 @@ def test_stopped_it_says_so_and_reads_no_finished_file_again(
     source.mkdir()
     for file in skeletons.iterdir():
         os.link(file, source / file.name)
-    for _ in range(5):
+    # On a busy machine it may be done before this process gets to see how far it is: then it looks out for less.
+    for wanted in (100, 50, 20, 5, 0, 0, 0):
         process = _start(source, clips, "--jobs", "2")
-        stderr = _end_once(process, lambda: _done(clips) > 100, number)
+        stderr = _end_once(process, lambda wanted=wanted: _done(clips) > wanted, number)
         if process.returncode:
             break
-        # On a busy machine it may be done before this process gets to see how far it is.
         shutil.rmtree(clips)
     assert process.returncode == 130
     assert stderr.splitlines()[-1] == "i2md: stopped; the same command goes on from here"
     assert "Traceback" not in stderr
     assert not clips.exists()
     done = _done(clips)
-    assert 100 < done < FILES
+    assert wanted < done < FILES
     # Of the finished files only names, sizes and times are as they were: who reads them, notices.
     for file in sorted(source.iterdir())[:done]:
         status = file.stat()

@@ -254,7 +254,7 @@ def test_runs_of_other_settings_and_clips_without_the_split_are_refused(
 SMALL_DRY = ["--change", *SMALL[1:5], "objectives.bank=64", "objectives.neighbours=8"]
 
 
-@pytest.mark.parametrize("table", ["ntu120-xset", "transfer-ntu60-pku-mmd2"])
+@pytest.mark.parametrize("table", [pytest.param("ntu120-xset", marks=pytest.mark.slow), "transfer-ntu60-pku-mmd2"])
 def test_a_dry_run_goes_all_the_way_on_generated_recordings(table: str, tmp_path: Path) -> None:
     words = ["reproduce", table, str(tmp_path), "--dry-run", "--device", "cpu", "--methods", "supervised", "i2md"]
     assert main([*words, *SMALL_DRY]) == 0
