@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace  # type: ignore[attr-defined]
+from jsonargparse import ArgumentParser, Namespace
 
 
 def prepare_arguments(parser: ArgumentParser) -> None:
