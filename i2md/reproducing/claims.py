@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from i2md.errors import InputError
-from i2md.sweeping.paired import paired_tests
+from i2md.sweeping.paired import Evidence, paired_tests
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 _LEVEL = 0.05
@@ -80,18 +80,17 @@ def judge(differences: list[float]) -> dict[str, Any]:
     ('supported', 'contradicted', 'undecided')
     """
     mean = fmean(differences)
-    t_test, wilcoxon = paired_tests(differences)
-    decided = t_test is not None and t_test < _LEVEL
+    tests = paired_tests(differences)
+    decided = tests.t_test is not None and tests.t_test < _LEVEL
     verdict = (SUPPORTED if mean > 0 else CONTRADICTED) if decided else UNDECIDED
-    return {"differences": differences, "mean": mean, "t_test": t_test, "wilcoxon": wilcoxon, "verdict": verdict}
+    return {"differences": differences, "mean": mean, **tests._asdict(), "verdict": verdict}
 
 
 def claim_line(judged: Mapping[str, Any]) -> str:
     """A judged comparison in one line."""
     listed = ", ".join(f"{value:+.1f}" for value in judged["differences"])
-    tests = {"t-test": judged["t_test"], "Wilcoxon": judged["wilcoxon"]}
-    said = [f"mean {judged['mean']:+.1f}", *(f"{name} p = {p:.2g}" for name, p in tests.items() if p is not None)]
-    return f"{judged['verdict']}: {judged['compares']}: {listed} ({', '.join(said)})"
+    told = Evidence(judged["interval"], judged["t_test"], judged["wilcoxon"]).told(judged["mean"])
+    return f"{judged['verdict']}: {judged['compares']}: {listed} ({told})"
 
 
 def _by_seed(side: Side, cells: Cells) -> dict[int, float]:

@@ -67,11 +67,13 @@ def latex_text(text: str) -> str:
 def _latex_claims(data: Mapping[str, Any]) -> list[str]:
     if not data["claims"]:
         return []
-    lines = ["", r"\begin{tabular}{lrrrl}", r"\toprule", _latex_row(["claim", "mean", "t-test p", "Wilcoxon p", ""])]
+    heading = ["claim", "mean", "95 % within", "t-test p", "Wilcoxon p", ""]
+    lines = ["", r"\begin{tabular}{lrrrrl}", r"\toprule", _latex_row(heading)]
     for says, judged in _by_claim(data):
-        lines += [r"\midrule", rf"\multicolumn{{5}}{{l}}{{\emph{{{latex_text(says)}}}}} \\"]
+        lines += [r"\midrule", rf"\multicolumn{{6}}{{l}}{{\emph{{{latex_text(says)}}}}} \\"]
         for each in judged:
-            tests = ["-" if p is None else f"{p:.2g}" for p in (each["t_test"], each["wilcoxon"])]
+            within = "-" if each["interval"] is None else "{:+.1f} to {:+.1f}".format(*each["interval"])
+            tests = [within, *("-" if p is None else f"{p:.2g}" for p in (each["t_test"], each["wilcoxon"]))]
             lines.append(_latex_row([each["compares"], f"{each['mean']:+.1f}", *tests, each["verdict"]]))
     return [*lines, r"\bottomrule", r"\end{tabular}"]
 

@@ -5,12 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from i2md.sweeping.grid import Combination, value_word
 
 # Below six pairs no outcome of the two-sided signed-rank test comes under 0.05.
 _FEWEST_FOR_WILCOXON = 6
+_CONFIDENCE = 0.95
+
+
+class Evidence(NamedTuple):
+    """What differences say of their mean, two-sided."""
+
+    interval: tuple[float, float] | None
+    """Where the true mean lies with 95 % confidence, by Student's t; None where there is no t-test."""
+    t_test: float | None
+    """p of the paired t-test; None below two differences, and where all are one."""
+    wilcoxon: float | None
+    """p of Wilcoxon's signed-rank test; None below six differences that are not zero."""
+
+    def told(self, mean: float) -> str:
+        """Mean and tests in words.
+
+        >>> paired_tests([1.0, 2.0, 3.0]).told(2.0)
+        'mean +2.0, 95 % within -0.5 and +4.5, t-test p = 0.074'
+        """
+        words = [f"mean {mean:+.1f}"]
+        words += [f"95 % within {self.interval[0]:+.1f} and {self.interval[1]:+.1f}"] if self.interval else []
+        words += [f"t-test p = {self.t_test:.2g}"] if self.t_test is not None else []
+        words += [f"Wilcoxon p = {self.wilcoxon:.2g}"] if self.wilcoxon is not None else []
+        return ", ".join(words)
 
 
 @dataclass(frozen=True)
@@ -25,17 +49,14 @@ class Paired:
     seeds: tuple[int, ...]
     differences: tuple[float, ...]
     mean: float
+    interval: tuple[float, float] | None
     t_test: float | None
-    """p of the paired t-test; None below two seeds, and where all differences are one."""
     wilcoxon: float | None
-    """p of Wilcoxon's signed-rank test; None below six differences that are not zero."""
 
     def __str__(self) -> str:
         listed = ", ".join(f"{value:+.1f}" for value in self.differences)
-        tests = [f"t-test p = {self.t_test:.2g}"] if self.t_test is not None else []
-        tests += [f"Wilcoxon p = {self.wilcoxon:.2g}"] if self.wilcoxon is not None else []
-        said = ", ".join([f"mean {self.mean:+.1f}", *tests])
-        return f"{self.of} - {self.against}, {self.data}, {self.protocol}: {listed} ({said})"
+        told = Evidence(self.interval, self.t_test, self.wilcoxon).told(self.mean)
+        return f"{self.of} - {self.against}, {self.data}, {self.protocol}: {listed} ({told})"
 
 
 def paired_differences(
@@ -82,21 +103,23 @@ def together(results: Sequence[Mapping[str, Any]]) -> str:
     return names.pop() if len(names) == 1 else "all streams"
 
 
-def paired_tests(differences: Sequence[float]) -> tuple[float | None, float | None]:
-    """Two-sided p of the paired t-test and of Wilcoxon's signed-rank test that the differences are about zero.
+def paired_tests(differences: Sequence[float]) -> Evidence:
+    """The paired t-test with its interval, and Wilcoxon's signed-rank test, of differences about zero.
 
-    >>> t_test, wilcoxon = paired_tests([1.0, 2.0, 3.0])
-    >>> round(t_test, 4), wilcoxon
-    (0.0742, None)
+    >>> [round(value, 2) for value in paired_tests([1.0, 2.0, 3.0]).interval]
+    [-0.48, 4.48]
     """
     from scipy import stats
 
-    spread = max(differences) - min(differences)
-    t_test = float(stats.ttest_1samp(differences, 0.0).pvalue) if len(differences) > 1 and spread > 1e-9 else None
+    interval = t_test = wilcoxon = None
+    if len(differences) > 1 and max(differences) - min(differences) > 1e-9:
+        student = stats.ttest_1samp(differences, 0.0)
+        low, high = student.confidence_interval(_CONFIDENCE)
+        interval, t_test = (float(low), float(high)), float(student.pvalue)
     moved = [value for value in differences if abs(value) > 1e-9]
-    if len(moved) < _FEWEST_FOR_WILCOXON:
-        return t_test, None
-    return t_test, float(stats.wilcoxon(moved).pvalue)
+    if len(moved) >= _FEWEST_FOR_WILCOXON:
+        wilcoxon = float(stats.wilcoxon(moved).pvalue)
+    return Evidence(interval, t_test, wilcoxon)
 
 
 def _key(combination: Combination) -> tuple:

@@ -28,9 +28,12 @@ def _all_signs(differences: list[float]) -> float:
 
 @pytest.mark.parametrize("differences", [[1.0, -0.5, 2.0, 3.5, 0.25, 4.0], [-1.0, -2.5, -3.0, -0.5, 0.75, -4.0, 5.0]])
 def test_both_tests_are_what_they_are_called(differences: list[float]) -> None:
-    t_test, wilcoxon = paired_tests(differences)
+    interval, t_test, wilcoxon = paired_tests(differences)
     n = len(differences)
-    t = fmean(differences) / (stdev(differences) / sqrt(n))
+    error = stdev(differences) / sqrt(n)
+    t = fmean(differences) / error
+    half = special.stdtrit(n - 1, 0.975) * error
+    assert interval == pytest.approx((fmean(differences) - half, fmean(differences) + half))
     assert t_test == pytest.approx(special.betainc((n - 1) / 2, 0.5, (n - 1) / (n - 1 + t**2)))
     assert wilcoxon == pytest.approx(_all_signs(differences))
 
@@ -39,8 +42,8 @@ def test_both_tests_are_what_they_are_called(differences: list[float]) -> None:
     ("differences", "has_t_test"), [([1.0], False), ([2.0, 2.0, 2.0], False), ([0.0] * 7, False), ([1.0, 2.0], True)]
 )
 def test_no_test_where_there_is_nothing_to_test_with(differences: list[float], has_t_test: bool) -> None:
-    t_test, wilcoxon = paired_tests(differences)
-    assert (t_test is not None) == has_t_test
+    interval, t_test, wilcoxon = paired_tests(differences)
+    assert (t_test is not None) == (interval is not None) == has_t_test
     assert wilcoxon is None
 
 
