@@ -60,8 +60,10 @@ def latex_text(text: str) -> str:
 
     >>> latex_text("P&C, 5 % of a_b")
     'P\\&C, 5 \\% of a\\_b'
+    >>> latex_text("semi-0.1: -2.5")
+    'semi-0.1: $-$2.5'
     """
-    return "".join(_LATEX.get(sign, sign) for sign in text)
+    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", "".join(_LATEX.get(sign, sign) for sign in text))
 
 
 def _latex_claims(data: Mapping[str, Any]) -> list[str]:
