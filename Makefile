@@ -14,8 +14,9 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(READY)
 	@$(BIN)/python -m i2md.demo $(DATA)
 
+# A process a core, each with one thread; a file's tests stay together, since they share what was made for them.
 test: $(READY)
-	@$(BIN)/python -m pytest -m "not slow" --cov=i2md --cov-report=term
+	@$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile --cov=i2md --cov-report=term
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -m slow
