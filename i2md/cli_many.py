@@ -116,6 +116,7 @@ def reproduce_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=None, help="seeds (default: 0 1 2)")
     parser.add_argument("--methods", nargs="+", default=None, help="some of the table's methods")
     parser.add_argument("--protocol", nargs="+", default=None, help="some of the table's protocols")
+    parser.add_argument("--split", nargs="+", default=None, help="some of the table's splits")
     parser.add_argument("--epochs", type=int | None, default=None, help="pretrain for so many; told in the table")
     parser.add_argument("--precision", type=str | None, default=None, help="fp32, tf32 or bf16; told in the table")
     parser.add_argument(
@@ -152,6 +153,7 @@ def reproduce(args: Namespace) -> Any:
         args.seeds,
         args.methods,
         args.protocol,
+        args.split,
         {name: value for name, (value,) in changes.items()},
         args.jobs,
         args.device,

@@ -46,6 +46,7 @@ def reproduce(
     seeds: Sequence[int] | None = None,
     methods: Sequence[str] | None = None,
     protocol: Sequence[str] | None = None,
+    split: Sequence[str] | None = None,
     changes: Mapping[str, Any] | None = None,
     jobs: int | None = None,
     device: str = "auto",
@@ -56,9 +57,9 @@ def reproduce(
     `table` is a name, or a YAML file of one's own. `clips` (by default `out`/clips) are prepared from the recordings at
     `source` where they are not there; `target` and `target_source` are those to transfer to. Runs lie in `runs` (by
     default `out`), a folder a method and seed; finished ones and their results are kept, unfinished ones go on.
-    `seeds`, `methods` and `protocol` choose a part of the table. `changes` are settings of pretraining or evaluation,
-    by dotted name, that depart from the recipe, and are told. `dry_run` tries the full recipe, for one epoch, on
-    generated recordings in `out`/dry-run, where all that comes of it lies too.
+    `seeds`, `methods`, `protocol` and `split` choose a part of the table. `changes` are settings of pretraining or
+    evaluation, by dotted name, that depart from the recipe, and are told. `dry_run` tries the full recipe, for one
+    epoch, on generated recordings in `out`/dry-run, where all that comes of it lies too.
 
     Returns what table.json holds; runs that failed stand there with their reasons under `failed`. Raises InputError
     where an argument is wrong or no run at all succeeds, KeyboardInterrupt when interrupted.
@@ -71,7 +72,7 @@ def reproduce(
             raise InputError("--dry-run makes its own recordings; name no clips and no recordings")
         out, runs = out / "dry-run", None
         seeds, changes = dry.SEEDS if seeds is None else seeds, dry.CHANGES | changes
-    asked = asked.narrowed(seeds, methods, protocol)
+    asked = asked.narrowed(seeds, methods, protocol, split)
     departing, asked, departures = _depart(asked, changes)
     if dry_run:
         source, target_source = dry.generated_recordings(asked, out)
@@ -147,8 +148,8 @@ def _plan_jobs(
     device: str,
 ) -> tuple[dict[str, Job], dict[str, str]]:
     """A job for each run whose settings agree with one another; for the others, why they don't."""
-    spec = table.specification
-    recipe, split = load_recipe(spec.recipe), spec.pretrain or spec.splits[0]
+    spec, split = table.specification, table.pretrained_on
+    recipe = load_recipe(spec.recipe)
     jobs: dict[str, Job] = {}
     failed: dict[str, str] = {}
     for name, (method, seed) in runs.items():

@@ -58,6 +58,11 @@ class Table:
     """Methods with published tables that were not to be had: a dash, never a guess."""
 
     @property
+    def pretrained_on(self) -> str:
+        """The split whose training clips are pretrained on."""
+        return self.specification.pretrain or self.specification.splits[0]
+
+    @property
     def pretrained(self) -> dict[str, Mapping[str, Any]]:
         """The methods that have runs, with their settings."""
         return {name: settings for name, settings in self.methods.items() if settings is not None}
@@ -68,12 +73,21 @@ class Table:
         return [name for protocol in self.protocols for name in outcome_names(protocol, self.evaluation)]
 
     def narrowed(
-        self, seeds: Sequence[int] | None, methods: Sequence[str] | None, protocols: Sequence[str] | None
+        self,
+        seeds: Sequence[int] | None,
+        methods: Sequence[str] | None,
+        protocols: Sequence[str] | None,
+        splits: Sequence[str] | None,
     ) -> Table:
-        """The part of it that is asked for, None meaning all; InputError where that is no part of it."""
+        """The part of it that is asked for, None meaning all; InputError where that is no part of it.
+
+        Whichever splits are asked for, the one pretrained on stays.
+        """
         chosen = _among("method", methods, self.methods)
+        spec = self.specification
         narrow = replace(
             self,
+            specification=replace(spec, splits=_among("split", splits, spec.splits), pretrain=self.pretrained_on),
             seeds=self.seeds if seeds is None else tuple(dict.fromkeys(seeds)),
             methods={name: self.methods[name] for name in chosen},
             protocols=_among("protocol", protocols, self.protocols),

@@ -120,5 +120,15 @@ def test_a_part_of_a_table_is_in_its_own_order() -> None:
         _narrowed(["untrained"], None)
 
 
+def test_whichever_split_is_asked_for_the_runs_are_those_of_the_table() -> None:
+    table = load_table("nw-ucla")
+    for splits in (["xview"], ["xview-clean"], ["xview-clean", "xview"]):
+        narrow = table.narrowed(None, None, None, splits)
+        assert set(narrow.specification.splits) == set(splits)
+        assert narrow.pretrained_on == table.pretrained_on == "xview"
+    with pytest.raises(InputError, match="choose among xview, xview-clean"):
+        table.narrowed(None, None, None, ["xsub"])
+
+
 def _narrowed(methods: list[str] | None, protocols: list[str] | None) -> Table:
-    return load_table("ntu60-xsub").narrowed(None, methods, protocols)
+    return load_table("ntu60-xsub").narrowed(None, methods, protocols, None)
