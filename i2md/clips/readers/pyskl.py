@@ -160,7 +160,7 @@ def _checked(source: str, annotation: Any) -> _Clip:
 def _frames(name: str, told: Any, held: int) -> int:
     if told is None:
         return held
-    if not isinstance(told, int | np.integer) or not 0 < told <= held:
+    if not _is_whole(told) or not 0 < told <= held:
         raise BadFile(f"{name}: total_frames does not fit the {held} frames of keypoint")
     return int(told)
 
@@ -175,7 +175,11 @@ def _image(name: str, told: Any) -> tuple[int, int] | None:
 
 
 def _is_side(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and 0 < int(value) < _LARGEST_IMAGE
+    return _is_whole(value) and 0 < int(value) < _LARGEST_IMAGE
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _distinct(clips: list[_Clip | Unreadable]) -> list[_Clip | Unreadable]:
