@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from i2md.errors import InputError
-from i2md.sweeping.paired import Evidence, paired_tests
+from i2md.sweeping.paired import Evidence, corrected_tests, paired_tests
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 _LEVEL = 0.05
@@ -61,35 +61,41 @@ class Claim:
 
 
 def judge_claims(claims: tuple[Claim, ...], cells: Cells) -> list[dict[str, Any]]:
-    """Each comparison whose cells are there, as JSON data: differences by seed in points, tests, and the word."""
-    judged = []
+    """Each comparison whose cells are there, as JSON data: differences by seed in points, tests, and the word.
+
+    The tests are corrected for the number of comparisons, all claims together.
+    """
+    compared, differences = [], []
     for claim in claims:
         for comparison in claim.comparisons:
             left, right = _by_seed(comparison.left, cells), _by_seed(comparison.right, cells)
             seeds = sorted(left.keys() & right.keys())
             if seeds:
-                differences = [left[seed] - right[seed] for seed in seeds]
-                judged.append({"claim": claim.says, "compares": comparison.text, "seeds": seeds, **judge(differences)})
-    return judged
+                compared.append({"claim": claim.says, "compares": comparison.text, "seeds": seeds})
+                differences.append([left[seed] - right[seed] for seed in seeds])
+    return [{**told, **word} for told, word in zip(compared, judge(differences), strict=True)]
 
 
-def judge(differences: list[float]) -> dict[str, Any]:
-    """Mean, tests, and whether the differences support what says that they are above zero.
+def judge(compared: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+    """Of differences of each comparison: mean, tests, and whether they support what says that they are above zero.
 
-    >>> judge([1.0, 1.2, 0.9])["verdict"], judge([-1.0, -1.2, -0.9])["verdict"], judge([1.0, -1.2, 0.9])["verdict"]
-    ('supported', 'contradicted', 'undecided')
+    >>> [told["verdict"] for told in judge([[1.0, 1.2, 0.9], [-1.0, -1.2, -0.9], [1.0, -1.2, 0.9]])]
+    ['supported', 'contradicted', 'undecided']
     """
-    mean = fmean(differences)
-    tests = paired_tests(differences)
-    decided = tests.t_test is not None and tests.t_test < _LEVEL
-    verdict = (SUPPORTED if mean > 0 else CONTRADICTED) if decided else UNDECIDED
-    return {"differences": differences, "mean": mean, **tests._asdict(), "verdict": verdict}
+    judged = []
+    tests = corrected_tests([paired_tests(differences) for differences in compared])
+    for differences, evidence in zip(compared, tests, strict=True):
+        mean = fmean(differences)
+        decided = evidence.corrected is not None and evidence.corrected < _LEVEL
+        verdict = (SUPPORTED if mean > 0 else CONTRADICTED) if decided else UNDECIDED
+        judged.append({"differences": list(differences), "mean": mean, **evidence._asdict(), "verdict": verdict})
+    return judged
 
 
 def claim_line(judged: Mapping[str, Any]) -> str:
     """A judged comparison in one line."""
     listed = ", ".join(f"{value:+.1f}" for value in judged["differences"])
-    told = Evidence(judged["interval"], judged["t_test"], judged["wilcoxon"]).told(judged["mean"])
+    told = Evidence(*(judged[name] for name in Evidence._fields)).told(judged["mean"])
     return f"{judged['verdict']}: {judged['compares']}: {listed} ({told})"
 
 

@@ -30,7 +30,8 @@ def markdown_page(data: Mapping[str, Any]) -> str:
     if data["claims"]:
         parts += [
             "## Claims",
-            "Differences in points by seed; tests are two-sided, paired, not corrected for their number.",
+            "Differences in points by seed; tests are two-sided and paired; the word goes by p of the t-test "
+            "corrected for their number (false discovery rate).",
         ]
     for says, judged in _by_claim(data):
         parts.append("\n".join([f"{says}:\n", *(f"- {claim_line(each)}" for each in judged)]))
@@ -69,14 +70,15 @@ def latex_text(text: str) -> str:
 def _latex_claims(data: Mapping[str, Any]) -> list[str]:
     if not data["claims"]:
         return []
-    heading = ["claim", "mean", "95 % within", "t-test p", "Wilcoxon p", ""]
-    lines = ["", r"\begin{tabular}{lrrrrl}", r"\toprule", _latex_row(heading)]
+    heading = ["claim", "mean", "95 % within", "t-test p", "corrected", "Wilcoxon p", ""]
+    lines = ["", r"\begin{tabular}{lrrrrrl}", r"\toprule", _latex_row(heading)]
     for says, judged in _by_claim(data):
-        lines += [r"\midrule", rf"\multicolumn{{6}}{{l}}{{\emph{{{latex_text(says)}}}}} \\"]
+        lines += [r"\midrule", rf"\multicolumn{{7}}{{l}}{{\emph{{{latex_text(says)}}}}} \\"]
         for each in judged:
             within = "-" if each["interval"] is None else "{:+.1f} to {:+.1f}".format(*each["interval"])
-            tests = [within, *("-" if p is None else f"{p:.2g}" for p in (each["t_test"], each["wilcoxon"]))]
-            lines.append(_latex_row([each["compares"], f"{each['mean']:+.1f}", *tests, each["verdict"]]))
+            tests = [each[name] for name in ("t_test", "corrected", "wilcoxon")]
+            told = [f"{each['mean']:+.1f}", within, *("-" if p is None else f"{p:.2g}" for p in tests)]
+            lines.append(_latex_row([each["compares"], *told, each["verdict"]]))
     return [*lines, r"\bottomrule", r"\end{tabular}"]
 
 

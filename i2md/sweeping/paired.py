@@ -23,6 +23,8 @@ class Evidence(NamedTuple):
     """p of the paired t-test; None below two differences, and where all are one."""
     wilcoxon: float | None
     """p of Wilcoxon's signed-rank test; None below six differences that are not zero."""
+    corrected: float | None = None
+    """p of the t-test, corrected for the number of comparisons; None where there is no t-test."""
 
     def told(self, mean: float) -> str:
         """Mean and tests in words.
@@ -33,6 +35,7 @@ class Evidence(NamedTuple):
         words = [f"mean {mean:+.1f}"]
         words += [f"95 % within {self.interval[0]:+.1f} and {self.interval[1]:+.1f}"] if self.interval else []
         words += [f"t-test p = {self.t_test:.2g}"] if self.t_test is not None else []
+        words += [f"corrected {self.corrected:.2g}"] if self.corrected is not None else []
         words += [f"Wilcoxon p = {self.wilcoxon:.2g}"] if self.wilcoxon is not None else []
         return ", ".join(words)
 
@@ -52,10 +55,12 @@ class Paired:
     interval: tuple[float, float] | None
     t_test: float | None
     wilcoxon: float | None
+    corrected: float | None
+    """Among the comparisons with the baseline by the same data, protocol and stream."""
 
     def __str__(self) -> str:
         listed = ", ".join(f"{value:+.1f}" for value in self.differences)
-        told = Evidence(self.interval, self.t_test, self.wilcoxon).told(self.mean)
+        told = Evidence(self.interval, self.t_test, self.wilcoxon, self.corrected).told(self.mean)
         return f"{self.of} - {self.against}, {self.data}, {self.protocol}: {listed} ({told})"
 
 
@@ -81,15 +86,16 @@ def paired_differences(
             found.setdefault(where, {}).setdefault(key, {})[seed] = 100 * accuracy
     pairs = []
     for where, figures in found.items():
+        compared = []
         for key, own in figures.items():
             base = _key(baseline(order[key]))
             if base != key and base in figures:
                 seeds = tuple(sorted(own.keys() & figures[base].keys()))
                 values = tuple(own[seed] - figures[base][seed] for seed in seeds)
                 if values:
-                    pairs.append(
-                        Paired(called[key], called[base], *where, seeds, values, fmean(values), *paired_tests(values))
-                    )
+                    compared.append((called[key], called[base], *where, seeds, values, fmean(values)))
+        tests = corrected_tests([paired_tests(values) for *_, values, _ in compared])
+        pairs += [Paired(*told, *evidence) for told, evidence in zip(compared, tests, strict=True)]
     return pairs
 
 
@@ -120,6 +126,21 @@ def paired_tests(differences: Sequence[float]) -> Evidence:
     if len(moved) >= _FEWEST_FOR_WILCOXON:
         wilcoxon = float(stats.wilcoxon(moved).pvalue)
     return Evidence(interval, t_test, wilcoxon)
+
+
+def corrected_tests(tests: Sequence[Evidence]) -> list[Evidence]:
+    """Tests made side by side, with p of each t-test as the false discovery rate asks (Benjamini and Hochberg, 1995).
+
+    Of those whose corrected p is below 0.05, one in twenty is expected to be chance.
+
+    >>> [round(test.corrected, 3) for test in corrected_tests([Evidence(None, p, None) for p in (0.01, 0.5, 0.04)])]
+    [0.03, 0.5, 0.06]
+    """
+    from scipy import stats
+
+    known = [test.t_test for test in tests if test.t_test is not None]
+    rates = iter(stats.false_discovery_control(known) if known else [])
+    return [test if test.t_test is None else test._replace(corrected=float(next(rates))) for test in tests]
 
 
 def _key(combination: Combination) -> tuple:

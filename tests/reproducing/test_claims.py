@@ -40,8 +40,16 @@ def test_the_word_is_that_of_direction_and_paired_test(cmd: list[float], moco: l
 @given(st.lists(st.floats(-50, 50), min_size=1, max_size=9))
 def test_turned_round_a_claim_gets_the_opposite_word(differences: list[float]) -> None:
     opposite = {"supported": "contradicted", "contradicted": "supported", "undecided": "undecided"}
-    turned = judge([-value for value in differences])["verdict"]
-    assert turned == opposite[judge(differences)["verdict"]]
+    (turned,) = judge([[-value for value in differences]])
+    (told,) = judge([differences])
+    assert turned["verdict"] == opposite[told["verdict"]]
+
+
+def test_what_one_comparison_decides_is_undecided_among_many() -> None:
+    gain, noise = [1.0, 1.2, 0.6], [1.0, -1.2, 0.3]
+    assert judge([gain])[0]["verdict"] == "supported"
+    assert judge([gain, *[noise] * 5])[0]["verdict"] == "undecided"
+    assert judge([*[gain] * 5, noise])[0]["verdict"] == "supported"
 
 
 def test_only_seeds_that_both_sides_have_are_paired() -> None:
@@ -95,7 +103,7 @@ def test_markdown_has_every_figure_in_the_column_of_its_streams() -> None:
         ["I2MD (published)", "-", "-", "-", "not at hand"],
     ]
     assert "† recalled: not checked against the paper." in page
-    tests = "mean +2.0, 95 % within -10.7 and +14.7, t-test p = 0.3"
+    tests = "mean +2.0, 95 % within -10.7 and +14.7, t-test p = 0.3, corrected 0.3"
     assert f"- undecided: cmd, knn, joint > moco, knn, joint: +1.0, +3.0 ({tests})" in page
     assert "- moco,seed=1: not finite" in page
 

@@ -8,10 +8,12 @@ from statistics import fmean, stdev
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import special
 
 from i2md.sweeping.hands import find_places
-from i2md.sweeping.paired import paired_differences, paired_tests
+from i2md.sweeping.paired import Evidence, corrected_tests, paired_differences, paired_tests
 
 
 def _all_signs(differences: list[float]) -> float:
@@ -28,7 +30,7 @@ def _all_signs(differences: list[float]) -> float:
 
 @pytest.mark.parametrize("differences", [[1.0, -0.5, 2.0, 3.5, 0.25, 4.0], [-1.0, -2.5, -3.0, -0.5, 0.75, -4.0, 5.0]])
 def test_both_tests_are_what_they_are_called(differences: list[float]) -> None:
-    interval, t_test, wilcoxon = paired_tests(differences)
+    interval, t_test, wilcoxon, _ = paired_tests(differences)
     n = len(differences)
     error = stdev(differences) / sqrt(n)
     t = fmean(differences) / error
@@ -42,9 +44,21 @@ def test_both_tests_are_what_they_are_called(differences: list[float]) -> None:
     ("differences", "has_t_test"), [([1.0], False), ([2.0, 2.0, 2.0], False), ([0.0] * 7, False), ([1.0, 2.0], True)]
 )
 def test_no_test_where_there_is_nothing_to_test_with(differences: list[float], has_t_test: bool) -> None:
-    interval, t_test, wilcoxon = paired_tests(differences)
-    assert (t_test is not None) == (interval is not None) == has_t_test
-    assert wilcoxon is None
+    tests = paired_tests(differences)
+    assert (tests.t_test is not None) == (tests.interval is not None) == has_t_test
+    assert tests.wilcoxon is None
+    assert (corrected_tests([tests])[0].corrected is not None) == has_t_test
+
+
+@given(st.lists(st.none() | st.floats(0, 1), max_size=8))
+def test_corrected_is_the_lowest_rate_at_which_a_comparison_is_among_the_found(values: list[float | None]) -> None:
+    known = sorted(value for value in values if value is not None)
+    for test in corrected_tests([Evidence(None, value, None) for value in values]):
+        if test.t_test is None:
+            assert test.corrected is None
+        else:
+            rates = [len(known) * known[at] / (at + 1) for at in range(len(known)) if known[at] >= test.t_test]
+            assert test.corrected == pytest.approx(min(1.0, *rates, 1.0))
 
 
 def test_the_baseline_shares_all_other_settings_and_the_seed() -> None:
