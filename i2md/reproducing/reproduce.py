@@ -196,5 +196,12 @@ def _carrier(table: Table, clips: Clips, folder: Path, names: Sequence[str]) -> 
 
 def _notes(table: Table, departures: Sequence[str]) -> list[str]:
     """What the figures depend on."""
-    told = f"recipe {table.specification.recipe}, seeds {', '.join(map(str, table.seeds))}"
-    return [told, *([f"departs from the recipe: {'; '.join(departures)}"] if departures else [])]
+    told = [f"recipe {table.specification.recipe}, seeds {', '.join(map(str, table.seeds))}"]
+    usual = dict(flat(asdict(EvaluationSettings())))
+    protocols = [
+        f"{name} {value} in place of {usual[name]}"
+        for name, value in flat(asdict(table.evaluation))
+        if value != usual[name]
+    ]
+    told += [f"protocols by default, but: {'; '.join(protocols)}"] if protocols else []
+    return [*told, *([f"departs from the table: {'; '.join(departures)}"] if departures else [])]

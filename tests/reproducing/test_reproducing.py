@@ -126,7 +126,7 @@ def test_claims_are_paired_by_seed_and_departures_are_told(made: Path) -> None:
     )
     assert judged["differences"] == pytest.approx([100 * (a - b) for a, b in zip(left, right, strict=True)])
     assert not any("cmd" in each["compares"] for each in data["claims"])
-    (told,) = [note for note in data["notes"] if note.startswith("departs from the recipe")]
+    (told,) = [note for note in data["notes"] if note.startswith("departs from the table")]
     assert f"epochs 2 in place of {load_recipe('utd-mhad').epochs}" in told
     assert "finetune.epochs 2 in place of 80" in told
     assert "generated xsub: 16 training clips, 16 test clips" in data["notes"]
@@ -139,7 +139,7 @@ def test_the_pages_hold_the_published_figures_and_are_whole(made: Path) -> None:
     )
     require_sound_latex((made / "table.tex").read_text(encoding="utf-8"))
     report = (made / "report.html").read_text(encoding="utf-8")
-    assert "departs from the recipe" in report and not re.search(r'(src|href)="(?!#)', report)
+    assert "departs from the table" in report and not re.search(r'(src|href)="(?!#)', report)
 
 
 def test_what_is_done_is_not_done_again(
