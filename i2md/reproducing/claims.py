@@ -63,17 +63,19 @@ class Claim:
 def judge_claims(claims: tuple[Claim, ...], cells: Cells) -> list[dict[str, Any]]:
     """Each comparison whose cells are there, as JSON data: differences by seed in points, tests, and the word.
 
-    The tests are corrected for the number of comparisons, all claims together.
+    The tests are corrected for the number of comparisons that a claim is judged by.
     """
-    compared, differences = [], []
+    judged = []
     for claim in claims:
+        compared, differences = [], []
         for comparison in claim.comparisons:
             left, right = _by_seed(comparison.left, cells), _by_seed(comparison.right, cells)
             seeds = sorted(left.keys() & right.keys())
             if seeds:
                 compared.append({"claim": claim.says, "compares": comparison.text, "seeds": seeds})
                 differences.append([left[seed] - right[seed] for seed in seeds])
-    return [{**told, **word} for told, word in zip(compared, judge(differences), strict=True)]
+        judged += [{**told, **word} for told, word in zip(compared, judge(differences), strict=True)]
+    return judged
 
 
 def judge(compared: Sequence[Sequence[float]]) -> list[dict[str, Any]]:

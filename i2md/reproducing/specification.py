@@ -39,6 +39,8 @@ class Specification:
     """Format of other recordings to evaluate on."""
     published: dict[str, dict[str, str]] = field(default_factory=dict)
     """By split, where its published figures are found."""
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    """Settings of the protocols, by dotted name, besides those of its kind."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _as_table(name: str, data: Mapping[str, Any]) -> Table:
         seeds=tuple(shared["seeds"]),
         methods={method: shared["methods"][method] for method in kind["methods"]},
         protocols=tuple(kind["protocols"]),
-        evaluation=changed(EvaluationSettings(), kind["evaluation"]),
+        evaluation=changed(EvaluationSettings(), {**kind["evaluation"], **specification.evaluation}),
         claims=tuple(
             Claim(claim["says"], tuple(Comparison.parse(text) for text in claim["compare"]))
             for claim in shared["claims"]

@@ -58,6 +58,19 @@ def test_only_seeds_that_both_sides_have_are_paired() -> None:
     assert judge_claims(CLAIM, {CMD: {0: 80.0}}) == []
 
 
+def test_tests_are_corrected_within_a_claim_alone() -> None:
+    figures = {
+        method: dict(enumerate(values)) for method, values in {"a": [1.0, 1.2, 0.6], "b": [1.0, -1.2, 0.3]}.items()
+    }
+    cells = {Cell(method, "knn", "joint"): values for method, values in figures.items()}
+    cells[Cell("nought", "knn", "joint")] = dict.fromkeys(range(3), 0.0)
+    gain, noise = (Comparison.parse(f"{method}, knn, joint > nought, knn, joint") for method in "ab")
+    apart = judge_claims((Claim("one", (gain,)), Claim("other", (noise,) * 5)), cells)
+    assert [told["verdict"] for told in apart] == ["supported", *["undecided"] * 5]
+    together = judge_claims((Claim("both", (gain, *(noise,) * 5)),), cells)
+    assert {told["verdict"] for told in together} == {"undecided"}
+
+
 def test_a_gain_may_be_compared_with_a_gain() -> None:
     gains = Comparison.parse("a, semi-0.1, joint - b, semi-0.1, joint > a, finetune, joint - b, finetune, joint")
     figures = {("a", "semi-0.1"): 60.0, ("b", "semi-0.1"): 40.0, ("a", "finetune"): 90.0, ("b", "finetune"): 85.0}
