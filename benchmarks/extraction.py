@@ -19,10 +19,10 @@ from timing import by_turns, machine, product_rates, ratios, spread
 from torch import Tensor, nn
 from views import CHANNELS, JOINTS, PEOPLE, ntu_shaped, packed
 
-from i2md.clips.packed import PackedClips
-from i2md.encoders.recurrent import RecurrentEncoder
+from i2md.data.packed import PackedClips
+from i2md.encoders.gru.encoder import RecurrentEncoder
 from i2md.evaluation.features import Encoders, Features, clip_features
-from i2md.pretraining.device import choose_device, quick_products
+from i2md.runtime.device import choose_device, quick_products
 from i2md.skeletons import get_layout
 from i2md.views.streams import STREAMS, stream
 from i2md.views.view import evaluation_view

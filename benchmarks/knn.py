@@ -22,8 +22,8 @@ from timing import by_turns, machine, product_rates, ratios, spread
 from torch import Tensor
 
 from i2md.evaluation.features import Features
-from i2md.evaluation.nearest import nearest
-from i2md.pretraining.device import choose_device, quick_products
+from i2md.evaluation.neighbours import nearest
+from i2md.runtime.device import choose_device, quick_products
 
 
 def main() -> None:

@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 from timing import by_turns, ratios, spread
 
-from i2md.clips.preparation import prepare_positions
-from i2md.clips.readers import open_source
-from i2md.clips.recording import Recording, Source
-from i2md.clips.writers.ntu_rgbd import NtuIrregularities, write_ntu
-from i2md.clips.writers.ntu_rgbd_names import available_names
+from i2md.data.presets import prepare_positions
+from i2md.data.readers import open_source
+from i2md.data.recording import Recording, Source
+from i2md.synthetic.ntu_rgbd import NtuIrregularities, write_ntu
+from i2md.synthetic.ntu_rgbd_names import available_names
 
 NTU_60 = 56_880
 OFFICIAL_FRAMES = 300
@@ -124,7 +124,7 @@ def whole(folder: Path, clips: Path, jobs: int | None) -> dict[str, Any]:
     """One run of the command: seconds, files a second, peak memory, size, and how long NTU-60 would take."""
     words = ["prepare", "ntu-rgbd", str(folder), str(clips), "--overwrite", *(["--jobs", str(jobs)] if jobs else [])]
     began = time.perf_counter()
-    command = [sys.executable, "-m", "i2md.cli", *words]
+    command = [sys.executable, "-m", "i2md", *words]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     peaks: dict[str, float] = {}
     while process.poll() is None:

@@ -33,7 +33,7 @@ def main() -> int:
         print("recurrence_gpu: no GPU; it compares what runs on one", file=sys.stderr)
         return 2
 
-    from i2md.pretraining.device import tensor_float32
+    from i2md.runtime.device import tensor_float32
 
     tensors = drawn(args.frames, args.grus, args.channels, args.units, args.batch, "cuda")
     with tensor_float32(False):
@@ -120,7 +120,7 @@ def by_kernels(
     products: torch.dtype, precision: str, x: Tensor, w_i: Tensor, b_i: Tensor, w_h: Tensor, b_h: Tensor
 ) -> Tensor:
     """A kernel a frame."""
-    from i2md.encoders.triton_recurrence import recur
+    from i2md.encoders.gru.triton_layer import recur
 
     return recur(torch.matmul(w_i, x) + b_i[:, :, None], w_h, b_h, products, precision)[0]
 

@@ -26,16 +26,16 @@ from timing import by_turns, machine, product_rates, ratios, spread
 from torch import Tensor
 from views import ntu_shaped, packed
 
-from i2md.encoders.recurrent import GRUPair, RecurrentEncoder
+from i2md.encoders.gru.encoder import GRUPair, RecurrentEncoder
 from i2md.encoders.settings import EncoderSettings
 from i2md.objectives.settings import ObjectiveSettings
-from i2md.pretraining.device import choose_device, quick_products, tensor_float32
-from i2md.pretraining.memory import keep_freed_memory
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.official import rename_official
 from i2md.pretraining.schedule import build_optimiser
 from i2md.pretraining.settings import PretrainSettings
 from i2md.pretraining.step import train_step
+from i2md.runtime.device import choose_device, quick_products, tensor_float32
+from i2md.runtime.memory import keep_freed_memory
 from i2md.skeletons import get_layout
 from i2md.views.view import draw_view
 

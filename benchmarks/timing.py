@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from i2md.pretraining.device import quick_products
+from i2md.runtime.device import quick_products
 
 Spent = dict[str, list[float]]
 
@@ -76,7 +76,7 @@ def product_rate(
 ) -> float:
     """GFLOP a second of a large product (median over about so many seconds), by PyTorch's own choice of library.
 
-    Inside `i2md.pretraining.device.quick_products` it is the rate of the products that training takes.
+    Inside `i2md.runtime.device.quick_products` it is the rate of the products that training takes.
     """
     rows, inner, columns = shape
     draws = torch.Generator().manual_seed(0)

@@ -27,9 +27,9 @@ import torch.nn.functional as F
 from timing import by_turns, machine, ratios, spread
 from torch import Tensor
 
-from i2md.clips.packed import PackedClips
-from i2md.pretraining.device import choose_device
-from i2md.pretraining.memory import keep_freed_memory
+from i2md.data.packed import PackedClips
+from i2md.runtime.device import choose_device
+from i2md.runtime.memory import keep_freed_memory
 from i2md.views.augment import joint_matrices
 from i2md.views.draws import ViewDraws
 from i2md.views.resize import random_crop

@@ -9,45 +9,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from i2md.apply.model import Model, load
-    from i2md.clips.info import info
-    from i2md.clips.join import join
-    from i2md.clips.prepare import prepare
-    from i2md.clips.recording import Recording, Source, Unreadable
-    from i2md.clips.store import Clips, open_clips
     from i2md.commands import embed, evaluate, import_cmd, pretrain, report
+    from i2md.data.info import info
+    from i2md.data.join import join
+    from i2md.data.prepare import prepare
+    from i2md.data.recording import Recording, Source, Unreadable
+    from i2md.data.store import Clips, open_clips
     from i2md.errors import InputError
     from i2md.evaluation.settings import EvaluationSettings
+    from i2md.experiments.reproduce.reproduce import reproduce
+    from i2md.experiments.sweep import sweep
+    from i2md.inference.model import Model, load
     from i2md.pretraining.settings import PretrainSettings
     from i2md.recipes import load_recipe
-    from i2md.reproducing.reproduce import reproduce
     from i2md.skeletons import Layout, get_layout
-    from i2md.sweeping.sweep import sweep
 
 _HOMES = {
-    "Clips": "i2md.clips.store",
+    "Clips": "i2md.data.store",
     "EvaluationSettings": "i2md.evaluation.settings",
     "InputError": "i2md.errors",
     "Layout": "i2md.skeletons",
-    "Model": "i2md.apply.model",
+    "Model": "i2md.inference.model",
     "PretrainSettings": "i2md.pretraining.settings",
-    "Recording": "i2md.clips.recording",
-    "Source": "i2md.clips.recording",
-    "Unreadable": "i2md.clips.recording",
+    "Recording": "i2md.data.recording",
+    "Source": "i2md.data.recording",
+    "Unreadable": "i2md.data.recording",
     "embed": "i2md.commands",
     "evaluate": "i2md.commands",
     "get_layout": "i2md.skeletons",
     "import_cmd": "i2md.commands",
-    "info": "i2md.clips.info",
-    "join": "i2md.clips.join",
-    "load": "i2md.apply.model",
+    "info": "i2md.data.info",
+    "join": "i2md.data.join",
+    "load": "i2md.inference.model",
     "load_recipe": "i2md.recipes",
-    "open_clips": "i2md.clips.store",
-    "prepare": "i2md.clips.prepare",
+    "open_clips": "i2md.data.store",
+    "prepare": "i2md.data.prepare",
     "pretrain": "i2md.commands",
     "report": "i2md.commands",
-    "reproduce": "i2md.reproducing.reproduce",
-    "sweep": "i2md.sweeping.sweep",
+    "reproduce": "i2md.experiments.reproduce.reproduce",
+    "sweep": "i2md.experiments.sweep",
 }
 
 __all__ = [

@@ -8,24 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from i2md import ranks
-from i2md.apply.embedding import embed_into
-from i2md.clips.places import place
-from i2md.clips.store import Clips, open_clips
+from i2md.data.storage.remote import place
+from i2md.data.store import Clips, open_clips
+from i2md.distributed import collectives as ranks
 from i2md.errors import InputError
 from i2md.evaluation.comparison import compare_runs
 from i2md.evaluation.evaluate import evaluate_run
-from i2md.evaluation.report_runs import write_comparison
+from i2md.evaluation.monitor import neighbour_watch
+from i2md.evaluation.report.comparison_page import write_comparison
 from i2md.evaluation.settings import EvaluationSettings
-from i2md.evaluation.watch import neighbour_watch
+from i2md.inference.embed import embed_into
 from i2md.pretraining.checkpoint import save_tensors
-from i2md.pretraining.device import choose_device, quick_products, tensor_float32
 from i2md.pretraining.loop import train
-from i2md.pretraining.memory import keep_freed_memory
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.official import official_settings, read_official, rename_official
-from i2md.pretraining.run import CONFIG, MODEL, RunConfig, versions, write_text
+from i2md.pretraining.run import CONFIG, MODEL, RunConfig, versions
 from i2md.pretraining.settings import PretrainSettings
+from i2md.runtime.device import choose_device, quick_products, tensor_float32
+from i2md.runtime.io import write_text
+from i2md.runtime.memory import keep_freed_memory
 from i2md.skeletons import get_layout
 
 PathLike = str | os.PathLike[str]

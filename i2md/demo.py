@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from i2md.clips.prepare import prepare
 from i2md.commands import evaluate, pretrain
+from i2md.data.prepare import prepare
 from i2md.errors import InputError
 from i2md.evaluation.table import accuracy_table
 from i2md.recipes import load_recipe

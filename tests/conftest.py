@@ -26,19 +26,19 @@ CHECKED = [
     "i2md.encoders",
     "i2md.objectives",
     "i2md.pretraining",
-    "i2md.evaluation.classifiers",
+    "i2md.evaluation.finetuning",
     "i2md.evaluation.classify",
     "i2md.evaluation.features",
     "i2md.evaluation.knn",
-    "i2md.evaluation.label_draws",
-    "i2md.evaluation.linear",
-    "i2md.evaluation.measures",
-    "i2md.evaluation.nearest",
+    "i2md.evaluation.label_subsets",
+    "i2md.evaluation.linear_probe",
+    "i2md.evaluation.metrics",
+    "i2md.evaluation.neighbours",
     "i2md.evaluation.retrieval",
-    "i2md.evaluation.subject",
+    "i2md.evaluation.probe_data",
     "i2md.evaluation.sweep",
     "i2md.evaluation.training",
-    "i2md.clips.packed",
+    "i2md.data.packed",
 ]
 install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
@@ -65,7 +65,7 @@ def pack_arrays() -> Callable[[Sequence[np.ndarray]], Any]:
     """A function from arrays (people, frames, joints, channels), a clip each, to PackedClips."""
     import torch
 
-    from i2md.clips.packed import PackedClips
+    from i2md.data.packed import PackedClips
 
     def pack(arrays: Sequence[np.ndarray]) -> PackedClips:
         rows = [torch.as_tensor(np.ascontiguousarray(a, dtype=np.float32)).flatten(0, 1) for a in arrays]

@@ -36,16 +36,14 @@ def start(
     *typed: object,
     count: int = 2,
     told: Callable[[int, int, int], Environment] = as_torchrun,
-    command: str = "i2md.cli",
+    command: str = "i2md",
 ) -> Job:
     """So many processes of a command, without a launcher that would look after them."""
     port = free_port()
     return [_process([command, *typed], told(rank, count, port)) for rank in range(count)]
 
 
-def start_torchrun(
-    *typed: object, count: int = 2, restarts: int = 0, command: Sequence[str] = ("-m", "i2md.cli")
-) -> Job:
+def start_torchrun(*typed: object, count: int = 2, restarts: int = 0, command: Sequence[str] = ("-m", "i2md")) -> Job:
     """So many processes of a command, started and watched by torchrun: the one process of this job."""
     options = [
         "--nproc_per_node",

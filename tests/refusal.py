@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from i2md.cli import main
+from i2md.cli.main import main
 
 Refused = Callable[..., str]
 # What progress bars count.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from i2md.clips.prepare import prepare
 from i2md.commands import evaluate, pretrain
+from i2md.data.prepare import prepare
 from i2md.recipes import load_recipe
 
 

@@ -17,9 +17,9 @@ import i2md
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "i2md"
-# Ground floor first: a room imports only from floors below it, and from its own.
-FLOORS = ["skeletons", "clips", "views", "encoders", "objectives", "pretraining", "evaluation", "apply"]
-FLOORS += ["commands", "sweeping", "reproducing"]
+# Lowest first: a package imports only from those before it in this list, and from itself.
+LAYERS = ["errors", "runtime", "skeletons", "distributed", "data", "synthetic", "views", "encoders", "objectives"]
+LAYERS += ["pretraining", "evaluation", "inference", "experiments", "recipes", "commands", "cli"]
 HEAVY = ("torch", "sklearn", "matplotlib", "tensorboard", "pyarrow")
 
 
@@ -33,12 +33,12 @@ def test_importing_it_imports_nothing_heavy() -> None:
 
 
 def test_importing_the_command_line_imports_nothing_heavy() -> None:
-    assert _run(f"import sys, i2md.cli; print([name for name in {HEAVY} if name in sys.modules])") == "[]"
+    assert _run(f"import sys, i2md.cli.main; print([name for name in {HEAVY} if name in sys.modules])") == "[]"
 
 
 def test_help_is_there_at_once() -> None:
     started = time.monotonic()
-    _run("import i2md.cli, contextlib\nwith contextlib.suppress(SystemExit): i2md.cli.main(['--help'])")
+    _run("import i2md.cli.main, contextlib\nwith contextlib.suppress(SystemExit): i2md.cli.main.main(['--help'])")
     assert time.monotonic() - started < 5
 
 
@@ -58,7 +58,7 @@ def test_what_is_not_public_is_not_there() -> None:
 
 def test_the_command_is_installed() -> None:
     (script,) = [point for point in entry_points(group="console_scripts") if point.name == "i2md"]
-    assert script.value == "i2md.cli:main"
+    assert script.value == "i2md.cli.main:main"
     assert callable(script.load())
     assert version("i2md")
 
@@ -68,10 +68,10 @@ def test_the_command_is_installed() -> None:
     [
         ("i2md", "py.typed", 1),
         ("i2md.recipes", "*.yaml", 3),
-        ("i2md.evaluation", "templates/*", 5),
-        ("i2md.clips.readers", "data/*.txt", 2),
-        ("i2md.reproducing", "tables/*.yaml", 10),
-        ("i2md.reproducing", "published_results.csv", 1),
+        ("i2md.evaluation.report", "templates/*", 5),
+        ("i2md.data.readers", "data/*.txt", 2),
+        ("i2md.experiments.reproduce", "tables/*.yaml", 10),
+        ("i2md.experiments.reproduce", "published_results.csv", 1),
     ],
 )
 def test_data_files_lie_where_the_package_finds_them(package: str, pattern: str, least: int) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from i2md.cli import main
+from i2md.cli.main import main
 
 
 def words(settings: dict[str, object]) -> list[str]:
@@ -76,5 +76,5 @@ def official_run(base: Path, checkpoint: Path) -> Path:
 
 def start(*typed: object) -> subprocess.Popen[str]:
     """The command in a process of its own."""
-    command = [sys.executable, "-m", "i2md.cli", *map(str, typed)]
+    command = [sys.executable, "-m", "i2md", *map(str, typed)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -12,14 +12,16 @@ from typing import Any
 import tiny
 import torch
 
-from i2md import cli, meeting, ranks
-from i2md.clips.packed import pack
-from i2md.clips.store import open_clips
-from i2md.encoders.input_norm import InputNorm
-from i2md.encoders.recurrent import RecurrentEncoder
+from i2md.cli.main import main as cli
+from i2md.data.packed import pack
+from i2md.data.store import open_clips
+from i2md.distributed import collectives as ranks
+from i2md.distributed import rendezvous as meeting
+from i2md.distributed.batch_norm import InputNorm
+from i2md.encoders.gru.encoder import RecurrentEncoder
 from i2md.errors import InputError
 from i2md.evaluation.features import crop_features
-from i2md.evaluation.watch import neighbour_watch
+from i2md.evaluation.monitor import neighbour_watch
 from i2md.pretraining.loop import train
 from i2md.pretraining.run import read_config
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from i2md import ranks
-from i2md.evaluation.classifiers import Classifiers, Finetuning
+from i2md.distributed import collectives as ranks
 from i2md.evaluation.features import Encoders, Features
-from i2md.evaluation.label_draws import Chosen
-from i2md.evaluation.linear import LinearProbes, probe_logits, train_probes
-from i2md.evaluation.measures import Judged, judge_scores, top_accuracy
+from i2md.evaluation.finetuning import Classifiers, Finetuning
+from i2md.evaluation.label_subsets import Chosen
+from i2md.evaluation.linear_probe import LinearProbes, probe_logits, train_probes
+from i2md.evaluation.metrics import Judged, judge_scores, top_accuracy
+from i2md.evaluation.probe_data import Subject
 from i2md.evaluation.settings import FinetuneSettings, LinearSettings
-from i2md.evaluation.subject import Subject
 from i2md.evaluation.training import is_tested, train
-from i2md.pretraining.seeds import generator
+from i2md.runtime.random import generator
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from i2md.evaluation.report import UNTRAINED
+from i2md.evaluation.report.run_page import UNTRAINED
 from i2md.evaluation.run_record import read_epochs, read_evaluations
 from i2md.pretraining.run import LOG, RunConfig, read_config
 

@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from i2md import ranks
-from i2md.clips.packed import pack
-from i2md.clips.store import Clips
+from i2md.data.packed import pack
+from i2md.data.store import Clips
+from i2md.distributed import collectives as ranks
 from i2md.errors import InputError
 from i2md.evaluation.features import Encoders
+from i2md.evaluation.probe_data import Subject
 from i2md.evaluation.protocols import PROTOCOLS
-from i2md.evaluation.report import UNTRAINED, MappedClips, write_report
+from i2md.evaluation.report.run_page import UNTRAINED, MappedClips, write_report
 from i2md.evaluation.results import as_result
 from i2md.evaluation.settings import EvaluationSettings
-from i2md.evaluation.subject import Subject
 from i2md.pretraining.encoders import load_encoders, new_encoders
-from i2md.pretraining.run import RunConfig, read_config, write_text
+from i2md.pretraining.run import RunConfig, read_config
+from i2md.runtime.io import write_text
 
 
 def evaluate_run(

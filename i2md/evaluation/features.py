@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from i2md import ranks
-from i2md.clips.packed import PackedClips
-from i2md.encoders.encoder import Encoder
+from i2md.data.packed import PackedClips
+from i2md.distributed import collectives as ranks
+from i2md.encoders.base import Encoder
 from i2md.skeletons import Layout
 from i2md.views.streams import stream
 from i2md.views.view import cropped_view, evaluation_view

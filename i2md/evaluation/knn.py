@@ -6,7 +6,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from i2md.evaluation.features import Features
-from i2md.evaluation.nearest import nearest
+from i2md.evaluation.neighbours import nearest
 
 
 def vote(labels: Int64[Tensor, "test k"]) -> Int64[Tensor, " test"]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from i2md.evaluation.classify import Trained
-from i2md.evaluation.measures import Judged
+from i2md.evaluation.metrics import Judged
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any
 from i2md.errors import InputError
 from i2md.evaluation.classify import Trained, train_finetuned, train_linear
 from i2md.evaluation.knn import knn_predictions
-from i2md.evaluation.label_draws import Chosen, draw_few, draw_share
-from i2md.evaluation.measures import judge_predictions
+from i2md.evaluation.label_subsets import Chosen, draw_few, draw_share
+from i2md.evaluation.metrics import judge_predictions
 from i2md.evaluation.outcome import Outcome, of_draws, of_one
+from i2md.evaluation.probe_data import Subject
 from i2md.evaluation.retrieval import retrieval_measures
 from i2md.evaluation.settings import EvaluationSettings
-from i2md.evaluation.subject import Subject
 from i2md.evaluation.sweep import choose_rate
 
 Outcomes = Iterator[Outcome]

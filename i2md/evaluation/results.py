@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from i2md.clips.store import Clips
-from i2md.evaluation.measures import class_accuracies
+from i2md.data.store import Clips
+from i2md.evaluation.metrics import class_accuracies
 from i2md.evaluation.outcome import Outcome
-from i2md.evaluation.report import UNTRAINED
+from i2md.evaluation.report.run_page import UNTRAINED
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.pretraining.run import RunConfig, versions
 

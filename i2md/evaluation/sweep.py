@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from i2md.evaluation.linear import probe_logits, train_probes
+from i2md.evaluation.linear_probe import probe_logits, train_probes
+from i2md.evaluation.probe_data import Subject
 from i2md.evaluation.settings import LinearSettings
-from i2md.evaluation.subject import Subject
-from i2md.pretraining.seeds import generator
+from i2md.runtime.random import generator
 
 
 def choose_rate(subject: Subject, settings: LinearSettings) -> tuple[float, dict[str, float]]:

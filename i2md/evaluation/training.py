@@ -10,8 +10,8 @@ from jaxtyping import Int64
 from torch import Tensor
 from tqdm import tqdm
 
+from i2md.distributed.launch import find_launch
 from i2md.evaluation.settings import TrainingSettings
-from i2md.launch import find_launch
 
 
 @runtime_checkable

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from i2md.errors import InputError
-from i2md.pretraining.run import MODEL, STATE, written_whole
+from i2md.pretraining.run import MODEL, STATE
+from i2md.runtime.io import written_whole
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from i2md.encoders.build import build_encoder
-from i2md.encoders.encoder import Encoder
+from i2md.encoders.base import Encoder
+from i2md.encoders.registry import build_encoder
 from i2md.errors import InputError
 from i2md.pretraining.checkpoint import load_model_tensors
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.run import RunConfig
-from i2md.pretraining.seeds import derive_seed
+from i2md.runtime.random import derive_seed
 
 
 def new_encoders(config: RunConfig) -> dict[str, Encoder]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from i2md.errors import naming
-from i2md.pretraining.run import LOG, write_text
+from i2md.pretraining.run import LOG
+from i2md.runtime.io import write_text
 
 
 class RunLog:

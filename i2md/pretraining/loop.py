@@ -11,19 +11,20 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from i2md import ranks
-from i2md.clips.packed import PackedClips, pack
-from i2md.clips.store import Clips
+from i2md.data.packed import PackedClips, pack
+from i2md.data.store import Clips
+from i2md.distributed import collectives as ranks
 from i2md.errors import InputError, RankLost
 from i2md.pretraining.capture import CapturedStep, GraphRecorder
 from i2md.pretraining.checkpoint import below, load_tensors, optimiser_tensors, restore_optimiser, save_tensors
 from i2md.pretraining.log import RunLog
 from i2md.pretraining.model import I2MD
-from i2md.pretraining.run import CONFIG, MODEL, PARTIAL, STATE, RunConfig, read_config, write_text
+from i2md.pretraining.run import CONFIG, MODEL, STATE, RunConfig, read_config
 from i2md.pretraining.schedule import build_optimiser, learning_rate
-from i2md.pretraining.seeds import derive_seed, generator
 from i2md.pretraining.step import Learning, train_step
-from i2md.pretraining.stopping import stop_signals
+from i2md.runtime.io import PARTIAL, write_text
+from i2md.runtime.random import derive_seed, generator
+from i2md.runtime.stopping import stop_signals
 from i2md.views.draws import ViewDraws
 from i2md.views.view import make_view
 

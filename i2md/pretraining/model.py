@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from i2md.encoders.build import build_encoder
-from i2md.encoders.encoder import Encoder
+from i2md.encoders.base import Encoder
+from i2md.encoders.registry import build_encoder
 from i2md.objectives.bank import Bank
 from i2md.objectives.contrast import contrast, contrast_logits
 from i2md.objectives.distillation import Teacher, distil, nearest, teach

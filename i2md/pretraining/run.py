@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
-from i2md.errors import InputError, naming
+from i2md.errors import InputError
 from i2md.pretraining.settings import PretrainSettings
+from i2md.runtime.settings import checked_settings
 from i2md.skeletons import Layout
 
 CONFIG, MODEL, STATE, LOG = "config.yaml", "model.safetensors", "training_state.safetensors", "log.jsonl"
-PARTIAL = ".partial"
-# A dataclass of settings.
-Settings = TypeVar("Settings")
 
 
 _DECIDING_NO_WEIGHT = ("versions.", "clips.path", "recipe", "settings.knn_every", "settings.checkpoint_")
@@ -94,52 +89,3 @@ def read_config(run: Path) -> RunConfig:
 def settings_from_dict(data: Mapping[str, Any]) -> PretrainSettings:
     """Settings out of nested plain data, checked; an unknown or ill-typed one is an InputError that names it."""
     return checked_settings(PretrainSettings, data)
-
-
-def checked_settings(kind: type[Settings], data: Mapping[str, Any]) -> Settings:
-    """The same for settings of any kind."""
-    return _checked(kind, json.dumps(data, default=repr))  # type: ignore[arg-type]  # a class can be hashed
-
-
-# Reading settings takes a tenth of a second, and of many runs they are read several times.
-@lru_cache(maxsize=4096)
-def _checked(kind: Any, text: str) -> Any:
-    from jsonargparse import ArgumentError
-
-    parser = _parser(kind)
-    try:
-        parsed = parser.parse_object({"settings": json.loads(text)})
-        return parser.instantiate(parsed).settings
-    except (ArgumentError, TypeError, ValueError) as error:
-        raise InputError(" ".join(str(error).split())) from None
-
-
-@cache
-def _parser(kind: Any) -> Any:
-    from jsonargparse import ArgumentParser
-
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind, "settings")
-    return parser
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes `path`'s place when the block ends, or is removed on an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # One name for good: what a kill leaves behind, the next write takes over.
-    partial = path.with_name(f".{path.name}{PARTIAL}")
-    try:
-        with naming(path):
-            yield partial
-            with open(partial, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
-    with written_whole(path) as partial:
-        partial.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from i2md import ranks
+from i2md.distributed import collectives as ranks
 from i2md.pretraining.model import I2MD
 
 # Losses of a batch by name, and by stream the keys of both levels.

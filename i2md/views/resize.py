@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float32, Int32, Int64
 from torch import Tensor
 
-from i2md.clips.packed import PackedClips
+from i2md.data.packed import PackedClips
 from i2md.views.augment import JointMatrices, transform
 
 # 600 kB a buffer: of several sizes the quickest where cores share a cache; all at once takes up to three times as long.

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from i2md.clips.packed import PackedClips
+from i2md.data.packed import PackedClips
 from i2md.views.augment import joint_matrices
 from i2md.views.draws import ViewDraws
 from i2md.views.resize import centre_crop, crop_resize, random_crop

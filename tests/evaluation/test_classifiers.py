@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from i2md.encoders.recurrent import RecurrentEncoder
-from i2md.evaluation.classifiers import Classifiers, Finetuning
+from i2md.encoders.gru.encoder import RecurrentEncoder
+from i2md.evaluation.finetuning import Classifiers, Finetuning
 from i2md.evaluation.settings import FinetuneSettings
 from i2md.evaluation.training import train
 from i2md.skeletons import get_layout

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2md.evaluation.comparison import compare_runs
-from i2md.evaluation.report_curves import overlaid_charts
-from i2md.evaluation.report_runs import write_comparison
+from i2md.evaluation.report.comparison_page import write_comparison
+from i2md.evaluation.report.curves import overlaid_charts
 from i2md.evaluation.table import accuracy_rows
 
 

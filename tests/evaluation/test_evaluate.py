@@ -13,12 +13,12 @@ import tiny
 import torch
 
 import i2md
-from i2md.cli import main
-from i2md.clips.recording import Recording
-from i2md.clips.store import ClipsWriter
+from i2md.cli.main import main
+from i2md.data.recording import Recording
+from i2md.data.store import ClipsWriter
 from i2md.evaluation.evaluate import evaluate_run
+from i2md.evaluation.monitor import WATCHED_CLIPS, neighbour_watch
 from i2md.evaluation.settings import EvaluationSettings, LinearSettings
-from i2md.evaluation.watch import WATCHED_CLIPS, neighbour_watch
 from i2md.pretraining.encoders import new_encoders
 from i2md.pretraining.run import read_config
 
@@ -173,7 +173,7 @@ def test_some_clips_without_labels_are_left_aside(clips: i2md.Clips, tmp_path: P
 def test_a_great_many_clips_are_watched_in_part(
     clips: i2md.Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from i2md.evaluation import watch
+    from i2md.evaluation import monitor as watch
 
     packed: list[int] = []
     whole = watch.pack

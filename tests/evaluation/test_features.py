@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from i2md.encoders.recurrent import RecurrentEncoder
+from i2md.encoders.gru.encoder import RecurrentEncoder
 from i2md.evaluation.features import clip_features, crop_features, ensemble_name
 from i2md.skeletons import get_layout
 from i2md.views.resize import crop_resize

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2md.evaluation.label_draws import draw_few, draw_share
+from i2md.evaluation.label_subsets import draw_few, draw_share
 
 labelled = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(np.array)
 

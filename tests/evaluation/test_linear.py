@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from i2md.evaluation.linear import LinearProbes, probe_logits, train_probes
+from i2md.evaluation.linear_probe import LinearProbes, probe_logits, train_probes
 from i2md.evaluation.settings import LinearSettings
 
 RATES = (0.003, 0.1, 1.0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix, recall_score, top_k_accuracy_score
 
-from i2md.evaluation.measures import class_accuracies, judge_scores
+from i2md.evaluation.metrics import class_accuracies, judge_scores
 
 
 @pytest.mark.parametrize("classes", [5, 9])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from i2md.evaluation.nearest import nearest
+from i2md.evaluation.neighbours import nearest
 
 WIDTH = 12
 
@@ -77,9 +77,9 @@ def test_the_blocks_do_not_matter(monkeypatch, train_block, test_block, few, k):
     train, test = zip(*(crowded(seed, 1e-5, 10) for seed in range(3)), strict=True)
     features = [dict(zip(streams, map(torch.tensor, part), strict=True)) for part in (train, test)]
     at_once = nearest(*features, k)
-    monkeypatch.setattr("i2md.evaluation.nearest.TRAIN_BLOCK", train_block)
-    monkeypatch.setattr("i2md.evaluation.nearest.TEST_BLOCK", test_block)
-    monkeypatch.setattr("i2md.evaluation.nearest.FEW", few)
+    monkeypatch.setattr("i2md.evaluation.neighbours.TRAIN_BLOCK", train_block)
+    monkeypatch.setattr("i2md.evaluation.neighbours.TEST_BLOCK", test_block)
+    monkeypatch.setattr("i2md.evaluation.neighbours.FEW", few)
     in_blocks = nearest(*features, k)
     assert list(in_blocks) == [*streams, "3-stream"]
     assert all(torch.equal(in_blocks[name], at_once[name]) for name in at_once)
@@ -110,7 +110,7 @@ def test_products_less_exact_than_float32_change_no_answer(monkeypatch):
 
 MEMORY = """
 import resource, torch
-from i2md.evaluation.nearest import nearest
+from i2md.evaluation.neighbours import nearest
 torch.manual_seed(0)
 train, test = ({"joint": torch.randn(count, 64)} for count in (40_091, 16_487))
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

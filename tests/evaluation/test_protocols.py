@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from sklearn.neighbors import KNeighborsClassifier
 
 import i2md
-from i2md.cli import main
+from i2md.cli.main import main
 from i2md.evaluation.settings import EvaluationSettings, FinetuneSettings, LinearSettings
 from i2md.views.resize import random_crop
 
@@ -161,7 +161,7 @@ def test_linear_is_a_linear_layer_trained_by_pytorch(base: Path, tmp_path: Path)
 
 
 def _whole_clips(model: Any, clips: Any) -> dict[str, torch.Tensor]:
-    from i2md.clips.packed import pack
+    from i2md.data.packed import pack
     from i2md.evaluation.features import extract
     from i2md.views.resize import crop_resize
 

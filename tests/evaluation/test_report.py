@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from i2md.errors import InputError
-from i2md.evaluation.report import MappedClips, write_report
-from i2md.evaluation.report_map import MOST_CLIPS, map_clips, pack, project, viewing_axes
+from i2md.evaluation.report.clip_map import MOST_CLIPS, map_clips, pack, project, viewing_axes
+from i2md.evaluation.report.run_page import MappedClips, write_report
 from i2md.skeletons import Layout, get_layout
 
 LAYOUT = get_layout("kinect-v1")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from i2md.errors import InputError
-from i2md.pretraining.device import choose_device, quick_products, tensor_float32, tf32_switches
+from i2md.runtime.device import choose_device, quick_products, tensor_float32, tf32_switches
 
 
 def test_auto_is_a_device_that_is_there():

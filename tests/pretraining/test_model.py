@@ -201,8 +201,8 @@ def test_bfloat16_changes_the_encoders_products_alone():
 
 def test_it_learns_something(tmp_path):
     """Thirty steps of I2MD on generated recordings lower each stream's contrast and the whole."""
-    from i2md.clips.packed import pack
-    from i2md.clips.prepare import prepare
+    from i2md.data.packed import pack
+    from i2md.data.prepare import prepare
 
     clips = prepare("generated", Path(), tmp_path / "clips", actions=4, bodies=4, repeats=2)
     settings = replace(

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2md.clips.packed import PackedClips
+from i2md.data.packed import PackedClips
 from i2md.views.resize import centre_crop, crop_resize, random_crop
 from i2md.views.view import evaluation_view
 

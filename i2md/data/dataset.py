@@ -1,0 +1,70 @@
+"""What is said of a set of clips: the columns of its index, of its intervals, and dataset.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from i2md.data.splits import Split
+from i2md.errors import InputError
+from i2md.skeletons import Layout
+
+FORMAT_VERSION = 1
+COLUMNS = pa.schema(
+    [
+        ("name", pa.string()),
+        ("start", pa.int64()),
+        ("frames", pa.int64()),
+        ("people", pa.int64()),
+        ("label", pa.int64()),
+        ("subject", pa.int64()),
+        ("camera", pa.int64()),
+        ("setup", pa.int64()),
+        ("trial", pa.int64()),
+        ("fps", pa.float64()),
+        ("source", pa.string()),
+    ]
+)
+# Of untrimmed recordings: `clip` counts the rows of the index.
+INTERVALS = pa.schema([("clip", pa.int64()), ("start", pa.int64()), ("end", pa.int64()), ("label", pa.int64())])
+# How frames.npy may hold its numbers.
+PRECISIONS = {"float32": "<f4", "float16": "<f2"}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What dataset.json says of all the clips together.
+
+    `preparation` is the preset applied; `report` counts what preparation mended or left out and names the files.
+    """
+
+    name: str
+    layout: Layout
+    class_names: tuple[str, ...]
+    units: str
+    preparation: str
+    splits: Mapping[str, Split] = field(default_factory=dict)
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The text of dataset.json."""
+        return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: Path) -> Dataset:
+        """Read what `to_json` wrote; `where` names the file in errors."""
+        try:
+            data = json.loads(text)
+            version = data.pop("format_version")
+            if version != FORMAT_VERSION:
+                raise InputError(f"{where}: format {version}, this program reads {FORMAT_VERSION}; prepare again")
+            data["layout"] = Layout.from_dict(data["layout"])
+            data["class_names"] = tuple(data["class_names"])
+            return cls(**data)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{where}: not a dataset description ({error}); prepare the clips again") from None

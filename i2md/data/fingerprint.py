@@ -1,0 +1,48 @@
+"""Whether a source is still what it was: names, sizes and times of its files, in a few letters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from i2md.data.storage.remote import files_below, in_store, inside, reaching, store, version_of
+
+
+def fingerprint(source: Path, target: Path, **told: Any) -> str:
+    """One short text for the files at `source`, without what is below `target`, and for all that is `told`.
+
+    It changes where a file is added, removed, written to or renamed. Hidden folders do not count.
+    """
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
+    for path, size, version in _stored_files(source, target) if in_store(source) else _files_here(source, target):
+        digest.update(f"{path}\0{size}\0{version}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _files_here(source: Path, target: Path) -> Iterator[tuple[str, int, int]]:
+    for path in _files(source, target):
+        found = os.stat(path)
+        yield path, found.st_size, found.st_mtime_ns
+
+
+def _stored_files(source: Path, target: Path) -> Iterator[tuple[str, int, str]]:
+    with reaching(source):
+        below = files_below(source) or {"": store(source).info(inside(source))}
+    for name, told in sorted(below.items()):
+        path = f"{source}/{name}"
+        if not path.startswith(f"{target}/"):
+            yield path, told["size"], version_of(told)
+
+
+def _files(source: Path, target: Path) -> Iterator[str]:
+    if source.is_file():
+        yield str(source)
+    for parent, folders, names in os.walk(source):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and os.path.join(parent, name) != str(target)
+        )
+        yield from (os.path.join(parent, name) for name in sorted(names))

@@ -1,0 +1,73 @@
+"""Several sets of clips as one, to pretrain on all of them together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from i2md.data.dataset import COLUMNS, Dataset
+from i2md.data.recording import UNKNOWN, Recording
+from i2md.data.storage.remote import place
+from i2md.data.store import Clips, ClipsWriter, open_clips
+from i2md.errors import InputError
+from i2md.runtime.exit_codes import terminated_as_interrupted
+
+PathLike = str | os.PathLike[str]
+# Columns that count within a set of clips: joined, each set's numbers follow those of the sets before it.
+_COUNTING = ("label", "subject")
+_CARRIED = [name for name in COLUMNS.names if name not in ("start", "frames", "people")]
+
+
+def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = False) -> Clips:
+    """Write all clips of several sets into one folder, which appears when it is whole.
+
+    Clips are called `SET/NAME`; classes and people of different sets stay different. Splits are the sets' own and
+    not carried over: pretraining takes every clip. Raises InputError where layouts, preparations or units differ, or
+    two sets are called the same.
+    """
+    sets = [each if isinstance(each, Clips) else open_clips(each) for each in clips]
+    if len(sets) < 2:
+        raise InputError("join takes two folders of clips or more; name them behind the folder to write")
+    first = sets[0].dataset
+    for each in sets[1:]:
+        _require_alike(sets[0], each)
+    names = [each.dataset.name for each in sets]
+    if len(set(names)) < len(names):
+        raise InputError(f"two of the sets are called the same ({', '.join(names)}); name each once")
+    layout, target = first.layout, Path(place(out))
+    with terminated_as_interrupted(), ClipsWriter(target, len(layout.joints), layout.channels, overwrite) as writer:
+        for recording in tqdm(_recordings(sets), total=sum(map(len, sets)), unit="clip", desc="join"):
+            writer.add(recording)
+        class_names = tuple(f"{each.dataset.name}: {name}" for each in sets for name in each.dataset.class_names)
+        counts = {each.dataset.name: len(each) for each in sets}
+        report = {"clips": sum(counts.values()), "joined": counts}
+        writer.finish(Dataset("+".join(names), layout, class_names, first.units, first.preparation, report=report))
+    return open_clips(target)
+
+
+def _require_alike(first: Clips, other: Clips) -> None:
+    a, b = first.dataset, other.dataset
+    for what, one, another in (
+        ("joints", a.layout.joints, b.layout.joints),
+        ("channels", a.layout.channels, b.layout.channels),
+        ("preparation", a.preparation, b.preparation),
+        ("units", a.units, b.units),
+    ):
+        if one != another:
+            raise InputError(f"{other.path}: its {what} are not those of {first.path}; join clips that are alike")
+
+
+def _recordings(sets: Sequence[Clips]) -> Iterator[Recording]:
+    before = dict.fromkeys(_COUNTING, 0)
+    for each in sets:
+        for index in range(len(each)):
+            row = {name: each.columns[name][index] for name in _CARRIED}
+            for name in _COUNTING:
+                row[name] = UNKNOWN if row[name] == UNKNOWN else row[name] + before[name]
+            row["name"] = f"{each.dataset.name}/{row['name']}"
+            yield Recording(positions=each.read(index), **row)
+        people = int(each.columns["subject"].max(initial=-1)) + 1
+        before = {"label": before["label"] + len(each.dataset.class_names), "subject": before["subject"] + people}

@@ -1,0 +1,250 @@
+"""Preparation: where a recording's people stand, which way they face and how large they are, made common.
+
+A preset is a sequence of steps, each a pure function of positions and layout:
+
+- `ntu`: the published program's. A person who comes late is moved to the start, a tail without a person is
+  filled by repeating theirs, every frame is centred on the first person's middle of the spine, and all are
+  turned so that the first person's spine in the first frame is along +z and their shoulders along +x.
+- `facing`: the first person's centre joint is at the origin in the first frame and moves freely after it;
+  all are turned about the vertical so that the first person's left to right is along +x in the first frames.
+  What is up stays up, and left stays left.
+- `facing-scaled`: `facing`, and divided by the length of the first person's trunk.
+- `denoised`: as much work on NTU since has it (i2md.data.denoise): those who act are chosen among all bodies
+  that were tracked, frames without them are cut, and the first person's centre joint is at the origin in the
+  first frame. Nobody is turned.
+- `none`: as it is.
+
+In all of them an all-zero frame is a person not seen, people never seen are left out, and a joint whose
+numbers are not finite is interpolated in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from i2md.data.denoise import MOST_ACTORS, choose_actors, start_at_first
+from i2md.data.recording import UNKNOWN
+from i2md.errors import InputError
+from i2md.skeletons import Layout
+
+Positions = Float[np.ndarray, "people frames joints channels"]
+Step = Callable[[Positions, Layout], Positions]
+
+# The body's first direction is averaged over this many frames: one frame's shoulders are noisy.
+FIRST_FRAMES = 5
+# Shoulders seen this much shorter from above than they are do not tell which way the body faces.
+TELLING_SHARE = 0.2
+
+
+# Presets that choose who acts among all bodies that were tracked.
+CHOOSING = frozenset({"denoised"})
+
+
+class Prepared(NamedTuple):
+    """A prepared clip, and what was mended: frames cut, person-frames filled, people never seen or not chosen."""
+
+    positions: Float32[np.ndarray, "people frames joints channels"]
+    frames_cut: int
+    frames_filled: int
+    people_absent: int
+
+
+class LeftOut(NamedTuple):
+    """Why a recording yields no clip."""
+
+    reason: str
+
+
+def prepare_positions(
+    positions: Float32[np.ndarray, "people frames joints channels"], layout: Layout, preset: str, actors: int = UNKNOWN
+) -> Prepared | LeftOut:
+    """One recording's positions, prepared; or the reason why nothing of it is left.
+
+    `actors` is how many people act in it, where that is known; a preset of CHOOSING looks for as many. Raises
+    InputError for an unknown preset and for positions that are not of the layout.
+
+    >>> from i2md.skeletons import get_layout
+    >>> prepare_positions(np.zeros((1, 9, 25, 3), np.float32), get_layout("kinect-v2"), "ntu")
+    LeftOut(reason='no person is seen in any frame')
+    """
+    steps = _steps(preset, layout)
+    if positions.shape[2:] != (len(layout.joints), layout.channels):
+        found, wanted = positions.shape[2:], (len(layout.joints), layout.channels)
+        raise InputError(f"positions are {found} a frame, layout {layout.name} is {wanted}; name their layout")
+    people = _finite(positions.astype(np.float64, order="C"))
+    if people is None:
+        return LeftOut("a joint is not finite in any frame")
+    ever = _seen(people).any(axis=1)
+    if not ever.any():
+        return LeftOut("no person is seen in any frame")
+    people = people[ever]
+    if preset in CHOOSING:
+        people = choose_actors(people, layout, MOST_ACTORS if actors == UNKNOWN else actors)
+    before = int(_seen(people).sum())
+    for step in steps:
+        people = step(people, layout)
+    filled = int(_seen(people).sum()) - before
+    cut = positions.shape[1] - people.shape[1]
+    return Prepared(people.astype(np.float32), cut, filled, positions.shape[0] - people.shape[0])
+
+
+def preset_names() -> tuple[str, ...]:
+    """The presets' names."""
+    return tuple(sorted(_PRESETS))
+
+
+def _steps(preset: str, layout: Layout) -> tuple[Step, ...]:
+    if preset not in _PRESETS:
+        raise InputError(f"preset {preset!r} is not known; choose one of {', '.join(preset_names())}")
+    if _PRESETS[preset] and layout.channels != 3:
+        raise InputError(f"preset {preset!r} turns bodies in space but layout {layout.name} is 2-D; use 'none'")
+    return _PRESETS[preset]
+
+
+def _seen(people: Positions) -> Bool[np.ndarray, "people frames"]:
+    return np.any(people, axis=(2, 3))
+
+
+def _finite(people: Positions) -> Positions | None:
+    """Joints that are not finite, interpolated over the frames that hold them; None where no frame does."""
+    finite = np.isfinite(people)
+    if finite.all():
+        return people
+    known = finite.all(axis=-1)
+    people = np.where(known[..., None], people, 0.0)
+    for person, frames_known in zip(people, known, strict=True):
+        present = person.any(axis=(1, 2))
+        for joint in np.flatnonzero((~frames_known[present]).any(axis=0)):
+            held = np.flatnonzero(present & frames_known[:, joint])
+            if not len(held):
+                return None
+            person[present, joint] = _interpolated(np.flatnonzero(present), held, person[held, joint])
+    return people
+
+
+def _interpolated(
+    at: np.ndarray, frames: np.ndarray, values: Float[np.ndarray, "frames ..."]
+) -> Float[np.ndarray, "at ..."]:
+    flat = values.reshape(len(frames), -1)
+    return np.stack([np.interp(at, frames, column) for column in flat.T], axis=-1).reshape(-1, *values.shape[1:])
+
+
+def _close_up(people: Positions, layout: Layout) -> Positions:
+    """A person absent from the first frame loses all empty frames; the clip ends with its last person."""
+    closed = np.zeros_like(people)
+    for target, person, seen in zip(closed, people, _seen(people), strict=True):
+        kept = person if seen[0] else person[seen]
+        target[: len(kept)] = kept
+    return closed[:, : _last(_seen(closed)).max() + 1]
+
+
+def _repeat_tails(people: Positions, layout: Layout) -> Positions:
+    """The frames after a person's last are filled with that person's from the start, over and over."""
+    lengths = _last(_seen(people)) + 1
+    if (lengths == people.shape[1]).all():
+        return people
+    frames = np.arange(people.shape[1]) % lengths[:, None]
+    return np.take_along_axis(people, frames[:, :, None, None], axis=1)
+
+
+def _last(seen: Bool[np.ndarray, "people frames"]) -> np.ndarray:
+    return seen.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
+
+
+def _centre_each_frame(people: Positions, layout: Layout) -> Positions:
+    """The first person's centre joint is the origin of every frame; missing joints stay zero."""
+    # The published program tells a missing joint by the sum of its coordinates.
+    present = _summed(people) != 0
+    return (people - people[:1, :, layout.centre, None]) * present
+
+
+def _stand_along_z(people: Positions, layout: Layout) -> Positions:
+    return _align(people, layout.spine, np.array([0.0, 0.0, 1.0]))
+
+
+def _shoulders_along_x(people: Positions, layout: Layout) -> Positions:
+    return _align(people, layout.across, np.array([1.0, 0.0, 0.0]))
+
+
+def _align(people: Positions, ends: tuple[int, int], target: Float[np.ndarray, " 3"]) -> Positions:
+    """All turned as it takes to bring the first person's first bone between `ends` along `target`."""
+    bone = people[0, 0, ends[1]] - people[0, 0, ends[0]]
+    axis = np.cross(bone, target)
+    sine = np.linalg.norm(axis)
+    # As in the published program a bone without direction, or right opposite, is left where it is.
+    if sine < 1e-6:
+        return people
+    return _turned(people, axis / sine, np.arctan2(sine, bone @ target))
+
+
+def _turned(people: Positions, axis: Float[np.ndarray, " 3"], angle: float) -> Positions:
+    """Rodrigues' rotation by `angle` radians about the unit vector `axis`."""
+    x, y, z = axis
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    turn = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    # Sums written out: what a matrix product gives depends, in its last bit, on how many threads share it.
+    px, py, pz = people[..., 0], people[..., 1], people[..., 2]
+    return np.stack([px * to_x + py * to_y + pz * to_z for to_x, to_y, to_z in turn], axis=-1)
+
+
+def _summed(people: Positions) -> Positions:
+    return people[..., 0:1] + people[..., 1:2] + people[..., 2:3]
+
+
+def _fill_gaps(people: Positions, layout: Layout) -> Positions:
+    """Frames without anybody are cut at either end; a person alone is interpolated over those inside.
+
+    With several people an absence may be meant, so it stays.
+    """
+    anybody = np.flatnonzero(_seen(people).any(axis=0))
+    people = people[:, anybody[0] : anybody[-1] + 1]
+    at = np.arange(people.shape[1])
+    held = anybody - anybody[0]
+    if len(people) > 1 or len(held) == len(at):
+        return people
+    return _interpolated(at, held, people[0, held])[None]
+
+
+def _face(people: Positions, layout: Layout) -> Positions:
+    present = _summed(np.abs(people)) > 0
+    first = present[0, :, layout.centre, 0].argmax()
+    moved = (people - people[0, first, layout.centre]) * present
+    up = np.asarray(layout.up) / np.linalg.norm(layout.up)
+    across = _first_across(moved[0], layout, up)
+    axis = np.eye(3)[0] if abs(up[0]) < 0.9 else np.eye(3)[1]
+    ahead = axis - (axis @ up) * up
+    return _turned(moved, up, np.arctan2(up @ np.cross(across, ahead), across @ ahead))
+
+
+def _first_across(
+    person: Float[np.ndarray, "frames joints 3"], layout: Layout, up: Float[np.ndarray, " 3"]
+) -> Float[np.ndarray, " 3"]:
+    """Left to right of the body, from above: in the first frames, or over the clip where they do not tell."""
+    left, right = person[:, layout.across[0]], person[:, layout.across[1]]
+    across = (right - left)[left.any(axis=-1) & right.any(axis=-1)]
+    if not len(across):
+        return np.zeros(3)
+    level = across - _summed(across * up) * up
+    first = level[:FIRST_FRAMES].mean(axis=0)
+    width = np.median(np.linalg.norm(across, axis=-1))
+    return first if np.linalg.norm(first) > TELLING_SHARE * width else level.mean(axis=0)
+
+
+def _to_unit_trunk(people: Positions, layout: Layout) -> Positions:
+    lower, upper = layout.spine
+    lengths = np.linalg.norm(people[0, :, upper] - people[0, :, lower], axis=-1)
+    lengths = lengths[lengths > 0]
+    return people / np.median(lengths) if len(lengths) else people
+
+
+_PRESETS: dict[str, tuple[Step, ...]] = {
+    "ntu": (_close_up, _repeat_tails, _centre_each_frame, _stand_along_z, _shoulders_along_x),
+    "facing": (_fill_gaps, _face),
+    "facing-scaled": (_fill_gaps, _face, _to_unit_trunk),
+    "denoised": (start_at_first,),
+    "none": (),
+}

@@ -1,0 +1,102 @@
+"""CTR-GCN's .npz of NTU RGB+D (Chen et al., ICCV 2021), which many programs read: x_train, y_train, x_test, y_test.
+
+`x_*` are (clips, frames, 150): two people, one after the other, of 25 joints of x y z, zeros after a clip's last
+frame. They are in metres and as the camera sees them, moved so that the first person's middle of the spine is
+the origin in the first frame; noise was removed when people were chosen. Someone alone has a second person of
+zeros in the files of NTU-60 and a copy of themselves in those of NTU-120. `y_*` are one-hot (clips, classes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from i2md.data.readers.arrays.row_passes import pass_over
+from i2md.data.readers.arrays.rows import Rows, arrays_beside, open_rows
+from i2md.data.readers.arrays.sample_names import one_hot_classes
+from i2md.data.readers.files import BadFile
+from i2md.data.readers.ntu_rgbd_splits import class_names
+from i2md.data.readers.padding import unpadded
+from i2md.data.recording import Recording, Source, Unreadable
+from i2md.errors import InputError
+from i2md.skeletons import get_layout
+
+_LAYOUT = get_layout("kinect-v2")
+_NUMBERS = 150
+_SPLITS = {"ntu60_cs": "xsub", "ntu60_cv": "xview", "ntu120_csub": "xsub120", "ntu120_cset": "xset120"}
+
+
+def open_source(path: Path) -> Source:
+    """The clips of the .npz at `path`, training clips first, read one at a time.
+
+    One or two people in layout kinect-v2, metres, 30 frames a second. Clips are named `train_0`, `test_0` and on;
+    subject and camera are not told. The split is `xsub`, `xview`, `xsub120` or `xset120` where the file is named
+    as CTR-GCN names it (NTU60_CS.npz, NTU120_CSub.npz), otherwise `given`.
+    """
+    path = Path(path)
+    parts = _open_parts(path)
+    classes = max(part.classes for part in parts)
+    split = {part.name: {"name": tuple(part.clip(i) for i in range(len(part.labels)))} for part in parts}
+    return Source(
+        name=path.stem,
+        layout=_LAYOUT,
+        class_names=class_names()[:classes] if classes in (60, 120) else tuple(map(str, range(classes))),
+        units="m",
+        preset="ntu",
+        read=pass_over(*parts),
+        count=sum(len(part.labels) for part in parts),
+        splits={_SPLITS.get(path.stem.lower(), "given"): split},
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    name: str
+    rows: Rows
+    labels: np.ndarray
+    classes: int
+
+    def clip(self, index: int) -> str:
+        """The clip's name, that of CTR-GCN's own feeder."""
+        return f"{self.name}_{self.rows.start + index}"
+
+    def part(self, start: int, stop: int) -> _Part:
+        return replace(self, rows=self.rows.part(start, stop), labels=self.labels[start:stop])
+
+    def __iter__(self) -> Iterator[Recording | Unreadable]:
+        for index, row in enumerate(self.rows):
+            yield self._recording(index, row)
+
+    def _recording(self, index: int, row: np.ndarray) -> Recording | Unreadable:
+        source = f"{self.rows.path.name}:x_{self.name}[{self.rows.start + index}]"
+        people = row.reshape(len(row), 2, 25, 3).swapaxes(0, 1)
+        alone = np.array_equal(people[0], people[1])
+        try:
+            positions = unpadded(people[:1] if alone else people, _LAYOUT)
+        except BadFile as error:
+            return Unreadable(source, f"{source}: {error}")
+        return Recording(self.clip(index), positions, label=int(self.labels[index]), fps=30.0, source=source)
+
+
+def _open_parts(path: Path) -> tuple[_Part, ...]:
+    rows = {part: open_rows(path, f"x_{part}") for part in ("train", "test")}
+    others = arrays_beside(path, "x_train", "x_test")
+    return tuple(_checked(path, part, rows[part], others.get(f"y_{part}", np.array(0))) for part in rows)
+
+
+def _checked(path: Path, part: str, rows: Rows, given: np.ndarray) -> _Part:
+    if len(rows.shape) != 3 or rows.shape[2] != _NUMBERS or rows.dtype.kind != "f":
+        raise InputError(
+            f"{path}: x_{part} is {rows.dtype} of shape {rows.shape}; "
+            f"give CTR-GCN's (clips, frames, {_NUMBERS}), or read your own arrays as format arrays"
+        )
+    labels = one_hot_classes(given)
+    if labels is None or len(labels) != rows.shape[0]:
+        raise InputError(
+            f"{path}: y_{part} of shape {given.shape} is not one class for each of {rows.shape[0]} clips; "
+            "give one-hot rows or class indices"
+        )
+    return _Part(part, rows, labels, given.shape[1] if given.ndim == 2 else int(labels.max(initial=-1)) + 1)

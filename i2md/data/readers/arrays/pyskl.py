@@ -1,0 +1,225 @@
+"""PYSKL (Duan, Wang, Chen, Lin, 2022): a data set in one pickle, a dict of `annotations` and `split`.
+
+An annotation is a dict of `frame_dir` (the clip's name), `label`, `keypoint` (people, frames, joints, 2 or 3),
+`total_frames` and, in 2-D, `img_shape` (height and width in pixels); `split` lists names under `xsub_train`,
+`xsub_val` and so on. The pickle is read by i2md.data.readers.arrays.safe_pickle. Scores of joints are not kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from i2md.data.readers.arrays import safe_pickle
+from i2md.data.readers.arrays.sample_names import class_index, classes_of, facts_of
+from i2md.data.readers.files import BadFile
+from i2md.data.readers.padding import unpadded
+from i2md.data.recording import Recording, Source, Unreadable
+from i2md.data.splits import Split
+from i2md.errors import InputError
+from i2md.skeletons import Layout, get_layout, layout_names
+
+# What PYSKL's own pickles hold, told by joints and coordinates.
+_LAYOUTS = {(25, 3): "kinect-v2", (17, 2): "coco-17", (18, 2): "openpose-18"}
+_LARGEST_IMAGE = 1 << 20
+_PART = re.compile(r"(?P<split>.*?)[_-]?(?P<part>train|val|test)[_-]?(?P<number>\d*)")
+
+
+def open_source(path: Path, *, layout: str | None = None, fps: float = 0.0) -> Source:
+    """The clips of the pickle at `path`, which is in memory as a whole.
+
+    `layout` names the joints where they are not 25 in 3-D (kinect-v2), 17 (coco-17) or 18 (openpose-18) in 2-D;
+    `fps` is the frame rate (0: unknown, or 30 where the names are NTU RGB+D's). Pixels become -1 to 1 over the
+    image, as in PYSKL, where every clip tells its image. Splits are the pickle's: `xsub_train` and `xsub_val` are
+    train and test of `xsub`, `train1` and `test1` of `split1`, `train` and `val` or `test` alone of `given`.
+    """
+    path = Path(path)
+    annotations, split = _content(path, safe_pickle.load(path))
+    clips = _distinct([_clip_of(path, index, annotation) for index, annotation in enumerate(annotations)])
+    sound = [clip for clip in clips if isinstance(clip, _Clip)]
+    known = get_layout(layout) if layout else _layout_of(path, clips)
+    in_image = known.channels == 2 and all(clip.image for clip in sound)
+    three_d = "m" if known.name == "kinect-v2" else "unknown"
+    return Source(
+        name=path.stem,
+        layout=known,
+        class_names=classes_of([clip.name for clip in sound], [clip.label for clip in sound]),
+        units=three_d if known.channels == 3 else "image" if in_image else "pixels",
+        preset="none" if known.channels == 2 else "ntu" if known.name == "kinect-v2" else "facing",
+        read=_Pass(clips, known, fps, in_image),
+        count=len(clips),
+        splits=_splits(split),
+    )
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """One annotation: its positions as they are in the pickle, and its image's height and width where told."""
+
+    name: str
+    source: str
+    label: int
+    keypoint: np.ndarray
+    frames: int
+    image: tuple[int, int] | None
+
+    def positions(self, layout: Layout, in_image: bool) -> Float32[np.ndarray, "people frames joints channels"]:
+        positions = unpadded(self.keypoint[:, : self.frames], layout)
+        return over_image(positions, self.image) if in_image and self.image else positions
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A pass over the annotations, which can be divided."""
+
+    clips: Sequence[_Clip | Unreadable]
+    layout: Layout
+    fps: float
+    in_image: bool
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def part(self, start: int, stop: int) -> _Pass:
+        """The pass over the annotations from `start` to before `stop`."""
+        return replace(self, clips=self.clips[start:stop])
+
+    def __call__(self) -> Iterator[Recording | Unreadable]:
+        for clip in self.clips:
+            yield clip if isinstance(clip, Unreadable) else self._recording(clip)
+
+    def _recording(self, clip: _Clip) -> Recording | Unreadable:
+        try:
+            positions = clip.positions(self.layout, self.in_image)
+        except BadFile as error:
+            return Unreadable(clip.source, f"{clip.source}: {clip.name}: {error}")
+        facts = {"fps": self.fps} | facts_of(clip.name)
+        return Recording(clip.name, positions, label=clip.label, source=clip.source, **facts)
+
+
+def over_image(
+    positions: Float32[np.ndarray, "people frames joints 2"], image: tuple[int, int]
+) -> Float32[np.ndarray, "people frames joints 2"]:
+    """Pixels as -1 to 1 from the image's left to right and top to bottom; what is all zero was not seen and stays.
+
+    `image` is height and width, as PYSKL's PreNormalize2D has them.
+
+    >>> over_image(np.array([[[[0, 540], [1920, 0], [0, 0]]]], np.float32), (1080, 1920)).tolist()
+    [[[[-1.0, 0.0], [1.0, -1.0], [0.0, 0.0]]]]
+    """
+    half = np.array(image[::-1], dtype=np.float32) / 2
+    seen = positions.any(axis=-1, keepdims=True)
+    return np.where(seen, (positions - half) / half, np.float32(0))
+
+
+def _content(path: Path, content: Any) -> tuple[list[Any], dict[str, Any]]:
+    annotations = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(annotations, list) or not annotations:
+        raise InputError(f"{path}: no list of annotations in it; give a pickle of PYSKL's form")
+    split = {} if content.get("split") is None else content["split"]
+    names = split.values() if isinstance(split, dict) else [None]
+    if not all(isinstance(part, list | tuple) and all(isinstance(name, str) for name in part) for part in names):
+        raise InputError(f"{path}: split is no dict of lists of names; give a pickle of PYSKL's form")
+    return annotations, {str(part): names for part, names in split.items()}
+
+
+def _clip_of(path: Path, index: int, annotation: Any) -> _Clip | Unreadable:
+    source = f"{path.name}[{index}]"
+    try:
+        return _checked(source, annotation)
+    except BadFile as error:
+        return Unreadable(source, f"{source}: {error}")
+
+
+def _checked(source: str, annotation: Any) -> _Clip:
+    if not isinstance(annotation, dict):
+        raise BadFile("the annotation is no dict")
+    name, keypoint = annotation.get("frame_dir"), annotation.get("keypoint")
+    if not isinstance(name, str) or not name.isprintable() or not name:
+        raise BadFile("frame_dir is no name")
+    if keypoint is None and "raw_file" in annotation:
+        raise BadFile(f"{name}: the skeletons are in a file of their own (raw_file), which is not read")
+    if not isinstance(keypoint, np.ndarray) or keypoint.ndim != 4 or keypoint.dtype.kind not in "fiu":
+        raise BadFile(f"{name}: keypoint is no array of numbers (people, frames, joints, 2 or 3)")
+    return _Clip(
+        name,
+        source,
+        class_index(annotation.get("label")),
+        keypoint,
+        _frames(name, annotation.get("total_frames"), keypoint.shape[1]),
+        _image(name, annotation.get("img_shape")),
+    )
+
+
+def _frames(name: str, told: Any, held: int) -> int:
+    if told is None:
+        return held
+    if not _is_whole(told) or not 0 < told <= held:
+        raise BadFile(f"{name}: total_frames does not fit the {held} frames of keypoint")
+    return int(told)
+
+
+def _image(name: str, told: Any) -> tuple[int, int] | None:
+    if told is None:
+        return None
+    sides = told.tolist() if isinstance(told, np.ndarray) else told
+    if not isinstance(sides, list | tuple) or len(sides) != 2 or not all(map(_is_side, sides)):
+        raise BadFile(f"{name}: img_shape is not height and width")
+    return int(sides[0]), int(sides[1])
+
+
+def _is_side(value: Any) -> bool:
+    return _is_whole(value) and 0 < int(value) < _LARGEST_IMAGE
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _distinct(clips: list[_Clip | Unreadable]) -> list[_Clip | Unreadable]:
+    """The clips; one whose name came before is told as unreadable, for a split by names would hold both."""
+    seen: dict[str, str] = {}
+    for index, clip in enumerate(clips):
+        if isinstance(clip, _Clip) and (first := seen.setdefault(clip.name, clip.source)) != clip.source:
+            clips[index] = Unreadable(clip.source, f"{clip.source}: {clip.name} is there already, as {first}")
+    return clips
+
+
+def _layout_of(path: Path, clips: Sequence[_Clip | Unreadable]) -> Layout:
+    sound = [clip for clip in clips if isinstance(clip, _Clip)]
+    if not sound:
+        reason = next(clip.reason for clip in clips if isinstance(clip, Unreadable))
+        raise InputError(f"{path}: no clip can be read ({reason}); give a pickle of PYSKL's form")
+    joints, channels = size = sound[0].keypoint.shape[2:]
+    if size not in _LAYOUTS:
+        raise InputError(
+            f"{path}: {joints} joints of {channels} coordinates are no skeleton of PYSKL's own; "
+            f"name their layout, one of {', '.join(layout_names())}"
+        )
+    return get_layout(_LAYOUTS[size])
+
+
+def _splits(split: Mapping[str, Sequence[str]]) -> Mapping[str, Split]:
+    """Parts that belong together as splits, `val` as the test where there is no other; others on their own."""
+    splits: dict[str, dict[str, Any]] = {}
+    for part, names in split.items():
+        name, role = _split_and_part(part)
+        splits.setdefault(name, {})[role] = {"name": tuple(names)}
+    for parts in splits.values():
+        if "val" in parts and "test" not in parts:
+            parts["test"] = parts.pop("val")
+    return splits
+
+
+def _split_and_part(key: str) -> tuple[str, str]:
+    match = _PART.fullmatch(key)
+    if match is None:
+        return key, "all"
+    name = match["split"] or ("split" if match["number"] else "given")
+    return name + match["number"], match["part"]

@@ -1,0 +1,179 @@
+"""Pickles of arrays and plain containers, read without Python's unpickler: nothing in them is run.
+
+A pickle is a program for a small stack machine. The machine here has the instructions that build numbers,
+strings, lists, tuples, dicts and sets, and what NumPy 1 and 2 write for their arrays and scalars
+(i2md.data.readers.arrays.pickled_arrays), in protocols 0 to 5, Python 2's included. It imports nothing.
+
+Python's own unpickler behind a list of permitted names would not do: NumPy takes on trust what a pickle says
+of an array's memory, and a pickle of ten bytes can ask for gigabytes.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import struct
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from i2md.data.readers.arrays.pickled_arrays import Known, RefusedPickle, known, set_state, simple
+from i2md.errors import InputError
+
+_DAMAGE = (ValueError, TypeError, IndexError, KeyError, EOFError, OverflowError, MemoryError, struct.error)
+
+
+def load(path: Path) -> Any:
+    """What the pickle at `path` holds: plain containers, numbers, strings and NumPy arrays.
+
+    Raises InputError where it is damaged, and where it asks for anything else, which is named.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _Machine().run(pickletools.genops(file))
+    except RefusedPickle as refused:
+        raise InputError(
+            f"{path}: this pickle {refused}; only arrays and plain containers are read: nothing was run, "
+            "do not open it with pickle unless you trust where it comes from"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give the file itself") from None
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise InputError(f"{path}: not a whole pickle ({reason}); fetch it or write it again") from None
+
+
+class _Machine:
+    """A stack of values, the marks set on it, and the values remembered by number."""
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self, instructions: Iterable[tuple[Any, Any, Any]]) -> Any:
+        """Carry out the instructions up to STOP; the value that is then on top."""
+        for instruction, argument, _ in instructions:
+            name = instruction.name
+            if name in _LITERALS:
+                self.stack.append(argument)
+            elif name in _REMEMBERING:
+                self.memo[argument] = self.stack[-1]
+            elif name in _RECALLING:
+                self.stack.append(self.memo[argument])
+            elif name in _STEPS:
+                _STEPS[name](self)
+            elif name == "GLOBAL":
+                self.stack.append(known(*argument.split(" ", 1)))
+            elif name not in _SILENT:
+                raise RefusedPickle(f"uses the instruction {name}")
+        return self.pop()
+
+    def pop(self) -> Any:
+        """The topmost value above the last mark."""
+        if self.marks and self.marks[-1] >= len(self.stack):
+            raise ValueError("a mark stands where a value should")
+        return self.stack.pop()
+
+    def pop_marked(self) -> list[Any]:
+        """The values above the last mark, which goes too."""
+        at = self.marks.pop()
+        values = self.stack[at:]
+        del self.stack[at:]
+        return values
+
+    def top(self, kind: type) -> Any:
+        """The topmost value, which has to be of that type."""
+        if type(self.stack[-1]) is not kind:
+            raise RefusedPickle(f"fills a {type(self.stack[-1]).__name__} as if it were a {kind.__name__}")
+        return self.stack[-1]
+
+
+def _drop(machine: _Machine) -> None:
+    if machine.marks and machine.marks[-1] == len(machine.stack):
+        machine.marks.pop()
+    else:
+        machine.pop()
+
+
+def _drop_marked(machine: _Machine) -> None:
+    machine.pop_marked()
+
+
+def _append(machine: _Machine, values: list[Any]) -> None:
+    machine.top(list).extend(values)
+
+
+def _set_items(machine: _Machine, values: list[Any]) -> None:
+    machine.top(dict).update(_paired(values))
+
+
+def _add_items(machine: _Machine, values: list[Any]) -> None:
+    machine.top(set).update(simple(values))
+
+
+def _paired(values: list[Any]) -> dict[Any, Any]:
+    return dict(zip(simple(values[::2]), values[1::2], strict=True))
+
+
+def _named(machine: _Machine) -> Known:
+    name, module = machine.pop(), machine.pop()
+    return known(str(module), str(name))
+
+
+def _called(machine: _Machine) -> Any:
+    arguments, what = machine.pop(), machine.pop()
+    if not isinstance(what, Known) or not isinstance(arguments, tuple):
+        raise RefusedPickle("calls what is no name")
+    return what.make(*arguments)
+
+
+def _build(machine: _Machine) -> None:
+    state = machine.pop()
+    set_state(machine.stack[-1], state)
+
+
+def _pushing(make: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
+    return lambda machine: machine.stack.append(make(machine))
+
+
+def _tuple_of(count: int) -> Callable[[_Machine], None]:
+    return _pushing(lambda machine: tuple([machine.pop() for _ in range(count)][::-1]))
+
+
+# What each instruction does is told by the standard library's pickletools.
+_NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
+_TEXTS = ("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
+_BYTES = ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8")
+_LITERALS = frozenset((*_NUMBERS, *_TEXTS, *_BYTES))
+_REMEMBERING = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
+_RECALLING = frozenset(("GET", "BINGET", "LONG_BINGET"))
+_SILENT = frozenset(("PROTO", "FRAME", "STOP"))
+_STEPS: dict[str, Callable[[_Machine], None]] = {
+    "NONE": _pushing(lambda machine: None),
+    "NEWTRUE": _pushing(lambda machine: True),
+    "NEWFALSE": _pushing(lambda machine: False),
+    "EMPTY_LIST": _pushing(lambda machine: []),
+    "EMPTY_TUPLE": _tuple_of(0),
+    "EMPTY_DICT": _pushing(lambda machine: {}),
+    "EMPTY_SET": _pushing(lambda machine: set()),
+    "MARK": lambda machine: machine.marks.append(len(machine.stack)),
+    "POP": _drop,
+    "POP_MARK": _drop_marked,
+    "DUP": _pushing(lambda machine: machine.stack[-1]),
+    "MEMOIZE": lambda machine: machine.memo.__setitem__(len(machine.memo), machine.stack[-1]),
+    "LIST": _pushing(lambda machine: machine.pop_marked()),
+    "TUPLE": _pushing(lambda machine: tuple(machine.pop_marked())),
+    "TUPLE1": _tuple_of(1),
+    "TUPLE2": _tuple_of(2),
+    "TUPLE3": _tuple_of(3),
+    "DICT": _pushing(lambda machine: _paired(machine.pop_marked())),
+    "FROZENSET": _pushing(lambda machine: frozenset(simple(machine.pop_marked()))),
+    "APPEND": lambda machine: _append(machine, [machine.pop()]),
+    "APPENDS": lambda machine: _append(machine, machine.pop_marked()),
+    "SETITEM": lambda machine: _set_items(machine, [machine.pop() for _ in range(2)][::-1]),
+    "SETITEMS": lambda machine: _set_items(machine, machine.pop_marked()),
+    "ADDITEMS": lambda machine: _add_items(machine, machine.pop_marked()),
+    "STACK_GLOBAL": _pushing(_named),
+    "REDUCE": _pushing(_called),
+    "BUILD": _build,
+}

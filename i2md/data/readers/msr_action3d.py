@@ -1,0 +1,96 @@
+"""MSR Action3D (Li, Zhang, Liu, CVPR-W 2010), its skeletons in metres (`MSRAction3DSkeletonReal3D`)."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from i2md.data.readers.files import BadFile, File, find_files
+from i2md.data.readers.reading import Reading, joint_order, label_of, numbers_in_name, to_positions
+from i2md.data.recording import Recording, Source
+from i2md.data.splits import by_column
+from i2md.skeletons import get_layout
+
+CLASS_NAMES = (
+    "high arm wave",
+    "horizontal arm wave",
+    "hammer",
+    "hand catch",
+    "forward punch",
+    "high throw",
+    "draw x",
+    "draw tick",
+    "draw circle",
+    "hand clap",
+    "two hand wave",
+    "side-boxing",
+    "bend",
+    "forward kick",
+    "side kick",
+    "jogging",
+    "tennis swing",
+    "tennis serve",
+    "golf swing",
+    "pick up and throw",
+)
+_NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_e(?P<trial>\d+)_skeleton3D\.txt", re.IGNORECASE)
+_LAYOUT = get_layout("kinect-v1")
+# Told by geometry, as the publisher names no joint: bones keep their length, feet point to the sensor, and
+# the one-armed actions, which the subjects were asked to do with the right arm, move the arm listed second.
+_ORDER = joint_order(
+    """left shoulder, right shoulder, shoulder centre, spine, left hip, right hip, hip centre,
+    left elbow, right elbow, left wrist, right wrist, left hand, right hand,
+    left knee, right knee, left ankle, right ankle, left foot, right foot, head""",
+    _LAYOUT,
+)
+_LINES = 20
+
+
+def open_source(path: Path) -> Source:
+    """The `a*_s*_e*_skeleton3D.txt` files at `path`: a folder, a parent of it, or a .zip.
+
+    Joints in layout kinect-v1, metres; a joint's confidence is left out. A clip that is zero throughout
+    (the publisher's a13_s09_e02) is passed on. Split `xsub`: train on odd subjects, test on even.
+    """
+    files = find_files(path, _NAME, "a*_s*_e*_skeleton3D.txt files")
+    return Source(
+        name="msr-action3d",
+        layout=_LAYOUT,
+        class_names=CLASS_NAMES,
+        units="m",
+        preset="facing",
+        read=Reading(files, _LAYOUT, _parse),
+        count=len(files),
+        splits={"xsub": by_column("subject", train=(1, 3, 5, 7, 9), test=(2, 4, 6, 8, 10))},
+    )
+
+
+def _parse(file: File, data: bytes) -> Recording:
+    numbers = numbers_in_name(file, _NAME)
+    return Recording(
+        name=file.stem.removesuffix("_skeleton3D"),
+        positions=to_positions(_frames(data)[None, :, _ORDER]),
+        label=label_of(numbers["action"], CLASS_NAMES),
+        subject=numbers["subject"],
+        trial=numbers["trial"],
+        fps=15.0,
+        source=file.name,
+    )
+
+
+def _frames(data: bytes) -> Float[np.ndarray, "frames 20 3"]:
+    if not data.strip():
+        raise BadFile("the file is empty")
+    try:
+        rows = np.loadtxt(io.BytesIO(data), dtype=np.float64, comments=None, ndmin=2)
+    except ValueError as error:
+        raise BadFile(f"not lines of four numbers ({error})") from None
+    if rows.shape[1] != 4:
+        raise BadFile(f"{rows.shape[1]} numbers a line, not x y z confidence")
+    if len(rows) % _LINES:
+        raise BadFile(f"{len(rows)} lines are not whole frames of {_LINES}: the last frame is cut short")
+    return rows[:, :3].reshape(-1, _LINES, 3)

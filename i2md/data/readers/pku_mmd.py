@@ -1,0 +1,154 @@
+"""PKU-MMD, phases I and II (Liu, Hu, Li, Song, Liu, arXiv 1703.07475, 2017): Kinect v2, long recordings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64
+
+from i2md.data.readers.files import BadFile, File, any_files, find_files
+from i2md.data.readers.intervals import clips_of, with_intervals
+from i2md.data.readers.pku_mmd_labels import CLASS_NAMES, TWO_PERSON_LABELS, Labels, read_labels
+from i2md.data.readers.pku_mmd_splits import (
+    CAMERAS,
+    NAMES,
+    SPLIT_FILE,
+    Listed,
+    phase_of,
+    read_split_files,
+    splits_for,
+)
+from i2md.data.readers.reading import Reading, to_positions
+from i2md.data.readers.text_numbers import number_rows
+from i2md.data.recording import UNKNOWN, Recording, Source, Unreadable
+from i2md.errors import InputError
+from i2md.skeletons import get_layout
+
+MOST_FRAMES = 300
+_LAYOUT = get_layout("kinect-v2")
+_PEOPLE, _JOINTS = 2, 25
+_RECORDING = re.compile(rf"({'|'.join(pattern.pattern for pattern in NAMES.values())})\.txt")
+
+
+def open_source(path: Path, phase: Literal[1, 2] | None = None) -> Source:
+    """The recordings and their label files at `path`: a folder with `skeleton/` and `label/`, or .zip files.
+
+    A clip is a labelled interval, its first 300 frames, named by its place in the label file; the whole
+    recordings with their intervals are `untrimmed`. One or two people in layout kinect-v2, metres, 30 frames
+    a second; cameras L, M, R are 1, 2, 3, and phase II tells the subject. `phase` chooses where both are
+    there. Splits `xsub` and `xview` as the publisher's split files list them, `xsub` also without.
+    """
+    found = find_files(path, _RECORDING, "PKU-MMD skeleton files (0002-L.txt, A01N01-L.txt)", wanted=_is_skeleton)
+    number = _one_phase(path, found, phase)
+    files = tuple(file for file in found if phase_of(file.stem) == number)
+    labels = read_labels(find_files(path, _RECORDING, "PKU-MMD files in a folder `label`", wanted=_is_label))
+    listed = read_split_files(any_files(path, SPLIT_FILE, "split files"), number)
+    clips = Source(
+        name=f"pku-mmd-{number}",
+        layout=_LAYOUT,
+        class_names=CLASS_NAMES,
+        units="m",
+        preset="ntu",
+        read=Reading(files, _LAYOUT, _Clips(labels)),
+        count=sum(_count(file, labels) for file in files),
+        splits=splits_for(number, {file.stem: file.name for file in files}, listed),
+        left_out=_not_read(files, labels, listed, number),
+    )
+    whole = replace(clips, preset="none", read=Reading(files, _LAYOUT, _Whole(labels)), count=len(files), left_out={})
+    return replace(clips, untrimmed=whole)
+
+
+@dataclass(frozen=True)
+class _Clips:
+    labels: Mapping[str, Labels]
+
+    def __call__(self, file: File, data: bytes) -> Sequence[Recording | Unreadable]:
+        marks = _labels_of(file, self.labels).marks(file.stem)
+        clips = clips_of(_whole(file, data), marks, MOST_FRAMES) if marks else ()
+        return tuple(_with_actors(clip) if isinstance(clip, Recording) else clip for clip in clips)
+
+
+@dataclass(frozen=True)
+class _Whole:
+    labels: Mapping[str, Labels]
+
+    def __call__(self, file: File, data: bytes) -> Recording:
+        return with_intervals(_whole(file, data), _labels_of(file, self.labels).marks(file.stem))
+
+
+def parse_skeleton(data: bytes) -> Float64[np.ndarray, "2 frames 25 3"]:
+    """Both people of a skeleton file, zeros where one is absent: a frame a line, x y z of 2 x 25 joints, metres."""
+    rows = number_rows(data, _PEOPLE * _JOINTS * 3)
+    return rows.reshape(-1, _PEOPLE, _JOINTS, 3).transpose(1, 0, 2, 3)
+
+
+def _whole(file: File, data: bytes) -> Recording:
+    subject = re.search(r"N(\d+)", file.stem)
+    return Recording(
+        name=file.stem,
+        positions=to_positions(parse_skeleton(data)),
+        subject=int(subject[1]) if subject else UNKNOWN,
+        camera=CAMERAS[file.stem[-1]],
+        fps=30.0,
+        source=file.name,
+    )
+
+
+def _with_actors(clip: Recording) -> Recording:
+    return replace(clip, actors=2 if clip.label in TWO_PERSON_LABELS else 1)
+
+
+def _labels_of(file: File, labels: Mapping[str, Labels]) -> Labels:
+    return labels.get(file.stem, Labels())
+
+
+def _count(file: File, labels: Mapping[str, Labels]) -> int:
+    try:
+        return len(_labels_of(file, labels).marks(file.stem))
+    except BadFile:
+        return 1
+
+
+def _is_label(file: File) -> bool:
+    """Whether the nearest folder (or .zip) that is called after labels or skeletons is called after labels."""
+    folders = PurePosixPath(file.name).parent.parts
+    places = (file.container.stem, *folders) if file.in_zip else folders
+    for name in reversed(places):
+        labels, skeletons = "label" in name.lower(), "skelet" in name.lower()
+        if labels != skeletons:
+            return labels
+    return False
+
+
+def _is_skeleton(file: File) -> bool:
+    return not _is_label(file)
+
+
+def _one_phase(path: Path, files: Sequence[File], phase: int | None) -> int:
+    found = sorted({told for file in files if (told := phase_of(file.stem)) is not None})
+    if phase is None and len(found) > 1:
+        raise InputError(f"{path}: holds both phases of PKU-MMD; choose one with --options.phase 1 or 2")
+    if phase is not None and phase not in found:
+        raise InputError(f"{path}: holds no recording of phase {phase} of PKU-MMD, only of phase {found[0]}")
+    return phase or found[0]
+
+
+def _not_read(
+    files: Sequence[File], labels: Mapping[str, Labels], listed: Mapping[str, Listed], phase: int
+) -> dict[str, int]:
+    names = {file.stem for file in files}
+    missing = {
+        f"named in {split.file} without a skeleton file": sum(
+            name not in names for chosen in split.names.values() for name in chosen
+        )
+        for split in listed.values()
+    }
+    return missing | {
+        "without labels, kept only as whole recordings": sum(not _labels_of(file, labels) for file in files),
+        "labels without a skeleton file": sum(phase_of(name) == phase and name not in names for name in labels),
+    }

@@ -1,0 +1,125 @@
+"""SBU Kinect Interaction (Yun, Honorio, Chattopadhyay, Berg, Samaras, CVPR-W 2012): two people, OpenNI, text.
+
+The publisher stores x and y as shares of a window and z as a share of a range, y pointing down, and gives the
+formula that undoes it: 1280 - 2560 x, 960 - 1920 y and 10000 z / 7.8125. What comes out is millimetres of the
+sensor's space, y up, no projection among them. The recordings say so: with it bones keep their length within a
+clip to 1.3 % (stored: 3.7 %; read as pixels and depth: 3.9 % or more) and do not grow with the distance from the
+sensor, an upper arm is 0.29 m and a thigh 0.43 m, and the scales of x and y at which bones waver least are 2.00
+and 1.50 of that of z: the formula's.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from i2md.data.readers.files import BadFile, File, find_files
+from i2md.data.readers.reading import Reading, label_of, to_positions
+from i2md.data.recording import Recording, Source
+from i2md.data.splits import Split
+from i2md.skeletons import get_layout
+
+CLASS_NAMES = (
+    "approaching",
+    "departing",
+    "kicking",
+    "pushing",
+    "shaking hands",
+    "hugging",
+    "exchanging object",
+    "punching",
+)
+# The publisher's folds: ordered pairs of subjects, the one who acts first.
+_FOLDS = (
+    ("s01s02", "s03s04", "s05s02", "s06s04"),
+    ("s02s03", "s02s07", "s03s05", "s05s03"),
+    ("s01s03", "s01s07", "s07s01", "s07s03"),
+    ("s02s01", "s02s06", "s03s02", "s03s06"),
+    ("s04s02", "s04s03", "s04s06", "s06s02", "s06s03"),
+)
+_FILE = re.compile(r"skeleton_pos\.txt", re.IGNORECASE)
+_PLACE = re.compile(r"s(?P<active>\d\d)s(?P<other>\d\d)/(?P<action>\d\d)/(?P<trial>\d{3})", re.IGNORECASE)
+_LAYOUT = get_layout("openni-15")
+_FIELDS = 1 + 2 * 15 * 3
+# Metres, from the publisher's formula in millimetres.
+_ORIGIN = np.array([1.280, 0.960, 0.0])
+_SCALE = np.array([-2.560, -1.920, 1.280])
+
+
+def open_source(path: Path) -> Source:
+    """The `sXXsYY/class/trial/skeleton_pos.txt` files at `path`: a folder, a parent of it, a .zip or several.
+
+    Two people in layout openni-15, metres, y up and z away from the sensor, in the file's order: the one who
+    acts is not always the first. `subject` is the one who acts and `setup` the ordered pair, 102 for s01s02.
+    Splits `fold-1` to `fold-5`: that fold's pairs test, the others train; the customary figure is the mean of
+    the five.
+    """
+    files = find_files(path, _FILE, "sXXsYY/*/*/skeleton_pos.txt files", told_by=4)
+    return Source(
+        name="sbu-interaction",
+        layout=_LAYOUT,
+        class_names=CLASS_NAMES,
+        units="m",
+        preset="facing",
+        read=Reading(files, _LAYOUT, _parse),
+        count=len(files),
+        splits=dict(_folds()),
+    )
+
+
+def _folds() -> Iterator[tuple[str, Split]]:
+    folds = [tuple(int(pair[1:3]) * 100 + int(pair[4:6]) for pair in fold) for fold in _FOLDS]
+    for number, test in enumerate(folds, start=1):
+        train = tuple(pair for fold in folds if fold is not test for pair in fold)
+        yield f"fold-{number}", {"train": {"setup": train}, "test": {"setup": test}}
+
+
+def _parse(file: File, data: bytes) -> Recording:
+    place = "/".join(file.place.parts[-4:-1])
+    match = _PLACE.fullmatch(place)
+    if match is None:
+        raise BadFile(f"its folders, {place}, are not the publisher's sXXsYY/CLASS/TRIAL")
+    told = {key: int(value) for key, value in match.groupdict().items()}
+    try:
+        return Recording(
+            name=place.replace("/", "-"),
+            positions=_positions(data),
+            label=label_of(told["action"], CLASS_NAMES),
+            subject=told["active"],
+            setup=told["active"] * 100 + told["other"],
+            trial=told["trial"],
+            fps=15.0,
+            source=file.name,
+        )
+    except BadFile as error:
+        raise BadFile(f"{place}: {error}") from None
+
+
+def _positions(data: bytes) -> Float[np.ndarray, "2 frames 15 3"]:
+    rows = _rows(data)
+    stored = rows[:, 1:].reshape(len(rows), 2, 15, 3).swapaxes(0, 1)
+    # A joint that the sensor lost is zeros, and stays so.
+    return to_positions(np.where(stored.any(axis=-1, keepdims=True), _ORIGIN + _SCALE * stored, 0.0))
+
+
+def _rows(data: bytes) -> Float[np.ndarray, "frames 91"]:
+    if not data.strip():
+        raise BadFile("the file is empty")
+    # Cut within its last number a line would still be a line.
+    if not data.endswith(b"\n"):
+        raise BadFile("the last line does not end: the file is cut short")
+    try:
+        rows = np.loadtxt(io.BytesIO(data), dtype=np.float64, delimiter=",", comments=None, ndmin=2)
+    except ValueError as error:
+        raise BadFile(f"not lines of numbers and commas ({error})") from None
+    if rows.shape[1] != _FIELDS:
+        raise BadFile(f"{rows.shape[1]} numbers a line, not the frame's and {_FIELDS - 1} coordinates")
+    numbers = rows[:, 0]
+    if not (np.isfinite(numbers).all() and (np.diff(numbers) > 0).all()):
+        raise BadFile("frame numbers do not rise from line to line")
+    return rows

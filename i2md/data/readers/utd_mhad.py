@@ -1,0 +1,111 @@
+"""UTD-MHAD (Chen, Jafari, Kehtarnavaz, ICIP 2015): Kinect v1 skeletons in MATLAB files, one person."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from scipy.io import loadmat
+
+from i2md.data.readers.files import BadFile, File, find_files
+from i2md.data.readers.reading import Reading, joint_order, label_of, numbers_in_name, to_positions
+from i2md.data.recording import Recording, Source
+from i2md.data.splits import by_column
+from i2md.skeletons import get_layout
+
+CLASS_NAMES = (
+    "right arm swipe to the left",
+    "right arm swipe to the right",
+    "right hand wave",
+    "two hand front clap",
+    "right arm throw",
+    "cross arms in the chest",
+    "basketball shoot",
+    "right hand draw x",
+    "right hand draw circle (clockwise)",
+    "right hand draw circle (counter clockwise)",
+    "draw triangle",
+    "bowling (right hand)",
+    "front boxing",
+    "baseball swing from right",
+    "tennis right hand forehand swing",
+    "arm curl (two arms)",
+    "tennis serve",
+    "two hand push",
+    "right hand knock on door",
+    "right hand catch an object",
+    "right hand pick up and throw",
+    "jogging in place",
+    "walking in place",
+    "sit to stand",
+    "stand to sit",
+    "forward lunge (left foot forward)",
+    "squat (two arms stretch out)",
+)
+_NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_t(?P<trial>\d+)_skeleton\.mat", re.IGNORECASE)
+_LAYOUT = get_layout("kinect-v1")
+# The publisher's Skeleton_joint_order.txt.
+_ORDER = joint_order(
+    """head, shoulder centre, spine, hip centre, left shoulder, left elbow, left wrist, left hand,
+    right shoulder, right elbow, right wrist, right hand, left hip, left knee, left ankle, left foot,
+    right hip, right knee, right ankle, right foot""",
+    _LAYOUT,
+)
+
+
+def open_source(path: Path) -> Source:
+    """The `a*_s*_t*_skeleton.mat` files at `path`: a folder, a parent of it, or a .zip.
+
+    Joints in layout kinect-v1, metres. Split `xsub`: train on subjects 1 3 5 7, test on 2 4 6 8.
+    """
+    files = find_files(path, _NAME, "a*_s*_t*_skeleton.mat files")
+    return Source(
+        name="utd-mhad",
+        layout=_LAYOUT,
+        class_names=CLASS_NAMES,
+        units="m",
+        preset="facing",
+        read=Reading(files, _LAYOUT, _parse),
+        count=len(files),
+        splits={"xsub": by_column("subject", train=(1, 3, 5, 7), test=(2, 4, 6, 8))},
+    )
+
+
+def _parse(file: File, data: bytes) -> Recording:
+    numbers = numbers_in_name(file, _NAME)
+    skeleton = _skeleton(data)
+    return Recording(
+        name=file.stem.removesuffix("_skeleton"),
+        positions=to_positions(skeleton[_ORDER].transpose(2, 0, 1)[None]),
+        label=label_of(numbers["action"], CLASS_NAMES),
+        subject=numbers["subject"],
+        trial=numbers["trial"],
+        fps=30.0,
+        source=file.name,
+    )
+
+
+def _skeleton(data: bytes) -> Float[np.ndarray, "20 3 frames"]:
+    try:
+        variables = loadmat(io.BytesIO(data))
+    # A damaged file makes scipy's parser fail in whatever way the damaged bytes lead to.
+    except Exception as error:
+        raise BadFile(f"not a MATLAB file that can be read ({_one_line(error)})") from None
+    if "d_skel" not in variables:
+        raise BadFile("no variable d_skel in it")
+    skeleton = variables["d_skel"]
+    # MATLAB drops a last dimension of one: a clip of one frame.
+    if skeleton.shape == (20, 3):
+        skeleton = skeleton[:, :, None]
+    if skeleton.ndim != 3 or skeleton.shape[:2] != (20, 3):
+        raise BadFile(f"d_skel is {' x '.join(map(str, skeleton.shape))}, not 20 x 3 x frames")
+    if skeleton.dtype.kind not in "fiu":
+        raise BadFile(f"d_skel holds {skeleton.dtype} values, not numbers")
+    return np.asarray(skeleton, dtype=np.float64)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

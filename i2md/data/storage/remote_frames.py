@@ -1,0 +1,80 @@
+"""frames.npy in a store: rows are fetched when they are used, the next ones with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from i2md.data.storage.remote import inside, reaching, store
+
+# Fetched at once where rows are used one after another, in bytes.
+_BLOCK = 8 << 20
+
+
+@dataclass(frozen=True)
+class StoredFrames:
+    """An array (rows, joints, channels) of which slices of rows are arrays in memory; `at` is where row 0 begins.
+
+    It pickles as its place alone.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    at: int
+
+    @staticmethod
+    def open(path: Path) -> StoredFrames:
+        """The frames at `path`; ValueError where there is no array."""
+        with reaching(path), path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            if version != (1, 0):
+                raise ValueError(f"an array of version {version}")
+            shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+            at, end = file.tell(), file.seek(0, 2)
+        if by_columns or end - at != prod(shape) * dtype.itemsize:
+            raise ValueError("frames.npy is not as long as it says")
+        return StoredFrames(path, shape, dtype, at)
+
+    @property
+    def nbytes(self) -> int:
+        """Its size."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    def part(self, start: int, stop: int) -> StoredFrames:
+        """Rows `start` to `stop` - 1, not yet fetched."""
+        return replace(self, shape=(stop - start, *self.shape[1:]), at=self.at + start * self._row)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        start, stop, _ = rows.indices(self.shape[0])
+        count = max(stop - start, 0)
+        with reaching(self.path):
+            self._file.seek(self.at + start * self._row)
+            content = self._file.read(count * self._row)
+        return np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+    @property
+    def _row(self) -> int:
+        return prod(self.shape[1:]) * self.dtype.itemsize
+
+    @cached_property
+    def _file(self) -> IO[bytes]:
+        return store(self.path).open(inside(self.path), "rb", block_size=_BLOCK)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def __del__(self) -> None:
+        if "_file" in self.__dict__:
+            self._file.close()

@@ -1,0 +1,177 @@
+"""Clips on disk: a folder of frames.npy, clips.parquet and dataset.json, written whole or not at all.
+
+frames.npy holds float32, or float16 where that was asked for: clips are float32 either way. Recordings that
+are whole, with labelled intervals in them, have intervals.parquet too; the folder `untrimmed`, itself a folder
+of clips, holds the recordings that the clips were cut from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float32, Int64
+
+from i2md.data.dataset import COLUMNS, INTERVALS, PRECISIONS, Dataset
+from i2md.data.splits import select_part
+from i2md.data.storage.remote import in_store, place
+from i2md.data.storage.remote_frames import StoredFrames
+from i2md.data.writer import ClipsWriter
+from i2md.errors import InputError
+
+__all__ = ["Clips", "ClipsWriter", "Dataset", "open_clips"]
+
+UNTRIMMED = "untrimmed"
+
+
+class Clips:
+    """Prepared clips: `clips[i]` is clip i as (people, frames, joints, channels); memory-mapped, or out of a store.
+
+    `columns` holds the index (clips.parquet) as arrays, a row a clip. `intervals` are the actions labelled
+    within untrimmed recordings, as arrays `clip`, `start`, `end` (exclusive) and `label`, a row an action;
+    None where there are none. A selection of clips is again a Clips, over the same frames.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        dataset: Dataset,
+        frames: np.ndarray | StoredFrames,
+        columns: Mapping[str, np.ndarray],
+        intervals: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        self.path = path
+        self.dataset = dataset
+        self.frames = frames
+        self.columns = columns
+        self.intervals = intervals
+
+    def __len__(self) -> int:
+        return len(self.columns["name"])
+
+    def __getitem__(self, index: int) -> Float32[np.ndarray, "people frames joints channels"]:
+        people, frames = int(self.columns["people"][index]), int(self.columns["frames"][index])
+        start = int(self.columns["start"][index])
+        rows = self.frames[start : start + people * frames]
+        return rows.reshape(people, frames, *rows.shape[1:]).astype(np.float32, copy=False)
+
+    def read(self, index: int) -> Float32[np.ndarray, "people frames joints channels"]:
+        """A copy of clip `index`, read from the file: what is mapped stays in memory as long as there is room."""
+        if not isinstance(self.frames, np.memmap) or self.frames.filename is None:
+            return self[index].copy()
+        people, frames = int(self.columns["people"][index]), int(self.columns["frames"][index])
+        shape = (people, frames, *self.frames.shape[1:])
+        begin = self.frames.offset + int(self.columns["start"][index]) * self.frames.strides[0]
+        values = np.fromfile(self.frames.filename, self.frames.dtype, int(np.prod(shape)), offset=begin)
+        return values.reshape(shape).astype(np.float32, copy=False)
+
+    def __iter__(self) -> Iterator[Float32[np.ndarray, "people frames joints channels"]]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def labels(self) -> Int64[np.ndarray, " clips"]:
+        """Class indices; -1 where a clip has no label."""
+        return self.columns["label"]
+
+    @property
+    def max_people(self) -> int:
+        """The largest number of people in one clip."""
+        return int(self.columns["people"].max()) if len(self) else 1
+
+    def select(self, indices: Int64[np.ndarray, " chosen"]) -> Clips:
+        """The clips at `indices`, in that order."""
+        columns = {name: values[indices] for name, values in self.columns.items()}
+        intervals = None if self.intervals is None else _intervals_of(self.intervals, indices)
+        return Clips(self.path, self.dataset, self.frames, columns, intervals)
+
+    def span(self, start: int, stop: int) -> Clips:
+        """Clips `start` to `stop` - 1 with no frames but those among theirs; of a store they are not yet fetched."""
+        columns = {name: values[start:stop] for name, values in self.columns.items()}
+        ends = columns["start"] + columns["people"] * columns["frames"]
+        first, last = int(columns["start"].min()), int(ends.max())
+        frames = self.frames.part(first, last) if isinstance(self.frames, StoredFrames) else self.frames[first:last]
+        return Clips(self.path, self.dataset, frames, columns | {"start": columns["start"] - first})
+
+    def in_memory(self) -> Clips:
+        """The same clips with all frames in memory; those of a store are fetched at once."""
+        return Clips(self.path, self.dataset, np.asarray(self.frames), self.columns, self.intervals)
+
+    def part(self, split: str, part: str) -> Clips:
+        """The clips of one part ("train", "test") of a named split."""
+        splits = self.dataset.splits
+        if split not in splits:
+            known = ", ".join(splits) or "none: this data set has no splits"
+            raise InputError(f"{self.path}: no split {split!r}; choose one of {known}")
+        if part not in splits[split]:
+            raise InputError(f"{self.path}: split {split!r} has no part {part!r}, only {', '.join(splits[split])}")
+        return self.select(select_part(splits[split][part], self.columns))
+
+    @property
+    def untrimmed(self) -> Clips | None:
+        """The whole recordings that the clips were cut from, as recorded, with their intervals; None without."""
+        folder = self.path / UNTRIMMED
+        return open_clips(folder) if folder.is_dir() else None
+
+    def default_split(self) -> str | None:
+        """The split used when none is asked for: the first one named, if any."""
+        return next(iter(self.dataset.splits), None)
+
+
+def open_clips(path: str | os.PathLike[str]) -> Clips:
+    """Open a folder of prepared clips, or its URL; frames stay where they are until they are used.
+
+    Raises InputError where the folder is not a whole set of clips.
+    """
+    folder = place(path)
+    missing = [name for name in ("dataset.json", "clips.parquet", "frames.npy") if not (folder / name).is_file()]
+    if missing:
+        raise InputError(f"{folder}: not a folder of clips ({missing[0]} is missing); make one with i2md prepare")
+    dataset = Dataset.from_json((folder / "dataset.json").read_bytes(), folder / "dataset.json")
+    try:
+        columns = _read_columns(folder / "clips.parquet", COLUMNS)
+        frames = _open_frames(folder / "frames.npy")
+        labelled = folder / "intervals.parquet"
+        intervals = _read_columns(labelled, INTERVALS) if labelled.is_file() else None
+    except (pa.ArrowException, ValueError, KeyError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{folder}: the clips are damaged ({reason}); prepare them again") from None
+    rows = int((columns["people"] * columns["frames"]).sum())
+    shape = (rows, len(dataset.layout.joints), dataset.layout.channels)
+    if frames.shape != shape or frames.dtype.str not in PRECISIONS.values():
+        raise InputError(
+            f"{folder}: frames.npy, {frames.dtype} {frames.shape}, does not fit the index; prepare them again"
+        )
+    return Clips(folder, dataset, frames, columns, intervals)
+
+
+def _open_frames(path: Path) -> np.ndarray | StoredFrames:
+    return StoredFrames.open(path) if in_store(path) else np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _read_columns(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
+    # Group after group, without reading ahead: read at once it takes ten times the memory of the columns.
+    with ExitStack() as opened:
+        where = opened.enter_context(path.open("rb")) if in_store(path) else path
+        file = opened.enter_context(pq.ParquetFile(where, pre_buffer=False))
+        columns = {field.name: np.empty(file.metadata.num_rows, field.type.to_pandas_dtype()) for field in schema}
+        end = 0
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, use_threads=False).select(schema.names).cast(schema)
+            start, end = end, end + len(table)
+            for name, column in columns.items():
+                column[start:end] = table[name].to_numpy()
+    return columns
+
+
+def _intervals_of(intervals: Mapping[str, np.ndarray], indices: Int64[np.ndarray, " chosen"]) -> dict[str, np.ndarray]:
+    """Those of the clips at `indices`, told by their places in it."""
+    rows = [np.flatnonzero(intervals["clip"] == index) for index in indices]
+    chosen = np.concatenate([np.zeros(0, np.int64), *rows])
+    return {name: values[chosen] for name, values in intervals.items()} | {
+        "clip": np.repeat(np.arange(len(rows)), [len(of_clip) for of_clip in rows])
+    }

@@ -1,0 +1,141 @@
+"""The recurrent encoder of the published results: pairs of GRUs that both read forward in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from importlib.util import find_spec
+
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from i2md.distributed.batch_norm import InputNorm
+from i2md.encoders.base import Encoder
+from i2md.encoders.gru.layer import PairWeights, gru_layer
+
+# The update gate's bias of a retentive start: 0.92 of the state stays from frame to frame.
+KEEP = 2.5
+# Bytes of weights that a processor's last cache holds from frame to frame, beside what else it is to hold.
+CACHE = 16 * 2**20
+
+
+class GRUPair(nn.Module):
+    """Two GRUs over the same sequence, both forward in time; their outputs side by side.
+
+    `weight_ih` holds the input weights of both, one above the other, gates in PyTorch's order r, z, n.
+    """
+
+    def __init__(self, channels: int, units: int, initialisation: str = "uniform") -> None:
+        super().__init__()
+        self.units = units
+        bound = units**-0.5
+        self.weight_ih = nn.Parameter(torch.empty(6 * units, channels).uniform_(-bound, bound))
+        self.weight_hh = nn.Parameter(torch.empty(2, 3 * units, units).uniform_(-bound, bound))
+        self.bias_ih = nn.Parameter(torch.empty(6 * units).uniform_(-bound, bound))
+        self.bias_hh = nn.Parameter(torch.empty(2, 3 * units).uniform_(-bound, bound))
+
+        if initialisation != "uniform":
+            self._start_orthogonal(KEEP if initialisation == "retentive" else 0.0)
+
+    @torch.no_grad()
+    def _start_orthogonal(self, keep: float) -> None:
+        """Orthogonal recurrent weights; no biases but that of the update gate, by which the state is kept."""
+        for block in self.weight_hh.view(-1, self.units, self.units):
+            nn.init.orthogonal_(block)
+        nn.init.xavier_uniform_(self.weight_ih)
+        self.bias_ih.zero_()
+        self.bias_hh.zero_()
+        self.bias_hh[:, self.units : 2 * self.units] = keep
+
+    def weights(self) -> PairWeights:
+        """What `gru_layer` takes."""
+        return PairWeights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+
+
+def run_pairs(
+    x: Float[Tensor, "pairs channels frames batch"], pairs: Sequence[GRUPair], recompute: bool = False
+) -> tuple[Float[Tensor, "pairs width frames batch"], Float32[Tensor, "pairs width batch"]]:
+    """Hidden states of all frames by several pairs, each of its own sequences, and the last in float32.
+
+    Under autocast products are taken in its type, the states kept in float32. Where the backward pass is to
+    `recompute`, what it needs of the gates is computed anew then, instead of being kept.
+    """
+    layer = _layer_on(x.device.type)
+    if recompute:
+        layer = partial(checkpoint, layer, use_reentrant=False, preserve_rng_state=False)
+    together = _pairs_together(x, pairs[0])
+    with torch.autocast(x.device.type, enabled=False):
+        parts = [
+            layer(some, [pair.weights() for pair in pairs[first : first + together]])
+            for first, some in zip(range(0, len(pairs), together), x.split(together), strict=True)
+        ]
+    hidden, last = (torch.cat(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True))
+    return hidden, last
+
+
+@cache
+def _layer_on(device: str) -> Callable[..., tuple[Tensor, Tensor]]:
+    """On a GPU the layer by Triton's kernels, where Triton is installed; it comes with a PyTorch for GPUs."""
+    if device == "cuda" and find_spec("triton"):
+        from i2md.encoders.gru.triton_layer import gru_layer as by_kernels
+
+        return by_kernels
+    return gru_layer
+
+
+def _pairs_together(x: Tensor, pair: GRUPair) -> int:
+    """How many pairs run side by side: all where launches count; on a CPU as many as its cache can hold weights of."""
+    if x.device.type != "cpu":
+        return len(x)
+    size = (pair.weight_ih.numel() + pair.weight_hh.numel()) * x.element_size()
+    return max(1, min(len(x), CACHE // size))
+
+
+class RecurrentEncoder(Encoder):
+    """Batch norm over a frame's channels, then layers of two GRUs that each read the pair below; the last output.
+
+    The published encoder is called bidirectional, but feeds its GRU one frame at a time, so both
+    directions read forward. Two forward GRUs a layer over the whole sequence are the same numbers
+    (golden: cmd_step.npz; docs/method.md section 7).
+
+    >>> RecurrentEncoder(channels=60, units=16, layers=2)(torch.zeros(4, 10, 60)).shape
+    torch.Size([4, 32])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        units: int = 1024,
+        layers: int = 3,
+        initialisation: str = "uniform",
+        recompute: bool = False,
+    ) -> None:
+        super().__init__()
+        self.width = 2 * units
+        self.recompute = recompute
+        self.input_norm = InputNorm(channels)
+        below = [channels] + [self.width] * (layers - 1)
+        self.layers = nn.ModuleList(GRUPair(size, units, initialisation) for size in below)
+
+    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch width"]:
+        """Features of a batch of sequences."""
+        return self.together([self], [x])[0]
+
+    @classmethod
+    def together(
+        cls, encoders: Sequence[RecurrentEncoder], sequences: Sequence[Float[Tensor, "batch frames channels"]]
+    ) -> list[Float[Tensor, "batch width"]]:
+        """Features by several encoders of one size, each of its own batch, in as many launches as one takes."""
+        device = sequences[0].device.type
+        products = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else sequences[0].dtype
+        hidden = torch.stack(
+            [
+                encoder.input_norm(x.transpose(1, 2)).permute(1, 2, 0)
+                for encoder, x in zip(encoders, sequences, strict=True)
+            ]
+        ).to(products)
+        for pairs in zip(*(encoder.layers for encoder in encoders), strict=True):
+            hidden, last = run_pairs(hidden, pairs, encoders[0].recompute)
+        return list(last.transpose(1, 2))

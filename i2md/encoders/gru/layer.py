@@ -1,0 +1,211 @@
+"""A layer of GRU pairs side by side, with its gradient written out.
+
+Sequences are (pairs, channels, frames, batch): rows of one frame are a matrix that a product takes as it is, and
+all frames together are the matrix that the weights' gradient takes, so nothing is ever transposed. Autograd
+would take the weights' gradient frame by frame; written out, it is one product over all frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from i2md.encoders.gru.cell import Recurrent, backward_frame, forward_frame, pass_back
+
+# Frames whose inputs are projected at a time: few enough to stay in a processor's cache until they are used.
+CHUNK = 8
+
+
+class PairWeights(NamedTuple):
+    """The weights of two GRUs that read the same sequence, as `GRUPair` holds them."""
+
+    weight_ih: Float[Tensor, "rows channels"]
+    weight_hh: Float[Tensor, "2 gates units"]
+    bias_ih: Float[Tensor, rows]
+    bias_hh: Float[Tensor, "2 gates"]
+
+
+def gru_layer(
+    x: Float[Tensor, "pairs channels frames batch"], pairs: Sequence[PairWeights]
+) -> tuple[Float[Tensor, "pairs width frames batch"], Float32[Tensor, "pairs width batch"]]:
+    """Hidden states of all frames, in the type of `x`, and the last one in float32; all GRUs read forward from zero.
+
+    Products are taken in the type of `x`. With r, z = sigmoid(W_i x + b_i + W_h h + b_h) and
+    n = tanh(W_i x + b_i + r (W_h h + b_h)), h becomes (1 - z) n + z h (PyTorch's GRU).
+    """
+    hidden, last = _Layer.apply(len(pairs), x, *(tensor for pair in pairs for tensor in pair))
+    return hidden, last
+
+
+class _Layer(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, count: int, x: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        weights = _Weights.of([PairWeights(*parameters[i : i + 4]) for i in range(0, 4 * count, 4)], x.dtype)
+        keep = any(ctx.needs_input_grad)
+        hidden, last, blocks = _run(x, weights, keep)
+        if keep:
+            ctx.weights = weights
+            ctx.save_for_backward(x, hidden, blocks)
+            ctx.set_materialize_grads(False)
+        return hidden.view(count, -1, *x.shape[2:]), last.view(count, -1, x.shape[3])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, hidden, blocks = ctx.saved_tensors
+        at_hidden, at_last = (None if g is None else g.unflatten(1, (2, -1)).flatten(0, 1) for g in gradients)
+        inputs, recurrent = ctx.weights.inputs, ctx.weights.recurrent
+        at_gates, at_bias = _run_back(at_hidden, at_last, recurrent, hidden, blocks)
+        at_x = _input_gradient(at_gates, inputs) if ctx.needs_input_grad[1] else None
+        return None, at_x, *_weight_gradients(at_gates, at_bias, x, hidden)
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """A layer's weights in the type of the products: of the inputs, and recurrent, where all biases stand."""
+
+    inputs: Float[Tensor, "pairs rows channels"]
+    recurrent: Recurrent
+
+    @staticmethod
+    def of(pairs: Sequence[PairWeights], products: torch.dtype) -> _Weights:
+        units = pairs[0].weight_hh.shape[-1]
+        bias_hh = torch.cat([pair.bias_hh for pair in pairs])
+        bias = torch.cat([pair.bias_ih for pair in pairs]).view_as(bias_hh)
+        bias = torch.cat([bias, bias_hh[:, 2 * units :]], dim=1)
+        bias[:, : 2 * units] += bias_hh[:, : 2 * units]
+        gates, new = (
+            _stacked([part for pair in pairs for part in pair.weight_hh[:, rows]], products)
+            for rows in (slice(2 * units), slice(2 * units, None))
+        )
+        inputs = _stacked([pair.weight_ih for pair in pairs], products)
+        return _Weights(inputs, Recurrent(gates, new, bias[..., None].float()))
+
+
+def _stacked(tensors: Sequence[Tensor], products: torch.dtype) -> Tensor:
+    """torch.stack in another type, in one pass; a single tensor that has the type already is only looked at."""
+    if len(tensors) == 1:
+        return tensors[0].detach().to(products)[None]
+    stacked = tensors[0].new_empty(len(tensors), *tensors[0].shape, dtype=products)
+    for place, tensor in zip(stacked, tensors, strict=True):
+        place.copy_(tensor)
+    return stacked
+
+
+def _run(x: Tensor, weights: _Weights, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Hidden states (grus, units, frames, batch), the last one, and each frame's block (scratch, where not kept)."""
+    frames, batch = x.shape[2:]
+    grus, units, _ = weights.recurrent.new.shape
+    hidden = x.new_empty(grus, units, frames, batch)
+    state = x.new_zeros(grus, units, batch, dtype=torch.float32)
+    blocks = state.new_empty(frames if keep else 1, grus, 5 * units, batch)
+    states = x.new_empty(CHUNK, *state.shape)
+    product = torch.empty_like(states[0])
+    projected = x.new_empty(len(x), 6 * units * CHUNK * batch)
+    before = None
+    for chunk in _chunks(frames):
+        inputs_of = _project(x[:, :, chunk], weights.inputs, projected)
+        for t, inputs, after in zip(range(frames)[chunk], inputs_of, states, strict=False):
+            forward_frame(inputs, before, weights.recurrent, state, blocks[t if keep else 0], product, keep)
+            before = after.copy_(state)
+        _join(states, hidden[:, :, chunk])
+    return hidden, state, blocks
+
+
+def _chunks(frames: int) -> list[slice]:
+    return [slice(first, min(first + CHUNK, frames)) for first in range(0, frames, CHUNK)]
+
+
+def _join(by_frame: Float[Tensor, "some grus rows batch"], part: Float[Tensor, "grus rows frames batch"]) -> None:
+    """Copy frames that were computed one by one to where rows run on through all frames."""
+    # A chunk at a time, while it is in the cache: rows of a single frame lie far apart in memory.
+    part.copy_(by_frame[: part.shape[2]].permute(1, 2, 0, 3))
+
+
+def _project(
+    x: Float[Tensor, "pairs channels some batch"],
+    weights: Float[Tensor, "pairs rows channels"],
+    place: Float[Tensor, "pairs _"],
+) -> tuple[Float[Tensor, "grus gates batch"], ...]:
+    """W_i x of some frames, computed in `place`."""
+    pairs, _, frames, batch = x.shape
+    rows = weights.shape[1]
+    projected = place[:, : rows * frames * batch].view(pairs, rows, frames * batch)
+    for weight, sequence, out in zip(weights, x, projected, strict=True):
+        torch.mm(weight, sequence.flatten(1), out=out)
+    return projected.unflatten(1, (2, -1)).flatten(0, 1).unflatten(2, (frames, batch)).unbind(2)
+
+
+def _run_back(
+    at_hidden: Tensor | None,
+    at_last: Tensor | None,
+    recurrent: Recurrent,
+    hidden: Tensor,
+    blocks: Tensor,
+) -> tuple[Float[Tensor, "grus rows frames batch"], Float32[Tensor, "grus rows"]]:
+    """Gradients before the gates of all frames, in the order of `backward_frame`; and their sums, exactly."""
+    grus, units, frames, batch = hidden.shape
+    transposed = recurrent.transposed()
+    at_gates = hidden.new_empty(grus, 4 * units, frames, batch)
+    at_frame = blocks.new_empty(grus, 4 * units, batch)
+    at_frames = hidden.new_empty(CHUNK, *at_frame.shape)
+    product = hidden.new_empty(grus, units, batch)
+    direct = product.new_empty(CHUNK, *product.shape)
+    total = torch.zeros_like(at_frame)
+    at_state = blocks.new_zeros(grus, units, batch)
+    if at_last is not None:
+        # Copied, not cloned: a product added in place to what is laid out otherwise takes a thousand times as long.
+        at_state.copy_(at_last)
+    for chunk in reversed(_chunks(frames)):
+        if at_hidden is not None:
+            direct[: chunk.stop - chunk.start].copy_(at_hidden[:, :, chunk].permute(2, 0, 1, 3))
+        for t in reversed(range(frames)[chunk]):
+            i = t - chunk.start
+            if t < frames - 1:
+                pass_back(at_state, blocks[t + 1], at_frames[(i + 1) % CHUNK][:, : 3 * units], transposed, product)
+            if at_hidden is not None:
+                at_state += direct[i]
+            backward_frame(at_state, blocks[t], at_frame)
+            at_frames[i].copy_(at_frame)
+            total += at_frame
+        _join(at_frames, at_gates[:, :, chunk])
+    return at_gates, total.sum(dim=2)
+
+
+def _input_gradient(at_gates: Tensor, inputs: Tensor) -> Float[Tensor, "pairs channels frames batch"]:
+    """Gradient of the layer's input: both GRUs of a pair add to it."""
+    pairs, rows, channels = inputs.shape
+    units, (frames, batch) = rows // 6, at_gates.shape[2:]
+    gradient = at_gates.new_empty(pairs, channels, frames * batch)
+    for pair in range(pairs):
+        first, second = (gates[units:].flatten(1) for gates in at_gates[2 * pair : 2 * pair + 2])
+        torch.mm(inputs[pair, : 3 * units].T, first, out=gradient[pair])
+        gradient[pair].addmm_(inputs[pair, 3 * units :].T, second)
+    return gradient.unflatten(2, (frames, batch))
+
+
+def _weight_gradients(at_gates: Tensor, at_bias: Tensor, x: Tensor, hidden: Tensor) -> list[Tensor]:
+    """Gradients of all pairs' weights, in the order of `PairWeights`."""
+    units = hidden.shape[1]
+    gradients: list[Tensor] = []
+    for pair in range(len(x)):
+        both = slice(2 * pair, 2 * pair + 2)
+        sequence = x[pair].flatten(1).T
+        at_ih = torch.cat([torch.mm(gates[units:].flatten(1), sequence) for gates in at_gates[both]])
+        at_hh = torch.stack([_recurrent_gradient(*of) for of in zip(at_gates[both], hidden[both], strict=True)])
+        at_bias_hh = at_bias[both, : 3 * units].roll(-units, dims=1)
+        gradients += [at_ih.float(), at_hh.float(), at_bias[both, units:].flatten(), at_bias_hh]
+    return gradients
+
+
+def _recurrent_gradient(
+    at_gates: Float[Tensor, "rows frames batch"], hidden: Float[Tensor, "units frames batch"]
+) -> Float[Tensor, "gates units"]:
+    """Each frame's gradients with the state before it; the first frame's state was zero, so it adds nothing."""
+    units = len(hidden)
+    after, before = at_gates[: 3 * units, 1:].flatten(1), hidden[:, :-1].flatten(1).T
+    return torch.mm(after, before).roll(-units, dims=0)

@@ -1,0 +1,49 @@
+"""Watching a run as it trains: its nearest-neighbour accuracy now. Only ever looked at, never used to choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+
+from i2md.data.packed import pack
+from i2md.data.store import Clips
+from i2md.evaluation.features import Encoders, clip_features
+from i2md.evaluation.knn import knn_predictions
+from i2md.pretraining.model import I2MD
+
+WATCHED_CLIPS = 2000
+
+
+def neighbour_watch(
+    clips: Clips, split: str | None, device: torch.device
+) -> Callable[[I2MD], Mapping[str, float]] | None:
+    """A function from the model to {"knn/joint": accuracy, ...}; None where there are no labels or no split.
+
+    At most 2,000 clips of either part are looked at, spread evenly.
+    """
+    if split is None or split not in clips.dataset.splits or not {"train", "test"} <= set(clips.dataset.splits[split]):
+        return None
+    parts = {}
+    for part in ("train", "test"):
+        labelled = clips.part(split, part)
+        labelled = labelled.select(np.flatnonzero(labelled.labels >= 0))
+        if not len(labelled):
+            return None
+        parts[part] = labelled.select(
+            np.unique(np.linspace(0, len(labelled) - 1, min(len(labelled), WATCHED_CLIPS)).astype(int))
+        )
+    train, test = pack(parts["train"], device), pack(parts["test"], device)
+    train_labels = torch.as_tensor(np.array(parts["train"].labels), device=device)
+    test_labels = torch.as_tensor(np.array(parts["test"].labels), device=device)
+
+    def watch(model: I2MD) -> dict[str, float]:
+        encoders: Encoders = {name: branch.encoder for name, branch in model.query.items()}
+        frames, people = model.settings.views.frames, model.people
+        train_features = clip_features(encoders, model.layout, train, frames, people)
+        test_features = clip_features(encoders, model.layout, test, frames, people)
+        predictions = knn_predictions(train_features, test_features, train_labels)
+        return {f"knn/{n}": float((p == test_labels).float().mean()) for n, p in predictions.items()}
+
+    return watch

@@ -1,0 +1,40 @@
+"""Settings from plain data: checked against their dataclass, the offending one named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from typing import Any, TypeVar
+
+from i2md.errors import InputError
+
+# A dataclass of settings.
+Settings = TypeVar("Settings")
+
+
+def checked_settings(kind: type[Settings], data: Mapping[str, Any]) -> Settings:
+    """The same for settings of any kind."""
+    return _checked(kind, json.dumps(data, default=repr))  # type: ignore[arg-type]  # a class can be hashed
+
+
+# Reading settings takes a tenth of a second, and of many runs they are read several times.
+@lru_cache(maxsize=4096)
+def _checked(kind: Any, text: str) -> Any:
+    from jsonargparse import ArgumentError
+
+    parser = _parser(kind)
+    try:
+        parsed = parser.parse_object({"settings": json.loads(text)})
+        return parser.instantiate(parsed).settings
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise InputError(" ".join(str(error).split())) from None
+
+
+@cache
+def _parser(kind: Any) -> Any:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, "settings")
+    return parser

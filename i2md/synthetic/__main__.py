@@ -1,0 +1,47 @@
+"""Write a generated folder in a publisher's format: `python -m i2md.synthetic ntu-rgbd FOLDER --clips 5000`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from i2md.errors import InputError
+from i2md.synthetic.ntu_rgbd import NtuIrregularities, write_ntu
+from i2md.synthetic.pku_mmd import PkuIrregularities, write_pku
+
+_FORMATS: dict[str, tuple[Callable[..., Any], Any]] = {
+    "ntu-rgbd": (write_ntu, NtuIrregularities),
+    "pku-mmd": (write_pku, PkuIrregularities),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0, or 2 where the arguments are refused."""
+    parser = ArgumentParser(prog="python -m i2md.synthetic", description="Write generated recordings.")
+    formats = parser.add_subcommands(dest="format")
+    for name, (writer, rates) in _FORMATS.items():
+        one = ArgumentParser(description=writer.__doc__)
+        one.add_function_arguments(writer, as_positional=True, skip={"irregularities", "progress"})
+        one.add_argument("--regular", action="store_true", help="regular files alone")
+        one.add_class_arguments(rates, "irregularities", help="shares of irregular files")
+        formats.add_subcommand(name, one)
+    chosen = parser.parse_args(None if arguments is None else list(arguments))
+    values = chosen[chosen.format].as_dict()
+    regular, shares, folder = values.pop("regular"), values.pop("irregularities"), Path(str(values.pop("folder")))
+    writer, rates = _FORMATS[chosen.format]
+    try:
+        irregularities = rates.none() if regular else rates(**shares)
+        done = writer(folder, irregularities=irregularities, progress=True, **values)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{folder}: {done.summary()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

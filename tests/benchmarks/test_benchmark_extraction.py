@@ -1,0 +1,43 @@
+"""The benchmark of extraction: it tells its figures, and the plainer way computes the same features."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import extraction
+import torch
+import views
+
+from i2md.encoders.gru.encoder import RecurrentEncoder
+from i2md.views.streams import STREAMS
+
+
+def test_the_plain_way_computes_the_same() -> None:
+    encoders = {name: RecurrentEncoder(150, units=6, layers=2) for name in STREAMS}
+    clips = views.packed(views.ntu_shaped(9), torch.device("cpu"))
+    ours, plain = (way() for way in extraction.ways(encoders, clips, frames=12, batch=4).values())
+    for name in STREAMS:
+        torch.testing.assert_close(ours[name], plain[name])
+
+
+def test_operations_are_two_a_term() -> None:
+    """Layer by layer, gate by gate: a product of a matrix with a vector."""
+    by_hand = 0
+    for below in (150, 12, 12):
+        for _gru, _gate in ((g, n) for g in range(2) for n in range(3)):
+            by_hand += 2 * 6 * below + 2 * 6 * 6
+    assert extraction.operations(150, units=6, layers=3) == by_hand
+
+
+def test_it_tells_all_its_figures() -> None:
+    sizes = {"clips": 6, "batch": 4, "frames": 5, "units": 4, "layers": 1, "rounds": 2, "product": 64}
+    words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, extraction.__file__, *words, "--device", "cpu"]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    ways = {"ours", "PyTorch's GRUs"}
+    assert set(told["clips a second"]) == set(told["share of the float32 rate"]) == ways
+    assert set(told["ours is so many times as fast"]) == ways - {"ours"}
+    for figures in told["clips a second"].values():
+        assert 0 < figures["from"] <= figures["median"] <= figures["to"]

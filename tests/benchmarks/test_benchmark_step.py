@@ -1,0 +1,35 @@
+"""The benchmark of the step: it tells its figures, and the plainer way computes the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import step
+import torch
+
+from i2md.encoders.gru.encoder import RecurrentEncoder
+
+
+def test_the_plain_way_computes_the_same() -> None:
+    encoders = [RecurrentEncoder(channels=9, units=5, layers=2) for _ in range(2)]
+    sequences = [torch.randn(4, 7, 9) for _ in encoders]
+    ours = RecurrentEncoder.together(encoders, sequences)
+    with step.plainly():
+        plain = RecurrentEncoder.together(encoders, sequences)
+    for one, other in zip(ours, plain, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_it_tells_all_its_figures() -> None:
+    sizes = {"units": 4, "layers": 1, "batch": 4, "frames": 5, "bank": 8, "rounds": 2, "product": 64, "threads": 1}
+    words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, step.__file__, *words, "--device", "cpu"]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    ways = {"ours, fp32", "ours, bf16", "PyTorch's GRUs and products, fp32"}
+    assert set(told["milliseconds a step"]) == set(told["share of the product rate"]) == ways
+    assert set(told["milliseconds of it"]) == {"views", "objectives"}
+    for precision in ("fp32", "bf16"):
+        (ratio,) = told[f"times as long as ours, {precision}"].values()
+        assert 0 < ratio["from"] <= ratio["median"] <= ratio["to"]

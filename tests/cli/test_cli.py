@@ -1,0 +1,210 @@
+"""Every command from beginning to end, as a user types it, with tiny numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+import yaml
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import i2md
+from i2md.cli.main import COMMANDS, main
+from i2md.data.readers import reader_names
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.clips(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.run(tmp_path_factory.getbasetemp())
+
+
+def _pretrain(clips: Path, run: Path, *words: object) -> dict[str, torch.Tensor]:
+    assert main(["pretrain", str(clips), str(run), *tiny.SETTINGS, *map(str, words)]) == 0
+    return load_file(run / "model.safetensors")
+
+
+def _same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def _said(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_prepare_tells_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["prepare", "generated", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS, "--json", str(tmp_path / "j.json")]
+    assert main(words) == 0
+    said, printed = _said(tmp_path / "j.json"), capsys.readouterr().out
+    assert said["clips"] == 32
+    assert said["splits"] == {"xsub": {"train": 16, "test": 16}}
+    assert set(said["classes"].values()) == {8}
+    assert "kinect-v1 (20 joints, 3-D)" in printed
+    assert "xsub (train 16, test 16)" in printed
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["clips.parquet", "dataset.json", "frames.npy"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "j.json"]
+
+
+def test_info_repeats_what_prepare_said(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "generated", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS]) == 0
+    first = capsys.readouterr().out
+    assert main(["info", str(clips), "--json", str(tmp_path / "j.json")]) == 0
+    assert capsys.readouterr().out == first
+    assert _said(tmp_path / "j.json")["clips"] == 32
+
+
+def test_prepare_lets_options_and_preset_through(tmp_path: Path) -> None:
+    words = ["--options.actions", "1", "--options.bodies", "2", "--options.repeats", "1", "--preset", "none"]
+    assert main(["prepare", "generated", "x", str(tmp_path / "c"), *words]) == 0
+    clips = i2md.open_clips(tmp_path / "c")
+    assert len(clips) == 2
+    assert clips.dataset.preparation == "none"
+
+
+def test_pretrain_leaves_a_whole_run(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    model = _pretrain(clips, run, "--json", tmp_path / "j.json")
+    assert {path.name for path in run.iterdir()} == {
+        "config.yaml", "log.jsonl", "model.safetensors", "tensorboard", "training_state.safetensors",
+    }  # fmt: skip
+    assert _said(tmp_path / "j.json") == {"run": str(run), "clips": 16, "split": "xsub", "epochs": 2}
+    assert "16" in capsys.readouterr().out
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["settings"]["encoder"]["units"] == 8
+    assert config["clips"]["count"] == 16
+    assert {"i2md", "torch", "numpy", "python"} <= set(config["versions"])
+    assert {name.split(".")[1] for name in model} == {"joint", "motion", "bone"}
+
+
+def test_log_and_tensorboard_hold_the_same_figures(run: Path) -> None:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert [line["step"] for line in lines] == [2, 4]
+    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    for name in ("loss", "contrast/joint", "knn/3-stream", "learning_rate"):
+        logged = [line[name] for line in lines]
+        assert [event.value for event in events.Scalars(name)] == pytest.approx(logged, rel=1e-6)
+    # Distillation and aggregation began with the third step, the second epoch.
+    assert {name.split("/")[0] for name in lines[0]} < {name.split("/")[0] for name in lines[1]}
+    assert lines[1]["loss"] == pytest.approx(sum(v for n, v in lines[1].items() if "/" in n and "knn" not in n))
+
+
+@pytest.mark.parametrize(
+    ("method", "terms"),
+    [("moco", {"contrast"}), ("cmd", {"contrast", "cmd"}), ("imd", {"contrast", "dna", "imd"})],
+)
+def test_each_method_has_its_terms(clips: Path, tmp_path: Path, method: str, terms: set[str]) -> None:
+    _pretrain(clips, tmp_path / "run", "--method", method, "--knn_every", 0)
+    last = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
+    assert {name.split("/")[0] for name in last if "/" in name} == terms
+
+
+def test_bf16_trains_close_to_fp32(clips: Path, run: Path, tmp_path: Path) -> None:
+    model = _pretrain(clips, tmp_path / "run", "--precision", "bf16", "--knn_every", 0)
+    exact = load_file(run / "model.safetensors")
+    assert not _same(model, exact)
+    for name, value in exact.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(model[name], value, atol=0.02, rtol=0.1)
+
+
+def test_the_same_command_gives_the_same_weights(clips: Path, run: Path, tmp_path: Path) -> None:
+    again = _pretrain(clips, tmp_path / "run")
+    assert _same(again, load_file(run / "model.safetensors"))
+
+
+def test_clips_may_lie_elsewhere_and_watching_changes_nothing(clips: Path, run: Path, tmp_path: Path) -> None:
+    shutil.copytree(clips, tmp_path / "moved")
+    again = _pretrain(tmp_path / "moved", tmp_path / "run", "--knn_every", 0)
+    assert _same(again, load_file(run / "model.safetensors"))
+
+
+def test_another_seed_gives_other_weights(clips: Path, run: Path, tmp_path: Path) -> None:
+    other = _pretrain(clips, tmp_path / "run", "--seed", 1, "--knn_every", 0)
+    exact = load_file(run / "model.safetensors")
+    assert other.keys() == exact.keys()
+    moved = [name for name, value in exact.items() if value.is_floating_point() and not torch.equal(other[name], value)]
+    assert len(moved) > len(exact) / 2
+
+
+def test_a_recipe_of_ones_own_holds_and_gives_way_to_what_is_typed(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("method: cmd\nepochs: 1\nobjectives:\n  temperature: 0.2\n")
+    words = [str(clips), str(tmp_path / "run"), f"--recipe={tmp_path / 'mine.yaml'}", *tiny.SETTINGS]
+    assert main(["pretrain", *words]) == 0
+    settings = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["settings"]
+    assert settings["method"] == "cmd"
+    assert settings["epochs"] == 2
+    assert settings["objectives"]["temperature"] == 0.2
+
+
+def test_every_clip_may_be_pretrained_on(clips: Path, tmp_path: Path) -> None:
+    _pretrain(clips, tmp_path / "run", "--split", "all", "--epochs", 1, "--json", tmp_path / "j.json")
+    assert _said(tmp_path / "j.json")["clips"] == 32
+
+
+def test_embed_writes_features_of_every_clip(clips: Path, run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "features.npz"
+    assert main(["embed", str(run), str(clips), str(out), "--json", str(tmp_path / "j.json")]) == 0
+    with np.load(out) as written:
+        assert set(written.files) == {"names", "labels", "joint", "motion", "bone"}
+        assert written["joint"].shape == (32, 16)
+        assert len(set(written["names"].tolist())) == 32
+        assert np.bincount(written["labels"]).tolist() == [8, 8, 8, 8]
+        for name, features in i2md.load(run, "cpu").embed(i2md.open_clips(clips)).items():
+            np.testing.assert_array_equal(written[name], features)
+    assert _said(tmp_path / "j.json")["features"] == {name: [32, 16] for name in ("joint", "motion", "bone")}
+
+
+def test_import_cmd_tells_the_sizes(golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["import-cmd", str(golden / "cmd_step.pth.tar"), str(tmp_path / "run"), "--json", str(tmp_path / "j.json")]
+    assert main(words) == 0
+    assert _said(tmp_path / "j.json") == {"run": str(tmp_path / "run"), "units": 24, "layers": 3}
+    assert "units: 24" in capsys.readouterr().out
+
+
+def test_the_installed_command_needs_no_torch_for_its_help() -> None:
+    command = "import sys, i2md.cli.main\ntry: i2md.cli.main.main(['--help'])\nfinally: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+def test_the_help_of_prepare_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["prepare", "--help"])
+    shown = "".join(capsys.readouterr().out.split())
+    assert [name for name in reader_names() if name not in shown] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["prepare", "info", "join", "pretrain", "evaluate", "report", "sweep", "reproduce", "embed", "import-cmd"],
+)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert "--json" in capsys.readouterr().out
+
+
+def test_a_bug_exits_1_with_a_traceback(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "replace", lambda *_: 1 / 0)
+    assert main(["info", str(clips), "--json", str(tmp_path / "j.json")]) == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,174 @@
+"""Bad recordings and bad words: exit 2 with one line that names place and mend."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from refusal import Refused, one_line, refusing
+from scipy.io import savemat
+
+from i2md.cli.main import main
+
+SKELETON = "S001C001P001R001A001.skeleton"
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.clips(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.run(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
+    return refusing(tmp_path, capsys)
+
+
+@pytest.mark.parametrize("format", ["utd-mhad", "msr-action3d", "nw-ucla", "ntu-rgbd", "arrays"])
+def test_a_folder_without_recordings(refused: Refused, tmp_path: Path, format: str) -> None:
+    (tmp_path / "empty").mkdir()
+    line = refused("prepare", format, tmp_path / "empty", tmp_path / "clips")
+    assert str(tmp_path / "empty") in line
+    assert "; give the f" in line
+
+
+def test_a_folder_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
+    assert str(tmp_path / "absent") in refused("prepare", "ntu-rgbd", tmp_path / "absent", tmp_path / "clips")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "binary"])
+@pytest.mark.parametrize("strict", [[], ["--strict"]])
+def test_a_damaged_skeleton(refused: Refused, tmp_path: Path, golden: Path, damage: str, strict: list[str]) -> None:
+    whole = (golden / "ntu-rgbd" / SKELETON).read_bytes()
+    damaged = {"truncated": whole[:3000], "empty": b"", "binary": np.random.default_rng(0).bytes(2000)}[damage]
+    (tmp_path / "ntu").mkdir()
+    (tmp_path / "ntu" / SKELETON).write_bytes(damaged)
+    line = refused("prepare", "ntu-rgbd", tmp_path / "ntu", tmp_path / "clips", *strict)
+    assert SKELETON in line
+    assert line.isprintable()
+
+
+def test_one_damaged_file_among_sound_ones_is_left_out_and_said(
+    tmp_path: Path, golden: Path, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    shutil.copytree(golden / "ntu-rgbd", tmp_path / "ntu")
+    (tmp_path / "ntu" / "S002C001P001R001A001.skeleton").write_bytes(b"")
+    words = ["prepare", "ntu-rgbd", str(tmp_path / "ntu"), str(tmp_path / "clips")]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "clips:       6" in printed
+    assert [line for line in printed.splitlines() if "left out" in line and "S002C001P001R001A001" in line]
+    assert "S002C001P001R001A001.skeleton" in refused(*words[:3], tmp_path / "strict", "--strict")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_coordinates_that_are_no_numbers(refused: Refused, tmp_path: Path, value: float) -> None:
+    positions = np.random.default_rng(0).normal(size=(3, 10, 25, 3))
+    positions[:, 2, 3, 0] = value
+    np.savez(tmp_path / "mine.npz", positions=positions)
+    line = refused("prepare", "arrays", tmp_path / "mine.npz", tmp_path / "clips")
+    assert "mine.npz" in line
+    assert "clip 0: frame 2" in line
+
+
+def test_a_mat_without_d_skel(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "utd").mkdir()
+    savemat(tmp_path / "utd" / "a1_s1_t1_skeleton.mat", {"other": np.zeros(3)})
+    line = refused("prepare", "utd-mhad", tmp_path / "utd", tmp_path / "clips")
+    assert "a1_s1_t1_skeleton.mat: no variable d_skel" in line
+
+
+def test_joints_that_do_not_fit_the_layout(refused: Refused, tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", positions=np.ones((3, 10, 20, 3)))
+    line = refused("prepare", "arrays", tmp_path / "mine.npz", tmp_path / "clips")
+    assert "mine.npz: 20 joints" in line
+    assert "layouts that fit: kinect-v1" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["nosuch", "x"], "choose one of arrays,"),
+        (["generated", "x", "--preset", "nosuch"], "facing, facing-scaled, none"),
+        (["generated", "x", "--options.bodys", "2"], "its options are actions, bodies, repeats, seed"),
+        (["generated", "x", "--options.actions", "many"], "actions"),
+        (["generated", "x", "--options.actions", "99"], "choose 1 to"),
+        (["generated", "x", "--opions.actions", "2"], "unknown setting 'opions.actions'"),
+    ],
+)
+def test_prepare_words_that_are_wrong(refused: Refused, tmp_path: Path, words: list[str], named: str) -> None:
+    assert named in refused("prepare", *words[:2], tmp_path / "clips", *words[2:])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--epoch", "3"], "unknown setting 'epoch': did you mean epochs?"),
+        (["--optimiser.learningrate=3"], "'optimiser.learningrate': did you mean optimiser.learning_rate?"),
+        (["--objectives.neighbors", "3"], "'objectives.neighbors': did you mean objectives.neighbours?"),
+        (["--zzzz", "3"], "unknown setting 'zzzz': see i2md pretrain --help"),
+        (["--epochs", "many"], '"epochs"'),
+        (["--method", "simclr"], "'moco', 'cmd', 'imd', 'i2md'"),
+        (["--objectives.bank", "33"], "objectives.bank 33 must be a multiple of batch 8"),
+        (["--streams", "[joint]"], "method i2md needs at least two streams"),
+        (["--streams", "[joint, depth]"], "choose among joint, motion, bone"),
+        (["--encoder.name", "nosuch"], "nosuch"),
+        (["--device", "tpu"], "choose auto, cpu, cuda or cuda:N"),
+        (["--device", "cuda:77"], "choose auto or cpu"),
+        (["--recipe", "nosuch"], "recipe 'nosuch' is neither a file nor one of"),
+        (["--recipe=nosuch"], "recipe 'nosuch' is neither a file nor one of"),
+        (["--recipe"], "--recipe"),
+    ],
+)  # fmt: skip
+def test_settings_that_are_wrong(refused: Refused, clips: Path, tmp_path: Path, words: list[str], said: str) -> None:
+    assert said in refused("pretrain", clips, tmp_path / "run", *tiny.SETTINGS, *words)
+
+
+def test_a_turn_in_space_of_clips_in_the_plane(refused: Refused, tmp_path: Path) -> None:
+    np.savez(tmp_path / "flat.npz", positions=np.random.default_rng(0).normal(size=(3, 10, 17, 2)))
+    flat = ["--preset", "none", "--options.layout", "coco-17"]
+    assert main(["prepare", "arrays", str(tmp_path / "flat.npz"), str(tmp_path / "clips"), *flat]) == 0
+    line = refused("pretrain", tmp_path / "clips", tmp_path / "run", "--views.turn", "30")
+    assert "layout coco-17 is 2-D" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("epoch: 3\n", "mine.yaml: unknown setting 'epoch': did you mean epochs?"),
+        ("encoder:\n  unit: 3\n", "mine.yaml: unknown setting 'encoder.unit': did you mean encoder.units?"),
+        ("{{{", "mine.yaml: "),
+        ("- 3\n", "mine.yaml: "),
+    ],
+)
+def test_a_recipe_that_is_wrong(refused: Refused, clips: Path, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    assert said in refused("pretrain", clips, tmp_path / "run", "--recipe", tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("words", [["nosuch"], ["pretrain"], ["evaluate", "a"], ["info", "a", "b"]])
+def test_commands_that_are_wrong(refused: Refused, words: list[str]) -> None:
+    refused(*words)
+
+
+def test_protocols_and_files_that_are_wrong(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:
+    assert "choose among knn, retrieval, linear, linear-sweep" in refused("evaluate", run, clips, "--protocol", "svm")
+    assert "name the file so" in refused("embed", run, clips, tmp_path / "out.csv")
+
+
+def test_a_loss_that_is_not_finite_says_what_to_do(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["pretrain", str(clips), str(tmp_path / "run"), *tiny.SETTINGS, "--optimiser.learning_rate", "1e30"]
+    assert main(words) == 2
+    line = one_line(capsys.readouterr().err)
+    assert f"{tmp_path / 'run'}: the loss" in line
+    assert "is not finite at step 2; lower --optimiser.learning_rate" in line
+    assert not list((tmp_path / "run").glob("*.safetensors"))

@@ -1,0 +1,172 @@
+"""Targets that are taken, closed or full: exit 2 with one line, and nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import tiny
+from refusal import Refused, one_line, refusing
+
+from i2md.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.clips(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.run(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
+    return refusing(tmp_path, capsys)
+
+
+def test_clips_that_are_there_already(refused: Refused, tmp_path: Path) -> None:
+    few = ["--options.actions", "1", "--options.bodies", "2"]
+    words = ["prepare", "generated", "x", str(tmp_path / "clips")]
+    assert main([*words, *few]) == 0
+    assert "add --overwrite" in refused(*words)
+    assert main([*words, *few, "--options.repeats", "1", "--overwrite"]) == 0
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    assert "name a folder that does not exist" in refused(*words[:3], tmp_path / "mine", "--overwrite")
+
+
+def test_a_run_of_other_settings_is_there_already(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    line = refused("pretrain", clips, tmp_path / "run", *tiny.SETTINGS, "--epochs", 3, "--encoder.units", 4)
+    assert "differs in encoder.units, epochs; name another folder" in line
+
+
+def test_something_else_is_there_already(refused: Refused, clips: Path, golden: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    assert "is not a run" in refused("pretrain", clips, tmp_path / "mine", *tiny.SETTINGS)
+    assert "is not a run" in refused("pretrain", clips, tmp_path / "mine" / "letter.txt", *tiny.SETTINGS)
+    assert "already exists" in refused("import-cmd", golden / "cmd_step.pth.tar", tmp_path / "mine")
+    assert "a part of it is a file" in refused("prepare", "generated", "x", tmp_path / "mine" / "letter.txt" / "c")
+    assert "name a file, not a folder" in refused("info", clips, "--json", tmp_path / "mine")
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A folder that nothing can be written to, not by root either."""
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    if os.geteuid() == 0:
+        _mount(folder, "-o", "ro,size=64k")
+        yield folder
+        subprocess.run(["umount", "-l", folder], check=True)
+    else:
+        folder.chmod(0o500)
+        yield folder
+        folder.chmod(0o700)
+
+
+def _mount(folder: Path, *options: str) -> None:
+    done = subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", folder], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"may not mount: {done.stderr.strip()}")
+
+
+def test_a_target_that_cannot_be_written_to(
+    refused: Refused, closed: Path, clips: Path, run: Path, golden: Path
+) -> None:
+    for words in (
+        ["prepare", "generated", "x", closed / "clips"],
+        ["pretrain", clips, closed / "run", *tiny.SETTINGS],
+        ["embed", run, clips, closed / "out.npz"],
+        ["import-cmd", golden / "cmd_step.pth.tar", closed / "run"],
+        ["info", clips, "--json", closed / "info.json"],
+    ):
+        line = refused(*words)
+        assert str(closed) in line
+        assert "; name a place that" in line
+
+
+@contextmanager
+def _files_no_larger_than(size: int) -> Iterator[None]:
+    """A disk that is full after so many bytes, as far as any one file can tell."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [100, 10_000, 600_000])
+def test_no_room_for_clips(refused: Refused, tmp_path: Path, size: int) -> None:
+    with _files_no_larger_than(size):
+        line = refused("prepare", "generated", "x", tmp_path / "clips", *tiny.MAKE_CLIPS)
+    assert line == f"i2md: {tmp_path / 'clips'}: File too large; raise the limit on file sizes"
+
+
+@pytest.mark.parametrize(
+    ("size", "file"),
+    [(100, "config.yaml"), (2_100, "training_state.safetensors"), (30_000, "training_state.safetensors")],
+)
+def test_no_room_for_a_run_and_room_again(
+    clips: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int, file: str
+) -> None:
+    words = ["pretrain", str(clips), str(tmp_path / "run"), *tiny.SETTINGS]
+    with _files_no_larger_than(size):
+        assert main(words) == 2
+    assert f"{tmp_path / 'run' / file}: File too large; raise" in one_line(capsys.readouterr().err)
+    assert not (tmp_path / "run" / file).exists()
+    assert not any(path.name.startswith(".") for path in tmp_path.rglob("*"))
+    assert main(words) == 0
+    model = "model.safetensors"
+    assert (tmp_path / "run" / model).read_bytes() == (run / model).read_bytes()
+
+
+@pytest.mark.parametrize(("size", "file"), [(100, "evaluation/knn-generated-xsub.json"), (20_000, "report.html")])
+def test_no_room_for_results(
+    clips: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int, file: str
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    with _files_no_larger_than(size):
+        assert main(["evaluate", str(tmp_path / "run"), str(clips), "--protocol", "knn", "--device", "cpu"]) == 2
+    assert f"{tmp_path / 'run' / file}: File too large; raise" in one_line(capsys.readouterr().err)
+    assert not (tmp_path / "run" / file).exists()
+    assert not any(path.name.startswith(".") for path in tmp_path.rglob("*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root on Linux may mount a small disk")
+@pytest.mark.parametrize("kilobytes", [4, 8, 12, 64, 240])
+def test_a_disk_that_is_full(
+    clips: Path, run: Path, golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kilobytes: int
+) -> None:
+    disk = tmp_path / "disk"
+    commands = {
+        "clips": ["prepare", "generated", "x", disk / "clips", *tiny.MAKE_CLIPS],
+        "run": ["pretrain", clips, disk / "run", *tiny.SETTINGS],
+        "official": ["import-cmd", golden / "cmd_step.pth.tar", disk / "official"],
+    }
+    disk.mkdir()
+    for target, words in commands.items():
+        _mount(disk, "-o", f"size={kilobytes}k")
+        try:
+            capsys.readouterr()
+            code = main([str(word) for word in words])
+            assert code == 2 or (target == "official" and kilobytes == 240)
+            if code:
+                line = one_line(capsys.readouterr().err)
+                assert f"{disk / target}" in line
+                assert line.endswith("No space left on device; free some space")
+                assert not any(path.name.startswith(".") for path in disk.rglob("*"))
+                assert not (disk / "clips").exists()
+        finally:
+            subprocess.run(["umount", "-l", disk], check=True)

@@ -1,0 +1,98 @@
+"""Listing and reading a format's files in place."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from i2md.data.readers import open_source
+from i2md.data.readers.files import find_files, load_each
+from i2md.data.recording import Recording, Unreadable
+from i2md.errors import InputError
+
+CLIP = re.compile(r"\d+\.clip")
+
+
+def _contents(path: Path) -> list[tuple[str, bytes]]:
+    return [(file.name, load()) for file, load in load_each(find_files(path, CLIP, "*.clip files"))]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b/2.clip", "a/1.clip", "3.clip", "a/notes.txt", ".cache/9.clip", "a/._1.clip"):
+        file = tmp_path / "clips" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
+    return tmp_path / "clips"
+
+
+def _zip(folder: Path, archive: Path) -> Path:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
+        for file in sorted(folder.rglob("*.clip"), reverse=True):
+            if not file.relative_to(folder).as_posix().startswith("."):
+                target.write(file, file.relative_to(folder).as_posix())
+    return archive
+
+
+def test_a_folder_a_zip_and_a_folder_of_zips_read_alike(folder: Path, tmp_path: Path) -> None:
+    expected = [(name, name.encode()) for name in ("3.clip", "a/1.clip", "b/2.clip")]
+    assert _contents(folder) == expected
+    archive = _zip(folder, tmp_path / "all.zip")
+    assert _contents(archive) == expected
+    (tmp_path / "zips").mkdir()
+    archive.rename(tmp_path / "zips" / "all.zip")
+    assert _contents(tmp_path / "zips") == expected
+
+
+def test_a_single_file_is_read(folder: Path) -> None:
+    assert _contents(folder / "a" / "1.clip") == [("1.clip", b"a/1.clip")]
+
+
+def test_two_copies_of_a_clip_are_refused(folder: Path) -> None:
+    (folder / "b" / "1.clip").write_text("again")
+    with pytest.raises(InputError, match=r"1\.clip is there twice .*give the folder"):
+        find_files(folder, CLIP, "*.clip files")
+
+
+def test_a_zip_cut_short_is_named(folder: Path, tmp_path: Path) -> None:
+    archive = _zip(folder, tmp_path / "all.zip")
+    archive.write_bytes(archive.read_bytes()[:-30])
+    with pytest.raises(InputError, match=r"all\.zip: not a \.zip that can be read"):
+        find_files(archive, CLIP, "*.clip files")
+
+
+@pytest.mark.parametrize("format", ["utd-mhad", "msr-action3d", "nw-ucla", "ntu-rgbd"])
+def test_nothing_to_read_is_one_line_that_says_what_to_give(format: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no .* found; give the folder that holds") as nothing:
+        open_source(format, tmp_path)
+    assert str(tmp_path) in str(nothing.value) and "\n" not in str(nothing.value)
+    with pytest.raises(InputError, match=r"absent: no such file or folder"):
+        open_source(format, tmp_path / "absent")
+
+
+def test_a_damaged_member_spoils_only_itself(golden: Path, tmp_path: Path) -> None:
+    names = sorted(file.name for file in (golden / "ntu-rgbd").glob("*.skeleton"))
+    archive = tmp_path / "ntu.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
+        for name in names:
+            target.write(golden / "ntu-rgbd" / name, name)
+    with zipfile.ZipFile(archive) as written:
+        inside = written.getinfo(names[1]).header_offset + 200
+    data = bytearray(archive.read_bytes())
+    data[inside] ^= 1
+    archive.write_bytes(data)
+    found = list(open_source("ntu-rgbd", archive).read())
+    assert [type(item) for item in found] == [Recording, Unreadable, *[Recording] * (len(names) - 2)]
+    assert found[1].source == names[1] and "cannot be read" in found[1].reason
+
+
+def test_a_pass_is_a_value_that_can_be_split_and_sent(golden: Path) -> None:
+    read = open_source("ntu-rgbd", golden).read
+    halves = [replace(read, files=read.files[:2]), replace(read, files=read.files[2:])]
+    parts = [recording.name for half in halves for recording in pickle.loads(pickle.dumps(half))()]
+    assert parts == [recording.name for recording in read()] and len(parts) == 6

@@ -1,0 +1,256 @@
+"""PYSKL's pickles: positions, people, splits and facts; a hostile one runs nothing."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from refusal import Refused, refusing
+
+from i2md.data.prepare import prepare
+from i2md.data.readers import open_source
+from i2md.data.readers.arrays.pyskl import over_image
+from i2md.data.recording import Divisible, Recording, Unreadable
+from i2md.data.splits import select_part
+from i2md.errors import InputError
+
+NTU = ["S001C001P001R001A001", "S001C002P003R001A007", "S001C003P002R002A050"]
+
+
+def _keypoint(people: int, frames: int, joints: int = 25, channels: int = 3, seed: int = 0) -> np.ndarray:
+    positions = np.random.default_rng(seed).normal(size=(people, frames, joints, channels))
+    return (positions if channels == 3 else 400 + 100 * positions).astype(np.float16)
+
+
+def _annotation(name: str, label: Any = 0, **others: Any) -> dict[str, Any]:
+    keypoint = others.pop("keypoint", _keypoint(1, 6))
+    return {"frame_dir": name, "label": label, "keypoint": keypoint, "total_frames": keypoint.shape[1]} | others
+
+
+def _save(path: Path, annotations: Any, split: Any = None, protocol: int = 4) -> Path:
+    path.write_bytes(pickle.dumps({"split": split or {}, "annotations": annotations}, protocol))
+    return path
+
+
+def _of_ntu() -> list[dict[str, Any]]:
+    labels = [int(name[-3:]) - 1 for name in NTU]
+    return [
+        _annotation(NTU[0], labels[0], keypoint=_keypoint(1, 6)),
+        _annotation(NTU[1], labels[1], keypoint=_keypoint(2, 9, seed=1)),
+        _annotation(NTU[2], labels[2], keypoint=_keypoint(2, 4, seed=2)),
+    ]
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_skeletons_of_ntu(tmp_path: Path, protocol: int) -> None:
+    annotations = _of_ntu()
+    annotations[2]["keypoint"][1] = 0
+    annotations[1]["keypoint"][:, 7:] = 0
+    split = {"xsub_train": NTU[:2], "xsub_val": NTU[2:], "xview_train": NTU[1:], "xview_val": NTU[:1]}
+    source = open_source("pyskl", _save(tmp_path / "ntu60_3danno.pkl", annotations, split, protocol))
+    recordings = list(source.read())
+    expected = [annotations[0]["keypoint"], annotations[1]["keypoint"][:, :7], annotations[2]["keypoint"][:1]]
+    for recording, positions in zip(recordings, expected, strict=True):
+        assert isinstance(recording, Recording) and recording.positions.dtype == np.float32
+        np.testing.assert_array_equal(recording.positions, positions.astype(np.float32))
+    assert [(r.name, r.label, r.subject, r.camera, r.setup, r.trial, r.fps) for r in recordings] == [
+        (NTU[0], 0, 1, 1, 1, 1, 30.0),
+        (NTU[1], 6, 3, 2, 1, 1, 30.0),
+        (NTU[2], 49, 2, 3, 1, 2, 30.0),
+    ]
+    assert (source.layout.name, source.units, source.preset, source.count) == ("kinect-v2", "m", "ntu", 3)
+    assert len(source.class_names) == 60 and source.class_names[6] == "throw"
+    columns = {"name": np.array([r.name for r in recordings], dtype=object)}
+    chosen = {
+        name: {part: select_part(values, columns).tolist() for part, values in split.items()}
+        for name, split in source.splits.items()
+    }
+    assert chosen == {"xsub": {"train": [0, 1], "test": [2]}, "xview": {"train": [1, 2], "test": [0]}}
+
+
+def test_pixels_of_a_person_become_shares_of_the_image(tmp_path: Path) -> None:
+    keypoint = np.zeros((2, 5, 17, 2), np.float16)
+    keypoint[0, :3] = [960, 540]
+    keypoint[0, 1, 4] = [1920, 0]
+    keypoint[0, 2, 5] = 0
+    keypoint[1, 1] = [480, 1080]
+    annotation = _annotation("a", 3, keypoint=keypoint, img_shape=(1080, 1920), original_shape=(1080, 1920))
+    annotation["keypoint_score"] = np.ones((2, 5, 17), np.float16)
+    source = open_source("pyskl", _save(tmp_path / "hrnet.pkl", [annotation]), fps=25.0)
+    (clip,) = source.read()
+    assert (source.layout.name, source.units, source.preset, clip.fps) == ("coco-17", "image", "none", 25.0)
+    assert clip.positions.shape == (2, 3, 17, 2)
+    # A joint that is at 0, 0 was not found and a person who is zeros is not there: both stay zero.
+    expected = np.zeros((2, 3, 17, 2))
+    expected[0, 1, 4] = [1, -1]
+    expected[1, 1] = [-0.5, 1]
+    np.testing.assert_array_equal(clip.positions, expected)
+    prepared = prepare("pyskl", tmp_path / "hrnet.pkl", tmp_path / "clips")
+    np.testing.assert_array_equal(prepared[0], expected.astype(np.float32))
+
+
+@settings(max_examples=50, deadline=None)
+@given(height=st.integers(1, 4000), width=st.integers(1, 4000), seed=st.integers(0, 100))
+def test_over_image_number_by_number(height: int, width: int, seed: int) -> None:
+    pixels = np.random.default_rng(seed).uniform(0, 4000, (1, 2, 3, 2)).astype(np.float32)
+    ours = over_image(pixels, (height, width))
+    for frame, joint in np.ndindex(2, 3):
+        x, y = (float(value) for value in pixels[0, frame, joint])
+        assert ours[0, frame, joint, 0] == pytest.approx((x - width / 2) / (width / 2), rel=1e-4, abs=1e-4)
+        assert ours[0, frame, joint, 1] == pytest.approx((y - height / 2) / (height / 2), rel=1e-4, abs=1e-4)
+
+
+def test_pixels_stay_where_a_clip_does_not_tell_its_image(tmp_path: Path) -> None:
+    annotations = [
+        _annotation("a", keypoint=_keypoint(1, 3, 18, 2), img_shape=(1080, 1920)),
+        _annotation("b", keypoint=_keypoint(1, 3, 18, 2, seed=1)),
+    ]
+    source = open_source("pyskl", _save(tmp_path / "x.pkl", annotations))
+    assert (source.layout.name, source.units) == ("openpose-18", "pixels")
+    for clip, annotation in zip(source.read(), annotations, strict=True):
+        np.testing.assert_array_equal(clip.positions, annotation["keypoint"].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("split", "found"),
+    [
+        ({"train": ["a"], "val": ["b"]}, {"given": {"train": "a", "test": "b"}}),
+        ({"train": ["a"], "test": ["b"]}, {"given": {"train": "a", "test": "b"}}),
+        ({"train": ["a"], "val": ["b"], "test": ["c"]}, {"given": {"train": "a", "val": "b", "test": "c"}}),
+        (
+            {"train1": ["a"], "test1": ["b"], "train2": ["b"], "test2": ["a"]},
+            {"split1": {"train": "a", "test": "b"}, "split2": {"train": "b", "test": "a"}},
+        ),
+        ({"sub_train": ["a"], "sub_test": ["c"]}, {"sub": {"train": "a", "test": "c"}}),
+        ({"xset_train1": ["a"], "xset_val1": ["b"]}, {"xset1": {"train": "a", "test": "b"}}),
+        ({"everything": ["a", "b"]}, {"everything": {"all": "ab"}}),
+        ({}, {}),
+    ],
+)
+def test_names_of_splits(split: dict[str, list[str]], found: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    source = open_source("pyskl", _save(tmp_path / "x.pkl", [_annotation(name) for name in "abc"], split))
+    assert {n: {p: "".join(v["name"]) for p, v in parts.items()} for n, parts in source.splits.items()} == found
+
+
+def test_a_clip_that_cannot_be_read_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    broken = _keypoint(1, 6)
+    broken[0, 4, 2, 1] = np.nan
+    wrong = {
+        "no dict": None,
+        "frame_dir is no name": _annotation("a\nb"),
+        "raw_file": {"frame_dir": "k", "label": 1, "raw_file": "k.pkl", "total_frames": 3},
+        "keypoint is no array": _annotation("l") | {"keypoint": [[1.0]]},
+        "keypoint is no array of numbers": _annotation("o", keypoint=np.full((1, 6, 25, 3), None)),
+        "25 joints of 2 coordinates": _annotation("c", keypoint=_keypoint(1, 6, channels=2)),
+        "no frame": _annotation("n", keypoint=_keypoint(0, 6)),
+        "frame 4 holds a coordinate": _annotation("f", keypoint=broken),
+        "label 'run' is not a class": _annotation("s", "run"),
+        "label 1000000 is not a class": _annotation("h", 10**6),
+        "total_frames does not fit the 6": _annotation("t", total_frames=7),
+        "img_shape is not height and width": _annotation("i", img_shape=(0, 5)),
+        "good is there already, as x.pkl[0]": _annotation("good", 1),
+    }
+    annotations = [_annotation("good", np.int64(2)), *wrong.values(), _annotation("last", None, total_frames=5)]
+    source = open_source("pyskl", _save(tmp_path / "x.pkl", annotations))
+    first, *unread, last = source.read()
+    assert (first.name, first.label, last.name, last.label, last.positions.shape[1]) == ("good", 2, "last", -1, 5)
+    assert len(unread) == len(wrong) and source.class_names == ("0", "1", "2")
+    for index, (said, item) in enumerate(zip(wrong, unread, strict=True), 1):
+        assert isinstance(item, Unreadable) and item.source == f"x.pkl[{index}]"
+        assert said in item.reason and item.reason.startswith(item.source) and item.reason.isprintable()
+
+
+def test_a_part_of_a_pass(tmp_path: Path) -> None:
+    whole = open_source("pyskl", _save(tmp_path / "x.pkl", _of_ntu())).read
+    assert isinstance(whole, Divisible) and len(whole) == 3
+    (only,) = pickle.loads(pickle.dumps(whole.part(1, 2)))()
+    np.testing.assert_array_equal(only.positions, list(whole())[1].positions)
+
+
+def test_a_layout_by_name(tmp_path: Path) -> None:
+    path = _save(tmp_path / "x.pkl", [_annotation("a", keypoint=_keypoint(1, 4, 20))])
+    with pytest.raises(InputError, match=r"20 joints of 3 coordinates are no skeleton .* kinect-v1"):
+        open_source("pyskl", path)
+    source = open_source("pyskl", path, layout="kinect-v1")
+    assert (source.preset, source.units, next(source.read()).positions.shape) == ("facing", "unknown", (1, 4, 20, 3))
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
+    return refusing(tmp_path, capsys)
+
+
+class _Hostile:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch {self.mark}",)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path: Path, refused: Refused, protocol: int) -> None:
+    hostile = _Hostile(tmp_path / "ran")
+    for content in (hostile, [hostile], [_annotation("a", hostile)], [_annotation("a"), {"x": {"y": hostile}}]):
+        path = _save(tmp_path / "x.pkl", content, protocol=protocol)
+        line = refused("prepare", "pyskl", path, tmp_path / "clips")
+        assert f"{path}: this pickle asks for {os.system.__module__}.system; " in line and "nothing was run" in line
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_no_such_pickle_is_one_line(tmp_path: Path, refused: Refused) -> None:
+    whole = _save(tmp_path / "whole.pkl", _of_ntu()).read_bytes()
+    for name, data, said in (
+        ("cut.pkl", whole[:-200], "not a whole pickle"),
+        ("empty.pkl", b"", "not a whole pickle"),
+        ("text.pkl", b"frame_dir label", "not a whole pickle"),
+        ("list.pkl", pickle.dumps([1, 2]), "no list of annotations in it; give"),
+        ("none.pkl", pickle.dumps({"annotations": []}), "no list of annotations in it; give"),
+        ("split.pkl", pickle.dumps({"annotations": _of_ntu(), "split": {"train": [1]}}), "split is no dict of lists"),
+        ("split.pkl", pickle.dumps({"annotations": _of_ntu(), "split": ["a"]}), "split is no dict of lists"),
+        ("bare.pkl", pickle.dumps({"annotations": [{"frame_dir": "a"}]}), "no clip can be read (bare.pkl[0]: a: key"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        line = refused("prepare", "pyskl", tmp_path / name, tmp_path / "clips")
+        assert f"{tmp_path / name}: {said}" in line
+    assert "; give the file itself" in refused("prepare", "pyskl", tmp_path, tmp_path / "clips")
+    assert "; give the file itself" in refused("prepare", "pyskl", tmp_path / "absent.pkl", tmp_path / "clips")
+
+
+SIMPLE = st.none() | st.integers() | st.floats() | st.text(max_size=3) | st.binary(max_size=3) | st.booleans()
+ODD = st.recursive(SIMPLE, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=2), v, max_size=3))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    key=st.sampled_from(["frame_dir", "label", "keypoint", "total_frames", "img_shape", "annotations", "split"]),
+    odd=ODD | st.integers(0, 4) | st.just(np.arange(4.0)) | st.just(np.float32(1.0)) | st.just(np.array(["a", "b"])),
+)
+@example(key="total_frames", odd=True)
+@example(key="total_frames", odd=1)
+def test_any_key_may_hold_anything(key: str, odd: Any, tmp_path: Path) -> None:
+    annotation = _annotation("a", 1, keypoint=_keypoint(1, 3, 17, 2), img_shape=(10, 20))
+    content = {
+        "annotations": [annotation, _annotation("b", keypoint=_keypoint(1, 3, 17, 2))],
+        "split": {"train": ["a"]},
+    }
+    (content if key in content else annotation)[key] = odd
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(content))
+    try:
+        source = open_source("pyskl", tmp_path / "x.pkl")
+    except InputError as refusal:
+        assert "\n" not in str(refusal)
+        return
+    for item in source.read():
+        if isinstance(item, Unreadable):
+            assert item.reason.isprintable()
+        else:
+            # One or two frames of the three are as good a total as any other.
+            told = type(odd) is int and key == "total_frames" and item.name == "a"
+            assert item.positions.shape == (1, odd if told else 3, 17, 2) and np.isfinite(item.positions).all()

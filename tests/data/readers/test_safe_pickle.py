@@ -1,0 +1,263 @@
+"""Pickles: what NumPy and plain containers write comes back; everything else is refused, and nothing is run."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import os
+import pickle
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from i2md.data.readers.arrays import safe_pickle
+from i2md.errors import InputError
+
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+ONE_FOLDER = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+KINDS = [">f4", "<f2", "<f8", "<i8", ">i2", "|u1", "|b1", "<c8", "<U5", "|S3"]
+ARRAY = st.sampled_from(KINDS).flatmap(lambda kind: arrays.arrays(kind, arrays.array_shapes(min_dims=0, min_side=0)))
+SIMPLE = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+
+
+def _objects(values: list[Any]) -> np.ndarray:
+    array = np.empty(len(values), dtype=object)
+    for index, value in enumerate(values):
+        array[index] = value
+    return array
+
+
+ANYTHING = st.recursive(
+    SIMPLE | ARRAY | ARRAY.filter(lambda array: array.size).map(lambda array: array.ravel()[0]),
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(st.text() | st.integers(), inner)
+        | st.dictionaries(st.text(), inner).map(collections.OrderedDict)
+        | st.sets(st.text())
+        | st.lists(inner).map(_objects)
+    ),
+    max_leaves=12,
+)
+
+
+def _load(folder: Path, data: bytes) -> Any:
+    (folder / "it.pkl").write_bytes(data)
+    return safe_pickle.load(folder / "it.pkl")
+
+
+def _same(ours: Any, theirs: Any) -> None:
+    """Equal, type by type; an ordered dict comes as a dict."""
+    if isinstance(theirs, np.ndarray):
+        assert type(ours) is np.ndarray and ours.dtype == theirs.dtype and ours.shape == theirs.shape
+        if theirs.dtype == object:
+            _same(ours.tolist(), theirs.tolist())
+        else:
+            assert ours.tobytes() == theirs.tobytes()
+    elif isinstance(theirs, dict):
+        assert list(ours) == list(theirs)
+        _same(list(ours.values()), list(theirs.values()))
+    elif isinstance(theirs, list | tuple):
+        assert type(ours) is type(theirs) and len(ours) == len(theirs)
+        for mine, other in zip(ours, theirs, strict=True):
+            _same(mine, other)
+    else:
+        assert type(ours) is type(theirs) and (ours == theirs or ours != ours)
+
+
+@ONE_FOLDER
+@given(value=ANYTHING, protocol=st.sampled_from(PROTOCOLS))
+def test_what_pickle_writes_comes_back(value: Any, protocol: int, tmp_path: Path) -> None:
+    data = pickle.dumps(value, protocol)
+    _same(_load(tmp_path, data), pickle.loads(data))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("numpys", [b"numpy.core", b"numpy._core"])
+def test_the_names_of_both_numpys(protocol: int, numpys: bytes, tmp_path: Path) -> None:
+    positions = np.random.default_rng(0).normal(size=(2, 7, 25, 3))
+    value = [
+        positions,
+        positions.transpose(2, 0, 1, 3),
+        positions[:, ::2],
+        np.float32(0.5),
+        np.asfortranarray(positions),
+    ]
+    data = pickle.dumps(value, protocol)
+    own = b"numpy._core" if b"numpy._core" in data else b"numpy.core"
+    data = data.replace(own, numpys) if protocol < 4 else _renamed(data, own, numpys)
+    _same(_load(tmp_path, data), value)
+
+
+def _renamed(data: bytes, old: bytes, new: bytes) -> bytes:
+    """From protocol 4 on names tell their lengths, and a frame tells its own."""
+    frameless = data[:2] + (data[11:] if data[2:3] == b"\x95" else data[2:])
+    for ending in (b".multiarray", b".numeric"):
+        before, after = old + ending, new + ending
+        frameless = frameless.replace(b"\x8c" + bytes([len(before)]) + before, b"\x8c" + bytes([len(after)]) + after)
+    return frameless
+
+
+def test_python_2_wrote_bytes_as_strings(tmp_path: Path) -> None:
+    names = b"(lp0\nS'S001C001P001R001A001.skeleton'\np1\naI7\na."
+    assert _load(tmp_path, names) == ["S001C001P001R001A001.skeleton", 7]
+    raw = np.array([-1.5, 3e9], "<f8").tobytes()
+    array = (
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85U\x01b\x87Rq\x03"
+        b"(K\x01K\x02\x85cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+        b"\x89U" + bytes([len(raw)]) + raw + b"tb."
+    )
+    assert pickle.loads(array, encoding="latin1").tolist() == _load(tmp_path, array).tolist() == [-1.5, 3e9]
+
+
+class _Runs:
+    """Pickled, it calls what it was given."""
+
+    def __init__(self, call: Any, *arguments: Any) -> None:
+        self.asked = call, arguments
+
+    def __reduce__(self) -> Any:
+        return self.asked
+
+
+def _commands(mark: Path) -> dict[str, Any]:
+    command = f"touch {mark}"
+    return {
+        "os.system": _Runs(os.system, command),
+        "os.popen": _Runs(os.popen, command),
+        "subprocess": _Runs(subprocess.check_output, ["touch", str(mark)]),
+        "eval": _Runs(eval, f"open({str(mark)!r}, 'w').close()"),
+        "exec": _Runs(exec, f"open({str(mark)!r}, 'w').close()"),
+        "open": _Runs(open, str(mark), "w"),
+        "partial": _Runs(functools.partial(os.system, command)),
+        "getattr": _Runs(getattr, np.ndarray, "tofile"),
+        "np.save": _Runs(np.save, str(mark), np.zeros(2)),
+        "np.memmap": _Runs(np.memmap, str(mark), "f4", "w+", 0, (4,)),
+        "import": _Runs(__import__, "antigravity"),
+        "a path": mark,
+        "a subclass": np.ma.masked_array([1.0], [True]),
+        "a class": np.random.default_rng,
+    }
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("which", _commands(Path("x")))
+def test_a_pickle_that_would_run_something_runs_nothing(which: str, protocol: int, tmp_path: Path) -> None:
+    mark = tmp_path / "it ran".replace(" ", "-")
+    hostile = _commands(mark)[which]
+    for value in (hostile, {"split": {}, "annotations": [hostile]}, _objects([hostile])):
+        with pytest.raises(InputError, match=r"it\.pkl: this pickle (asks for \S+|uses the instruction \w+);") as told:
+            _load(tmp_path, pickle.dumps(value, protocol))
+        assert "\n" not in str(told.value) and not mark.exists()
+
+
+def test_the_refusal_names_what_was_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"asks for posix\.system; .* nothing was run"):
+        _load(tmp_path, b"cposix\nsystem\n(S'touch it'\ntR.")
+    with pytest.raises(InputError, match=r"asks for os\\x1b\[2J\.system;"):
+        _load(tmp_path, b"\x80\x04\x8c\x06os\x1b[2J\x8c\x06system\x93)R.")
+
+
+DTYPE_O = b"cnumpy\ndtype\n(S'O8'\nI00\nI01\ntR"
+FIELDS = b"(I3\nS'|'\nN(S'a'\nt(dS'a'\n(cnumpy\ndtype\n(S'O8'\nI00\nI01\ntRI0\ntsI8\nI1\nI16\ntb"
+RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
+EMPTY = RECONSTRUCT + b"(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+MISUSE = {
+    "objects out of bytes": b"cnumpy.core.numeric\n_frombuffer\n(S'%b'\n" % (b"A" * 8) + DTYPE_O + b"(I1\ntS'C'\ntR.",
+    "a scalar out of bytes": b"cnumpy.core.multiarray\nscalar\n(" + DTYPE_O + b"S'%b'\ntR." % (b"A" * 8),
+    "more objects than there are": EMPTY + b"(I1\n(I1000000\nt" + DTYPE_O + b"I00\n(lNatb.",
+    "fields of objects": EMPTY + b"(I1\n(I1\ntcnumpy\ndtype\n(S'V8'\nI00\nI01\ntR" + FIELDS + b"I00\nS'AAAAAAAA'\ntb.",
+    "fields on a plain dtype": EMPTY + b"(I1\n(I1\ntcnumpy\ndtype\n(S'f8'\ntR" + FIELDS + b"I00\nS'AAAAAAAA'\ntb.",
+    "more numbers than there are": EMPTY + b"(I1\n(I1000000\ntcnumpy\ndtype\n(S'f8'\ntRI00\nS'AAAAAAAA'\ntb.",
+    "a negative shape": EMPTY + b"(I1\n(I-1\nI-1\ntcnumpy\ndtype\n(S'f8'\ntRI00\nS'AAAAAAAA'\ntb.",
+    "a large new array": RECONSTRUCT + b"(cnumpy\nndarray\n(L1000000000000L\ntS'b'\ntR.",
+    "an array of another class": RECONSTRUCT + b"(cnumpy\ndtype\n(I0\ntS'b'\ntR.",
+    "an array called": b"cnumpy\nndarray\n((I1000\nttR.",
+    "a codec of its choice": b"c_codecs\nencode\n(Vx\nVrot13\ntR.",
+    "a large bytearray": b"cbuiltins\nbytearray\n(L1000000000000L\ntR.",
+    "attributes of a list": b"(l(dS'append'\nNsb.",
+    "attributes of a name": b"c_codecs\nencode\n(dS'make'\nNsb.",
+    "a dtype by commas": b"cnumpy\ndtype\n(S'O,O'\ntR.",
+    "a key that hashes for ever": b"(d" + b"(" * 100_000 + b"t" * 100_000 + b"Ns.",
+    "a class with arguments": b"(S'touch it'\nios\nsystem\n.",
+    "a new object": b"\x80\x02cnumpy\nndarray\n(I1000\nt\x81.",
+    "an object by number": b"\x80\x02\x82\x01.",
+    "a persistent object": b"Ptouch it\n.",
+    "a list that is a number": b"I1\nNa.",
+    "a call of a number": b"I1\n(tR.",
+    "a buffer from outside": b"\x80\x05\x97.",
+}
+DAMAGE = {
+    "nothing": b"",
+    "no pickle": b"PK\x03\x04 this is a zip",
+    "text": b"hello\n",
+    "no end": b"(lp0\n",
+    "nothing on the stack": b".",
+    "a mark for a value": b"(.",
+    "a memory that is not there": b"g7\n.",
+    "more than the file": b"\x80\x04\x8e" + struct.pack("<Q", 1 << 40) + b"x.",
+    "more bytes than the file": b"\x80\x05\x96" + struct.pack("<Q", 1 << 40) + b"x.",
+    "half a dict": b"(I1\nd.",
+}
+
+
+@pytest.mark.parametrize("which", MISUSE)
+def test_permitted_names_cannot_be_misused(which: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"it\.pkl: (this|not a whole) pickle"):
+        _load(tmp_path, MISUSE[which])
+
+
+@pytest.mark.parametrize("which", DAMAGE)
+def test_what_is_no_pickle(which: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"it\.pkl: not a whole pickle \(.+\); fetch it or write it again") as told:
+        _load(tmp_path, DAMAGE[which])
+    assert str(told.value).isprintable()
+
+
+def test_large_numbers_in_a_small_pickle_cost_nothing(tmp_path: Path) -> None:
+    # Python's own unpickler makes room for every place up to the one named: here 32 GB.
+    assert _load(tmp_path, b"\x80\x02Nr\xff\xff\xff\x7f.") is None
+
+
+def test_what_holds_itself_is_read_without_an_end(tmp_path: Path) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    ours = _load(tmp_path, pickle.dumps(endless))
+    assert ours[0] is ours
+    deep = _load(tmp_path, b"(l" * 200_000 + b"a" * 199_999 + b".")
+    while deep:
+        deep = deep[0]
+
+
+def _sound_pickles() -> list[bytes]:
+    value = {"split": {"train": ["a"]}, "annotations": [{"keypoint": np.ones((1, 2, 3, 2), np.float16), "label": 3}]}
+    return [pickle.dumps(value, protocol) for protocol in PROTOCOLS]
+
+
+@ONE_FOLDER
+@given(data=st.data())
+@pytest.mark.filterwarnings("ignore:.*escape sequence:DeprecationWarning")
+def test_any_damage_is_refused_or_read(data: st.DataObject, tmp_path: Path) -> None:
+    whole = bytearray(data.draw(st.sampled_from(_sound_pickles())))
+    for place in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=3)):
+        whole[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(whole)))
+    try:
+        _load(tmp_path, bytes(whole[:cut]))
+    except InputError as refused:
+        assert "\n" not in str(refused)
+
+
+def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "absent.pkl"):
+        with pytest.raises(InputError, match=r"cannot be read .*; give the file itself"):
+            safe_pickle.load(path)

@@ -1,0 +1,304 @@
+"""Recordings and clips in a store: the same bytes as on a disk, whatever interrupts the way there."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from odd_reading import odd_source
+
+import i2md.data.storage.remote
+from i2md.data.info import info
+from i2md.data.prepare import prepare
+from i2md.data.recording import Recording
+from i2md.data.storage.remote import in_store, inside, place, put_bytes, store
+from i2md.data.store import open_clips
+from i2md.data.writer import ClipsWriter
+from i2md.errors import InputError, Stopped
+from i2md.synthetic.pku_mmd import write_pku
+
+pytest.importorskip("upath", reason="URLs need the extra ray")
+
+
+def on_disk(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def stored(url: str) -> dict[str, bytes]:
+    """All there is below a URL, hidden or not."""
+    below = place(url)
+    files = store(below)
+    return {path[len(inside(below)) + 1 :]: files.cat_file(path) for path in files.find(inside(below))}
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """A place of its own in a store that keeps all in memory, where folders are parts of names."""
+    yield f"memory:/{tmp_path}"
+    files = store(place("memory://x"))
+    if files.exists(str(tmp_path)):
+        files.rm(str(tmp_path), recursive=True)
+
+
+@pytest.fixture(scope="module")
+def skeletons(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty files in two folders; one can't be read."""
+    folder = tmp_path_factory.mktemp("skeletons")
+    whole = [file.read_bytes() for file in sorted((golden / "ntu-rgbd").iterdir())]
+    for number in range(60):
+        file = folder / "ab"[number % 2] / f"S001C001P001R001A{number + 1:03}.skeleton"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(whole[number % len(whole)] if number != 30 else b"3\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(skeletons: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("expected") / "clips"
+    prepare("ntu-rgbd", skeletons, folder, jobs=1)
+    return on_disk(folder)
+
+
+def _copy(folder: Path, url: str) -> None:
+    for name, content in on_disk(folder).items():
+        put_bytes(place(f"{url}/{name}"), content)
+
+
+def test_from_a_store_to_a_store_the_bytes_are_those_of_a_disk(
+    skeletons: Path, expected: dict[str, bytes], url: str
+) -> None:
+    _copy(skeletons, f"{url}/source")
+    prepare("ntu-rgbd", f"{url}/source", f"{url}/clips", jobs=1)
+    assert stored(f"{url}/clips") == expected
+    assert {name.split("/")[0] for name in stored(url)} == {"source", "clips"}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_other_processes_read_a_store_too(
+    skeletons: Path, expected: dict[str, bytes], tmp_path: Path, jobs: int
+) -> None:
+    prepare("ntu-rgbd", f"file://{skeletons}", f"file://{tmp_path}/new/clips", jobs=jobs)
+    assert on_disk(tmp_path / "new" / "clips") == expected
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["clips"]
+
+
+@pytest.mark.parametrize("source", ["folder", "folder/all.zip"])
+def test_a_zip_in_a_store_is_read_in_place(
+    skeletons: Path, expected: dict[str, bytes], url: str, tmp_path: Path, source: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name, content in on_disk(skeletons).items():
+            archive.writestr(name, content)
+    put_bytes(place(f"{url}/folder/all.zip"), (tmp_path / "all.zip").read_bytes())
+    prepare("ntu-rgbd", f"{url}/{source}", f"{url}/clips", jobs=1)
+    assert stored(f"{url}/clips") == expected
+
+
+def test_whole_recordings_lie_beside_their_clips(tmp_path: Path, url: str) -> None:
+    write_pku(tmp_path / "pku", recordings=3, actions=2)
+    prepare("pku-mmd", tmp_path / "pku", tmp_path / "clips", jobs=1)
+    _copy(tmp_path / "pku", f"{url}/pku")
+    clips = prepare("pku-mmd", f"{url}/pku", f"{url}/clips", jobs=1)
+    assert stored(f"{url}/clips") == on_disk(tmp_path / "clips")
+    whole = clips.untrimmed
+    assert whole is not None and whole.intervals is not None
+    assert info(clips)["untrimmed"] == info(open_clips(tmp_path / "clips"))["untrimmed"]
+
+
+def test_arrays_a_file_each_may_lie_in_a_store(tmp_path: Path, url: str) -> None:
+    draws = np.random.default_rng(0)
+    for name in ("jump/a", "jump/b", "sit/c"):
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / "mine" / f"{name}.npy", draws.normal(size=(9, 25, 3)))
+    prepare("arrays", tmp_path / "mine", tmp_path / "clips")
+    _copy(tmp_path / "mine", f"{url}/mine")
+    prepare("arrays", f"{url}/mine", f"{url}/clips")
+    assert stored(f"{url}/clips") == on_disk(tmp_path / "clips")
+    with pytest.raises(InputError, match="one array of all clips is read from a disk; copy it"):
+        prepare("arrays", f"{url}/mine/jump/a.npy", f"{url}/other")
+
+
+def test_clips_of_a_store_are_those_of_the_disk(skeletons: Path, tmp_path: Path) -> None:
+    here = prepare("ntu-rgbd", skeletons, tmp_path / "clips", jobs=1, precision="float16")
+    there = open_clips(f"file://{tmp_path}/clips")
+    assert info(there) == info(here)
+    for index in (0, 40, 7):
+        np.testing.assert_array_equal(there[index], here[index])
+    some = pickle.dumps(there.span(5, 9))
+    assert len(some) < 20_000
+    for index, clip in enumerate(pickle.loads(some).in_memory()):
+        np.testing.assert_array_equal(clip, here[5 + index])
+
+
+class _Weak:
+    """A store that refuses the n-th write, and all after it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+        self.left = after
+        files = type(store(place("memory://x")))
+        pipe, put = files.pipe_file, files.put_file
+        monkeypatch.setattr(files, "pipe_file", lambda *a, **k: self._count() or pipe(*a, **k))
+        monkeypatch.setattr(files, "put_file", lambda *a, **k: self._count() or put(*a, **k))
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise TimeoutError("no answer")
+
+
+def test_stopped_at_any_write_it_goes_on_to_the_same_bytes(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: odd_source(13, at=5, fault="unreadable"))
+    monkeypatch.setattr("i2md.data.prepare._BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("i2md.data.executor._LONGEST_PIECE", 2)
+    prepare("odd", tmp_path / "x", tmp_path / "clips", jobs=1)
+    expected, writes = on_disk(tmp_path / "clips"), 0
+    assert "intervals.parquet" in expected
+    finished = False
+    while not finished:
+        with monkeypatch.context() as weak:
+            _Weak(weak, after=writes)
+            try:
+                prepare("odd", tmp_path / "x", f"{url}/c{writes}", jobs=1)
+                finished = True
+            except Stopped as error:
+                assert "the store refuses (no answer)" in str(error)
+                with pytest.raises(InputError, match=r"dataset.json is missing"):
+                    open_clips(f"{url}/c{writes}")
+        if not finished:
+            done = sum("rows/" in name for name in stored(f"{url}/.c{writes}.partial"))
+            with monkeypatch.context() as counted:
+                # What is there is not read again.
+                asked: list[int] = []
+                work = i2md.data.prepare.work_through
+                counted.setattr(
+                    "i2md.data.prepare.work_through",
+                    lambda source, preset, jobs, start, crew, asked=asked, work=work: (
+                        asked.append(start) or work(source, preset, jobs, start, crew)
+                    ),
+                )
+                prepare("odd", tmp_path / "x", f"{url}/c{writes}", jobs=1)
+            assert asked[0] > 0 or done < 2
+        assert stored(f"{url}/c{writes}") == expected
+        assert not stored(f"{url}/.c{writes}.partial")
+        writes += 1
+    assert writes > 10
+
+
+def test_a_line_of_the_journal_cut_short_was_never_written(url: str, tmp_path: Path) -> None:
+    clips = [Recording(f"r{n}", np.full((1, 3, 20, 3), n, np.float32)) for n in range(4)]
+
+    def write(target: Path, stop_after: int | None) -> None:
+        with ClipsWriter(target, 20, 3, key="k") as writer:
+            for clip in clips[len(writer) :]:
+                writer.add(clip)
+                writer.checkpoint({"done": len(writer)})
+                if len(writer) == stop_after:
+                    raise KeyboardInterrupt
+            writer.finish(odd_dataset())
+
+    write(tmp_path / "clips", None)
+    for damage in ("journal/000000000000002.json", "rows/000000000000720", None):
+        target = place(f"{url}/{damage}")
+        with pytest.raises(KeyboardInterrupt):
+            write(target, 3)
+        if damage is not None:
+            broken = target.parent / f".{target.name}.partial" / damage
+            assert broken.exists()
+            put_bytes(broken, broken.read_bytes()[:-5])
+        write(target, None)
+        assert stored(str(target)) == on_disk(tmp_path / "clips")
+
+
+def odd_dataset() -> Any:
+    from i2md.data.dataset import Dataset
+
+    source = odd_source(1)
+    return Dataset(source.name, source.layout, source.class_names, source.units, "none", {}, {})
+
+
+def test_what_a_store_refuses_is_no_recording_that_cannot_be_read(
+    skeletons: Path, expected: dict[str, bytes], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _copy(skeletons, f"{url}/source")
+    files = type(store(place("memory://x")))
+    cat = files.cat_file
+
+    def refuse(self: Any, path: str, *args: Any, **how: Any) -> bytes:
+        if path.endswith("A040.skeleton"):
+            raise PermissionError("access denied")
+        return cat(self, path, *args, **how)
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(files, "cat_file", refuse)
+        with pytest.raises(Stopped, match=r"A040.skeleton: the store refuses \(access denied\)"):
+            prepare("ntu-rgbd", f"{url}/source", f"{url}/clips", jobs=1)
+    prepare("ntu-rgbd", f"{url}/source", f"{url}/clips", jobs=1)
+    assert stored(f"{url}/clips") == expected
+
+
+def test_a_source_that_changed_in_the_store_is_read_anew(skeletons: Path, url: str) -> None:
+    from i2md.data.fingerprint import fingerprint
+
+    _copy(skeletons, f"{url}/source")
+    source, clips = place(f"{url}/source"), place(f"{url}/source/clips")
+    before = fingerprint(source, clips)
+    put_bytes(clips / "frames.npy", b"ours")
+    put_bytes(source / ".hidden" / "x", b"nobody's")
+    assert fingerprint(source, clips) == before
+    put_bytes(source / "a" / "S001C001P001R001A001.skeleton", b"2\n")
+    assert fingerprint(source, clips) != before
+
+
+def test_strict_leaves_nothing_in_the_store(skeletons: Path, url: str) -> None:
+    with pytest.raises(InputError, match=r"A031\.skeleton: .*leave out --strict"):
+        prepare("ntu-rgbd", skeletons, f"{url}/clips", strict=True, jobs=1)
+    assert stored(url) == {}
+
+
+def test_what_is_there_stays(url: str, tmp_path: Path) -> None:
+    prepare("generated", "x", f"{url}/clips", actions=2, bodies=2, repeats=1)
+    before = stored(url)
+    for target, how, said in (
+        ("clips", {}, "already exists; name another place"),
+        ("clips", {"overwrite": True}, "a store can't swap new clips for old; name another place"),
+        ("mine", {}, "already exists; name another place"),
+    ):
+        put_bytes(place(f"{url}/mine/notes.txt"), b"mine")
+        with pytest.raises(InputError, match=said):
+            prepare("generated", "x", f"{url}/{target}", actions=2, bodies=2, repeats=1, **how)
+    assert stored(url) == before | {"mine/notes.txt": b"mine"}
+
+
+@pytest.mark.parametrize(
+    ("source", "format", "said"),
+    [
+        ("nosuch://a/b", "ntu-rgbd", "nosuch://a/b: .*give a path, or a URL of a store that fsspec knows"),
+        ("memory://nothing/there", "ntu-rgbd", "no such file or folder"),
+        ("memory://nothing/x.pkl", "pyskl", "format 'pyskl' is read from a disk; copy it to one first"),
+    ],
+)
+def test_urls_that_lead_nowhere(source: str, format: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        prepare(format, source, tmp_path / "clips")
+
+
+def test_without_the_extra_a_url_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("i2md.distributed.ray_cluster.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r's3://a/b needs more packages; .* pip install "i2md\[ray\]"'):
+        prepare("ntu-rgbd", "s3://a/b", tmp_path / "clips")
+    with pytest.raises(InputError, match=r'--cluster local needs .* pip install "i2md\[ray\]"'):
+        prepare("generated", "x", tmp_path / "clips", cluster="local")
+
+
+def test_a_path_stays_a_path(tmp_path: Path) -> None:
+    assert place(tmp_path) == tmp_path and not in_store(tmp_path)
+    assert place("a:b/c") == Path("a:b/c")
+    assert in_store(place("memory://a/b"))
+    assert place(place("memory://a/b")) == place("memory://a/b")

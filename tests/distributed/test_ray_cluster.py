@@ -1,0 +1,320 @@
+"""A Ray cluster does what this machine does alone: the same clips and features, whoever falls out on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.dataset
+import pytest
+import tiny
+
+import i2md
+from i2md.cli.main import main
+from i2md.data.cluster_crew import crew_at
+from i2md.data.executor import work_through
+from i2md.data.outcomes import Made
+from i2md.data.prepare import prepare
+from i2md.data.recording import Recording, Source
+from i2md.distributed.ray_cluster import Cluster, joined
+from i2md.errors import InputError, Stopped
+from i2md.skeletons import get_layout
+
+pytest.importorskip("ray", reason="the extra ray is not installed: Ray may have no wheel for this Python")
+
+PATIENCE = 60.0
+LAYOUT = get_layout("kinect-v1")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[Cluster]:
+    """One local cluster for all tests here; it ends with them, and all its processes."""
+    with joined("local") as here:
+        yield here
+
+
+@dataclass(frozen=True)
+class Pass:
+    """`count` recordings; at number `at` it does what `fault` says, where a file `marker` is not there yet."""
+
+    count: int
+    at: int = -1
+    fault: str = ""
+    marker: str = ""
+    first: int = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def part(self, start: int, stop: int) -> Pass:
+        return replace(self, count=stop - start, first=self.first + start)
+
+    def __call__(self) -> Iterator[Recording]:
+        for index in range(self.first, self.first + self.count):
+            if index == self.at and not (self.marker and os.path.exists(self.marker)):
+                if self.marker:
+                    Path(self.marker).touch()
+                print("a reader that talks")
+                if self.fault == "dies":
+                    os._exit(9)
+                raise {"refuses": InputError("mine.txt: give another"), "bug": ZeroDivisionError("by zero")}[self.fault]
+            positions = np.random.default_rng(index).normal(size=(1, 4, 20, 3)).astype(np.float32)
+            yield Recording(f"r{index}", positions, source=f"{index}.txt")
+
+
+def _told(source: Source, address: str | None) -> list[Any]:
+    with crew_at(address) as crew:
+        outcomes = [o for _, found in work_through(source, "none", 1, crew=crew) for o in found]
+    return [(o.clip.name, o.clip.positions.tobytes()) if isinstance(o, Made) else o for o in outcomes]
+
+
+def _source(count: int = 60, **how: Any) -> Source:
+    return Source("odd", LAYOUT, ("a",), "m", "none", Pass(count, **how))
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def skeletons(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("skeletons")
+    whole = [file.read_bytes() for file in sorted((golden / "ntu-rgbd").iterdir())]
+    for number in range(240):
+        name = f"S001C{number // 120 % 3 + 1:03}P001R001A{number % 120 + 1:03}.skeleton"
+        (folder / name).write_bytes(whole[number % len(whole)] if number != 100 else b"3\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(skeletons: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("undisturbed") / "clips"
+    assert main(["prepare", "ntu-rgbd", str(skeletons), str(folder), "--jobs", "1"]) == 0
+    return _contents(folder)
+
+
+@pytest.mark.parametrize("urls", [False, True])
+def test_a_cluster_writes_the_bytes_of_one_machine(
+    skeletons: Path, undisturbed: dict[str, bytes], tmp_path: Path, urls: bool
+) -> None:
+    source, clips = (f"file://{p}" if urls else str(p) for p in (skeletons, tmp_path / "clips"))
+    assert (
+        main(["prepare", "ntu-rgbd", source, clips, "--cluster", "local", "--json", str(tmp_path / "said.json")]) == 0
+    )
+    assert _contents(tmp_path / "clips") == undisturbed
+    said = json.loads((tmp_path / "said.json").read_text())
+    assert said["clips"] == 239 and said["report"]["left_out"] == 1
+    assert "A101.skeleton" in (tmp_path / "clips" / "left_out.txt").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "said.json"]
+
+
+def test_clips_made_on_a_cluster_may_go_to_any_store(undisturbed: dict[str, bytes], skeletons: Path) -> None:
+    from i2md.data.storage.remote import place
+
+    prepare("ntu-rgbd", f"file://{skeletons}", "memory://on-a-cluster/clips", cluster="local")
+    target = place("memory://on-a-cluster/clips")
+    assert {name: (target / name).read_bytes() for name in undisturbed} == undisturbed
+
+
+def test_what_cannot_be_sent_is_done_here() -> None:
+    recordings = [Recording(f"r{n}", np.full((1, 2, 20, 3), n, np.float32)) for n in range(1, 6)]
+    source = replace(_source(), read=lambda: iter(recordings))
+    assert [name for name, _ in _told(source, "local")] == [f"r{n}" for n in range(1, 6)]
+
+
+def test_who_dies_once_is_replaced(tmp_path: Path) -> None:
+    told = _told(_source(at=33, fault="dies", marker=str(tmp_path / "died")), "local")
+    assert (tmp_path / "died").exists()
+    assert told == _told(_source(), None)
+
+
+def test_who_always_dies_ends_the_work_which_goes_on_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: _source(at=55, fault="dies"))
+    monkeypatch.setattr("i2md.data.prepare._BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("i2md.distributed.ray_cluster._RETRIES", 1)
+    with pytest.raises(Stopped, match=r"tried 2 times \(The worker died unexpectedly.*the same command goes on"):
+        prepare("odd", "x", tmp_path / "clips", cluster="local")
+    assert [path.name for path in tmp_path.iterdir()] == [".clips.partial"]
+    monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: _source())
+    clips = prepare("odd", "x", tmp_path / "clips", jobs=1)
+    assert clips.columns["name"].tolist() == [f"r{n}" for n in range(60)]
+
+
+@pytest.mark.parametrize(("fault", "error"), [("refuses", InputError), ("bug", ZeroDivisionError)])
+def test_an_error_there_is_raised_here(fault: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"(give another)|(by zero)"):
+        _told(_source(at=20, fault=fault), "local")
+
+
+def _embedded(tmp_path: Path, run: object, clips: object, out: object) -> dict[str, np.ndarray]:
+    assert main(["embed", str(run), str(clips), str(out), "--device", "auto", "--cluster", "local"]) == 0
+    with np.load(tmp_path / "out.npz") as written:
+        return dict(written)
+
+
+@pytest.mark.parametrize("urls", [False, True])
+def test_a_cluster_gives_the_features_of_one_machine(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, urls: bool
+) -> None:
+    base = tmp_path_factory.getbasetemp()
+    run, clips = tiny.run(base), tiny.clips(base)
+    assert main(["embed", str(run), str(clips), str(tmp_path / "here.npz"), "--device", "cpu"]) == 0
+    monkeypatch.setattr("i2md.inference.feature_shares.SHARE", 12)
+    places = [f"file://{p}" if urls else p for p in (run, clips, tmp_path / "out.npz")]
+    there = _embedded(tmp_path, *places)
+    with np.load(tmp_path / "here.npz") as here:
+        assert set(here.files) == set(there)
+        np.testing.assert_array_equal(there["names"], here["names"])
+        np.testing.assert_array_equal(there["labels"], here["labels"])
+        for name in ("joint", "motion", "bone"):
+            np.testing.assert_allclose(there[name], here[name], atol=1e-6)
+
+
+@pytest.mark.parametrize(("address", "urls"), [(None, False), (None, True), ("local", False), ("local", True)])
+def test_a_folder_of_features_goes_on_where_it_was(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str | None,
+    urls: bool,
+) -> None:
+    base = tmp_path_factory.getbasetemp()
+    run, clips = tiny.run(base), tiny.clips(base)
+    expected = i2md.load(run, "cpu").embed(i2md.open_clips(clips))
+    monkeypatch.setattr("i2md.inference.feature_shares.SHARE", 12)
+    folder = tmp_path / "features"
+    out = f"file://{folder}" if urls else folder
+    done = i2md.embed(run, clips, out, "cpu", address)
+    assert done == {"clips": 32, "features": {name: [32, 16] for name in expected}}
+    names = [f"features-0000000{share}.parquet" for share in range(3)]
+    assert sorted(path.name for path in folder.iterdir()) == ["_embedding.json", *names]
+    _require_features(folder, expected)
+
+    (folder / names[1]).unlink()
+    kept = {name: (folder / name).stat().st_mtime_ns for name in (names[0], names[2])}
+    assert i2md.embed(run, clips, out, "cpu", address) == done
+    assert {name: (folder / name).stat().st_mtime_ns for name in kept} == kept
+    _require_features(folder, expected)
+    with pytest.raises(InputError, match="of another run or clips; name another"):
+        i2md.embed(run, i2md.open_clips(clips).part("xsub", "train"), out, "cpu", address)
+
+
+def _require_features(folder: Path, expected: dict[str, np.ndarray]) -> None:
+    table = pyarrow.dataset.dataset(folder).to_table()
+    for name, features in expected.items():
+        np.testing.assert_allclose(np.stack(table[name].to_numpy()), features, atol=1e-6)
+    assert json.loads((folder / "_embedding.json").read_text())["whole"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--cluster", "nosuch"], "--cluster nosuch is not known; give auto, local or ray://HOST:PORT"),
+        (["--cluster", "local", "--jobs", "2"], "jobs 2 counts processes of this machine"),
+    ],
+)
+def test_words_that_contradict(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
+    assert main(["prepare", "generated", "x", str(tmp_path / "clips"), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("device", "said"), [("cuda:1", "with a cluster choose auto, cpu or cuda"), ("cuda", "the cluster has no GPU")]
+)
+def test_devices_a_cluster_has_not(
+    device: str, said: str, cluster: Cluster, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if cluster.has_gpus:
+        pytest.skip("this machine has a GPU")
+    base = tmp_path_factory.getbasetemp()
+    with pytest.raises(InputError, match=said):
+        i2md.embed(tiny.run(base), tiny.clips(base), tmp_path / "out.npz", device, "local")
+
+
+def test_nobody_needs_ray_who_does_not_ask_for_it(tmp_path: Path) -> None:
+    words = ["prepare", "generated", "x", str(tmp_path / "clips"), "--options.actions", "2", "--options.bodies", "2"]
+    code = f"import sys; from i2md.cli.main import main; main({words})"
+    code += "; print([n for n in ('ray', 'upath') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# The command, but sure of what it has after every piece, and with pieces of two files.
+OFTEN = (
+    "import sys, i2md.cli.main, i2md.data.executor as c, i2md.data.prepare as p; c._LONGEST_PIECE = 2;"
+    " p._BETWEEN_CHECKPOINTS = 0.0; sys.exit(i2md.cli.main.main(sys.argv[1:]))"
+)
+
+
+def _ray_processes(of: int) -> list[Path]:
+    """Those below a process, and theirs, that are still there."""
+    found, left = [], [of]
+    while left:
+        told = Path(f"/proc/{left.pop()}")
+        for children in told.glob("task/*/children"):
+            try:
+                numbers = [int(number) for number in children.read_text().split()]
+            except OSError:
+                continue
+            left += numbers
+            found += [Path(f"/proc/{number}") for number in numbers]
+    return found
+
+
+@pytest.mark.parametrize(("number", "urls"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
+def test_killed_it_goes_on_and_leaves_no_process(
+    skeletons: Path, undisturbed: dict[str, bytes], tmp_path: Path, number: int, urls: bool
+) -> None:
+    source, target = (f"file://{p}" if urls else str(p) for p in (skeletons, tmp_path / "clips"))
+    words = [sys.executable, "-W", "error", "-c", OFTEN, "prepare", "ntu-rgbd", source, target, "--cluster", "local"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    partial = tmp_path / ".clips.partial"
+    reached = (lambda: len(list(partial.glob("journal/*"))) > 10) if urls else (lambda: _lines(partial) > 10)
+    _wait(lambda: reached() or process.poll() is not None)
+    started = _ray_processes(process.pid)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert len(started) >= 3
+    if number == signal.SIGTERM:
+        assert process.returncode == 130
+        assert stderr.splitlines()[-1] == "i2md: stopped; the same command goes on from here"
+    assert not (tmp_path / "clips" / "dataset.json").exists() and partial.is_dir()
+    _wait(lambda: all(_is_agent(path) for path in started if path.exists()))
+    for agent in filter(_is_agent, started):
+        # After SIGKILL Ray's two agents look for the rest for another minute before they end too.
+        assert number == signal.SIGKILL
+        with suppress(ProcessLookupError):
+            os.kill(int(agent.name), signal.SIGTERM)
+    assert main(["prepare", "ntu-rgbd", source, target, "--cluster", "local"]) == 0
+    assert _contents(tmp_path / "clips") == undisturbed
+    left = [file.relative_to(tmp_path).parts[0] for file in tmp_path.rglob("*") if file.is_file()]
+    assert set(left) == {"clips"}
+
+
+def _is_agent(process: Path) -> bool:
+    try:
+        return b"Agent" in (process / "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _lines(partial: Path) -> int:
+    journal = partial / "journal.jsonl"
+    return len(journal.read_bytes().splitlines()) if journal.is_file() else 0
+
+
+def _wait(until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not until():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

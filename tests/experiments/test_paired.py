@@ -1,0 +1,111 @@
+"""Paired tests against their definitions: every sign counted, and Student's distribution integrated."""
+
+from __future__ import annotations
+
+import itertools
+from math import sqrt
+from statistics import fmean, stdev
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import special
+
+from i2md.experiments.runner import find_places
+from i2md.experiments.statistics import Evidence, corrected_tests, paired_differences, paired_tests
+
+
+def _all_signs(differences: list[float]) -> float:
+    """Wilcoxon's two-sided p: how many of all choices of signs are as far from the middle."""
+    ranks = np.argsort(np.argsort(np.abs(differences))) + 1
+    middle = ranks.sum() / 2
+    sums = [
+        sum(r for r, up in zip(ranks, signs, strict=True) if up)
+        for signs in itertools.product([0, 1], repeat=len(ranks))
+    ]
+    seen = sum(r for r, d in zip(ranks, differences, strict=True) if d > 0)
+    return float(np.mean([abs(value - middle) >= abs(seen - middle) for value in sums]))
+
+
+@pytest.mark.parametrize("differences", [[1.0, -0.5, 2.0, 3.5, 0.25, 4.0], [-1.0, -2.5, -3.0, -0.5, 0.75, -4.0, 5.0]])
+def test_both_tests_are_what_they_are_called(differences: list[float]) -> None:
+    interval, t_test, wilcoxon, _ = paired_tests(differences)
+    n = len(differences)
+    error = stdev(differences) / sqrt(n)
+    t = fmean(differences) / error
+    half = special.stdtrit(n - 1, 0.975) * error
+    assert interval == pytest.approx((fmean(differences) - half, fmean(differences) + half))
+    assert t_test == pytest.approx(special.betainc((n - 1) / 2, 0.5, (n - 1) / (n - 1 + t**2)))
+    assert wilcoxon == pytest.approx(_all_signs(differences))
+
+
+@pytest.mark.parametrize(
+    ("differences", "has_t_test"), [([1.0], False), ([2.0, 2.0, 2.0], False), ([0.0] * 7, False), ([1.0, 2.0], True)]
+)
+def test_no_test_where_there_is_nothing_to_test_with(differences: list[float], has_t_test: bool) -> None:
+    tests = paired_tests(differences)
+    assert (tests.t_test is not None) == (tests.interval is not None) == has_t_test
+    assert tests.wilcoxon is None
+    assert (corrected_tests([tests])[0].corrected is not None) == has_t_test
+
+
+@given(st.lists(st.none() | st.floats(0, 1), max_size=8))
+def test_corrected_is_the_lowest_rate_at_which_a_comparison_is_among_the_found(values: list[float | None]) -> None:
+    known = sorted(value for value in values if value is not None)
+    for test in corrected_tests([Evidence(None, value, None) for value in values]):
+        if test.t_test is None:
+            assert test.corrected is None
+        else:
+            rates = [len(known) * known[at] / (at + 1) for at in range(len(known)) if known[at] >= test.t_test]
+            assert test.corrected == pytest.approx(min(1.0, *rates, 1.0))
+
+
+def test_the_baseline_shares_all_other_settings_and_the_seed() -> None:
+    runs = {
+        f"{method}-{bank}-{seed}": ({"method": method, "objectives.bank": bank}, seed)
+        for method in ("moco", "cmd")
+        for bank in (8, 16)
+        for seed in (0, 1)
+    }
+    results = [
+        {
+            **{"run": run, "settings": f"{c['method']}, bank={c['objectives.bank']}", "dataset": "d", "split": "s"},
+            **{"protocol": "knn", "accuracy": {"joint": (c["objectives.bank"] + seed * (c["method"] == "cmd")) / 100}},
+        }
+        for run, (c, seed) in runs.items()
+        if run != "cmd-16-1"
+    ]
+    pairs = paired_differences(results, runs, lambda combination: {**combination, "method": "moco"})
+    assert [(p.of, p.against, p.seeds) for p in pairs] == [
+        ("cmd, bank=8", "moco, bank=8", (0, 1)),
+        ("cmd, bank=16", "moco, bank=16", (0,)),
+    ]
+    assert pairs[0].differences == pytest.approx((0.0, 1.0))
+
+
+def test_streams_together_are_compared_whichever_they_are() -> None:
+    where = {"dataset": "d", "split": "s", "protocol": "knn"}
+    results = [
+        {"run": "base", "settings": "as is", **where, "accuracy": {"joint": 0.5, "bone": 0.5, "2-stream": 0.75}},
+        {"run": "alone", "settings": "streams=bone", **where, "accuracy": {"bone": 0.625}},
+    ]
+    runs = {"base": ({}, 0), "alone": ({"streams": ["bone"]}, 0)}
+    pairs = paired_differences(results, runs, lambda combination: {})
+    assert [(p.of, p.against, p.stream, p.mean) for p in pairs] == [
+        ("streams=bone", "as is", "bone", 12.5),
+        ("streams=bone", "as is", "all streams", -12.5),
+    ]
+
+
+def test_each_process_has_a_gpu_of_those_that_may_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in find_places("auto", None)] == ["4", "7"]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in find_places("cuda", 3)] == ["4", "7", "4"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in find_places("cuda", None)] == ["0", "1"]
+    assert find_places("cuda:1", None) == [{}]

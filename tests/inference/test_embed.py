@@ -1,0 +1,114 @@
+"""A trained run as an object: the same features however the recordings come in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+import i2md
+from i2md.data.readers import open_source
+from i2md.data.recording import Recording
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> i2md.Clips:
+    return i2md.open_clips(tiny.clips(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> i2md.Model:
+    return i2md.load(tiny.run(tmp_path_factory.getbasetemp()), "cpu")
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> i2md.Model:
+    run = tiny.official_run(tmp_path_factory.getbasetemp(), golden / "cmd_step.pth.tar")
+    return i2md.load(run, "cpu")
+
+
+@pytest.fixture(scope="module")
+def raw() -> list[np.ndarray]:
+    """The recordings that the clips were prepared from, as their sensor saw them."""
+    read = open_source("generated", Path("x"), actions=4, bodies=4, repeats=2).read()
+    return [recording.positions for recording in read if isinstance(recording, Recording)]
+
+
+def test_raw_recordings_give_the_features_of_the_prepared_clips(
+    model: i2md.Model, clips: i2md.Clips, raw: list[np.ndarray]
+) -> None:
+    of_clips, of_arrays = model.embed(clips), model.embed(raw, layout="kinect-v1")
+    assert list(of_clips) == ["joint", "motion", "bone"]
+    for name, features in of_clips.items():
+        assert features.shape == (32, 16)
+        np.testing.assert_array_equal(of_arrays[name], features)
+
+
+def test_one_persons_arrays_need_no_axis_of_people(model: i2md.Model, raw: list[np.ndarray]) -> None:
+    with_people, without = model.embed(raw[:3]), model.embed([clip[0] for clip in raw[:3]])
+    for name, features in with_people.items():
+        np.testing.assert_array_equal(without[name], features)
+
+
+def test_a_clips_features_do_not_depend_on_its_company(model: i2md.Model, clips: i2md.Clips) -> None:
+    together = model.embed(clips)
+    order = np.array([5, 31, 0])
+    for name, features in model.embed(clips.select(order)).items():
+        np.testing.assert_allclose(features, together[name][order], atol=1e-6)
+
+
+def test_loading_twice_gives_the_same_features(model: i2md.Model, clips: i2md.Clips) -> None:
+    again = i2md.load(str(model.run), "cpu").embed(clips)
+    for name, features in model.embed(clips).items():
+        np.testing.assert_array_equal(again[name], features)
+
+
+def test_where_the_body_stood_and_faced_changes_nothing(model: i2md.Model, raw: list[np.ndarray]) -> None:
+    turn = np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]], dtype=np.float32)
+    # A frame without anybody is all zeros and stays so.
+    moved = [np.where(clip.any(axis=(2, 3), keepdims=True), clip @ turn + np.float32(0.5), 0) for clip in raw[:8]]
+    for name, features in model.embed(raw[:8]).items():
+        np.testing.assert_allclose(model.embed(moved)[name], features, atol=1e-3)
+
+
+def test_an_official_checkpoints_encoders_give_the_official_features(official: i2md.Model, golden: Path) -> None:
+    with np.load(golden / "cmd_step.npz") as numbers:
+        view = torch.tensor(numbers["step2/query"]).permute(0, 2, 3, 1, 4)
+        expected = {name: numbers[f"eval/features_{name}"] for name in ("joint", "motion")}
+    motion = torch.zeros_like(view)
+    motion[:, :-1] = view[:, 1:] - view[:, :-1]
+    with torch.no_grad():
+        for name, frames in {"joint": view, "motion": motion}.items():
+            features = official.encoders[name](frames.flatten(2))
+            np.testing.assert_allclose(features, expected[name], atol=1e-5)
+
+
+def test_an_official_checkpoint_embeds_recordings_of_one_and_two_people(official: i2md.Model, golden: Path) -> None:
+    read = open_source("ntu-rgbd", golden / "ntu-rgbd").read()
+    raw = [recording.positions for recording in read if isinstance(recording, Recording)]
+    assert {len(clip) for clip in raw} == {1, 2}
+    together = official.embed(raw)
+    assert {features.shape for features in together.values()} == {(len(raw), 48)}
+    assert all(np.isfinite(features).all() for features in together.values())
+    for number, clip in enumerate(raw):
+        np.testing.assert_allclose(official.embed([clip])["joint"][0], together["joint"][number], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "layout", "said"),
+    [
+        ([], None, "no clips given"),
+        ([np.zeros((5, 25, 3))], None, r"clip 0 has shape \(5, 25, 3\); layout 'kinect-v1' needs"),
+        ([np.zeros((20, 3))], None, "clip 0 has shape"),
+        ([np.ones((5, 20, 3)), np.zeros((5, 20, 3))], None, "clip 1: no person is seen"),
+        ([np.full((5, 20, 3), np.nan)], None, "clip 0: .*leave it out"),
+        ([np.ones((5, 25, 3))], "kinect-v2", "pretrained on layout 'kinect-v1', not 'kinect-v2'"),
+        ([np.ones((5, 20, 3))], "nosuch", "layout 'nosuch' is not known"),
+    ],
+)
+def test_arrays_that_do_not_fit(model: i2md.Model, arrays: list[np.ndarray], layout: str | None, said: str) -> None:
+    with pytest.raises(i2md.InputError, match=said):
+        model.embed(arrays, layout=layout)
