@@ -34,7 +34,7 @@ def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=128)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--frames", type=int, default=64)
     parser.add_argument("--units", type=int, default=1024)
     parser.add_argument("--layers", type=int, default=3)
@@ -48,13 +48,15 @@ def main() -> None:
 
     torch.manual_seed(0)
     features = JOINTS * CHANNELS * PEOPLE
-    encoders: Encoders = {name: RecurrentEncoder(features, args.units, args.layers).to(device) for name in STREAMS}
+    encoders: Encoders = {
+        name: RecurrentEncoder(features, args.hidden_size, args.num_layers).to(device) for name in STREAMS
+    }
     clips = packed(ntu_shaped(args.clips), device)
-    spent = by_turns(ways(encoders, clips, args.frames, args.batch), args.rounds)
+    spent = by_turns(ways(encoders, clips, args.frames, args.batch_size), args.rounds)
 
     rates = product_rates(device=device, shape=(args.product, args.product, args.product))
     best = max(rate for name, rate in rates.items() if name.startswith("float32"))
-    work = operations(features, args.units, args.layers) * args.frames * args.clips * len(STREAMS)
+    work = operations(features, args.hidden_size, args.num_layers) * args.frames * args.clips * len(STREAMS)
     told = {
         "machine": machine(device),
         "clips a second": {name: spread(args.clips / s for s in values) for name, values in spent.items()},
@@ -71,7 +73,7 @@ def operations(features: int, units: int, layers: int) -> int:
     return sum(2 * 2 * 3 * units * (size + units) for size in below)
 
 
-def ways(encoders: Encoders, clips: PackedClips, frames: int, batch: int) -> dict[str, Callable[[], Features]]:
+def ways(encoders: Encoders, clips: PackedClips, frames: int, batch_size: int) -> dict[str, Callable[[], Features]]:
     """All features by this program, as `i2md evaluate` takes them, and by PyTorch's GRUs."""
     plain = {name: PlainEncoder(encoder).eval() for name, encoder in encoders.items()}
 
@@ -83,7 +85,7 @@ def ways(encoders: Encoders, clips: PackedClips, frames: int, batch: int) -> dic
 
 
 @torch.no_grad()
-def plain_features(encoders: dict[str, PlainEncoder], clips: PackedClips, frames: int, batch: int) -> Features:
+def plain_features(encoders: dict[str, PlainEncoder], clips: PackedClips, frames: int, batch_size: int) -> Features:
     """What `clip_features` computes, an encoder after another."""
     parts: dict[str, list[Tensor]] = {name: [] for name in encoders}
     for indices in torch.arange(len(clips), device=clips.rows.device).split(batch):
@@ -112,8 +114,8 @@ class PlainEncoder(nn.Module):
 def gru(pair: nn.Module, number: int) -> nn.GRU:
     """One of a pair of GRUs, as PyTorch's."""
     weights = pair.state_dict()
-    rows = 3 * pair.units
-    plain = nn.GRU(weights["weight_ih"].shape[1], pair.units, batch_first=True)
+    rows = 3 * pair.hidden_size
+    plain = nn.GRU(weights["weight_ih"].shape[1], pair.hidden_size, batch_first=True)
     own = {name: weights[name][rows * number : rows * (number + 1)] for name in ("weight_ih", "bias_ih")}
     own |= {name: weights[name][number] for name in ("weight_hh", "bias_hh")}
     plain.load_state_dict({f"{name}_l0": value for name, value in own.items()})

@@ -25,15 +25,25 @@ def published_model(checkout: Path, model: I2MD) -> Any:
 
     s, o, layout = model.settings, model.settings.objectives, model.layout
     encoder = {
-        "en_input_size": len(layout.joints) * layout.channels * model.people,
-        "en_hidden_size": s.encoder.units,
-        "en_num_layers": s.encoder.layers,
-        "num_class": o.embedding,
+        "en_input_size": len(layout.joints) * layout.channels * model.persons,
+        "en_hidden_size": s.encoder.hidden_size,
+        "en_num_layers": s.encoder.num_layers,
+        "num_class": o.embedding_dim,
     }
     temperatures = (o.temperature, o.teacher_temperature, o.student_temperature)
     # It prints all that it is made of.
     with contextlib.redirect_stdout(io.StringIO()):
-        theirs = MoCo("seq-based", encoder, o.embedding, o.bank, o.momentum, *temperatures, 1.0, o.neighbours, mlp=True)
+        theirs = MoCo(
+            "seq-based",
+            encoder,
+            o.embedding_dim,
+            o.queue_size,
+            o.momentum,
+            *temperatures,
+            1.0,
+            o.num_neighbours,
+            mlp=True,
+        )
     theirs.Bone = [(child + 1, parent + 1) for child, parent in enumerate(layout.parents)]
     return theirs.to(next(model.parameters()).device).train()
 
@@ -41,7 +51,7 @@ def published_model(checkout: Path, model: I2MD) -> Any:
 def published_step(theirs: Any, query_view: Tensor, key_view: Tensor) -> Callable[[], dict[str, Tensor]]:
     """A function that takes its next step, as its training script does, and gives the losses."""
     views = [view.permute(0, 3, 1, 2, 4).contiguous() for view in (query_view, key_view)]
-    optimiser = torch.optim.SGD(theirs.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(theirs.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
     criterion = torch.nn.CrossEntropyLoss()
 
     def step() -> dict[str, Tensor]:
@@ -53,9 +63,9 @@ def published_step(theirs: Any, query_view: Tensor, key_view: Tensor) -> Callabl
         }
         total = sum(losses.values())
         total.item()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         total.backward()
-        optimiser.step()
+        optimizer.step()
         return {name: loss.detach() for name, loss in losses.items()}
 
     return step

@@ -25,7 +25,14 @@ Way = Callable[..., Tensor]
 def main() -> int:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, value in {"grus": 6, "units": 1024, "channels": 2048, "batch": 64, "frames": 64, "rounds": 9}.items():
+    for name, value in {
+        "grus": 6,
+        "units": 1024,
+        "channels": 2048,
+        "batch_size": 64,
+        "frames": 64,
+        "rounds": 9,
+    }.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="bf16")
     args = parser.parse_args()
@@ -35,7 +42,7 @@ def main() -> int:
 
     from i2md.runtime.device import tensor_float32
 
-    tensors = drawn(args.frames, args.grus, args.channels, args.units, args.batch, "cuda")
+    tensors = drawn(args.frames, args.grus, args.channels, args.hidden_size, args.batch_size, "cuda")
     with tensor_float32(False):
         exact = step(cudnn, *tensors)
     told = {"GPU": torch.cuda.get_device_name(), **vars(args)}
@@ -52,7 +59,7 @@ def main() -> int:
     return 0
 
 
-def drawn(frames: int, grus: int, channels: int, units: int, batch: int, device: str) -> list[Tensor]:
+def drawn(frames: int, grus: int, channels: int, units: int, batch_size: int, device: str) -> list[Tensor]:
     """Inputs, weights and biases, and a gradient of the hidden states."""
     draws = torch.Generator().manual_seed(0)
     shapes = [(frames, grus, channels, batch), (grus, 3 * units, channels), (grus, 3 * units)]

@@ -1,7 +1,7 @@
 """Time a pretraining step beside plainer ways to take it and beside the published program's, by turns in one process.
 
     python benchmarks/step.py --units 1024 --official CHECKOUT
-    python benchmarks/step.py --units 128 --layout kinect-v1 --people 1 --batch 32 --frames 32 --bank 256
+    python benchmarks/step.py --units 128 --layout kinect-v1 --people 1 --batch_size 32 --frames 32 --queue 256
 
 All take the same views of generated numbers, and the published program begins with our weights: the losses of its
 first step are told beside ours. Prints milliseconds a step (median and range), how many times as long the others take
@@ -31,7 +31,7 @@ from i2md.encoders.settings import EncoderSettings
 from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.official import rename_official
-from i2md.pretraining.schedule import build_optimiser
+from i2md.pretraining.schedule import build_optimizer
 from i2md.pretraining.settings import PretrainSettings
 from i2md.pretraining.step import train_step
 from i2md.runtime.device import choose_device, quick_products, tensor_float32
@@ -50,7 +50,7 @@ def main() -> None:
     device = choose_device(args.device)
     torch.manual_seed(0)
     layout = get_layout(args.layout)
-    shape = (args.batch, args.frames, len(layout.joints), layout.channels, args.people)
+    shape = (args.batch_size, args.frames, len(layout.joints), layout.channels, args.persons)
     views = (torch.randn(shape, device=device), torch.randn(shape, device=device))
     models = {precision: fresh(args, precision).to(device) for precision in args.precisions}
     told: dict[str, Any] = {"machine": machine(device)}
@@ -80,9 +80,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--layout", default="kinect-v2")
     parser.add_argument("--people", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--frames", type=int, default=64)
-    parser.add_argument("--bank", type=int, default=16384)
+    parser.add_argument("--queue", type=int, default=16384)
     parser.add_argument("--method", default="cmd")
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True)
@@ -99,33 +99,33 @@ def fresh(args: argparse.Namespace, precision: str) -> I2MD:
     settings = PretrainSettings(
         method=args.method,
         precision=precision,
-        batch=args.batch,
-        encoder=EncoderSettings(units=args.units, layers=args.layers),
-        objectives=ObjectiveSettings(bank=args.bank, neighbours=args.bank // 2, warmup_steps=0),
+        batch=args.batch_size,
+        encoder=EncoderSettings(hidden_size=args.hidden_size, num_layers=args.num_layers),
+        objectives=ObjectiveSettings(queue_size=args.queue, num_neighbours=args.queue // 2, warmup_steps=0),
     )
-    return I2MD(settings, get_layout(args.layout), args.people)
+    return I2MD(settings, get_layout(args.layout), args.persons)
 
 
 def ours(model: I2MD, views: Sequence[Tensor]) -> Callable[[], dict[str, Tensor]]:
     """Our step, as the training loop takes it but for a capture."""
-    optimiser = build_optimiser(model.query.parameters(), model.settings.optimiser)
+    optimizer = build_optimizer(model.query.parameters(), model.settings.optimizer)
     clips = torch.arange(len(views[0]), device=views[0].device)
 
     def step() -> dict[str, Tensor]:
         with quick_products(), tensor_float32(model.settings.precision == "tf32"):
-            return train_step(model, optimiser, *views, clips)
+            return train_step(model, optimizer, *views, clips)
 
     return step
 
 
 def plain(model: I2MD, views: Sequence[Tensor]) -> Callable[[], dict[str, Tensor]]:
     """The same by PyTorch's GRUs, one after another, with the products that PyTorch chooses."""
-    optimiser = build_optimiser(model.query.parameters(), model.settings.optimiser)
+    optimizer = build_optimizer(model.query.parameters(), model.settings.optimizer)
     clips = torch.arange(len(views[0]), device=views[0].device)
 
     def step() -> dict[str, Tensor]:
         with plainly():
-            return train_step(model, optimiser, *views, clips)
+            return train_step(model, optimizer, *views, clips)
 
     return step
 
@@ -158,7 +158,7 @@ def one_by_one(cls: type, encoders: Sequence[RecurrentEncoder], sequences: Seque
     features = []
     for encoder, x in zip(encoders, sequences, strict=True):
         hidden = encoder.input_norm(x.transpose(1, 2)).permute(2, 0, 1)
-        for pair in encoder.layers:
+        for pair in encoder.num_layers:
             hidden = torch.cat([gru(pair, direction, hidden) for direction in range(2)], dim=2)
         features.append(hidden[-1])
     return features
@@ -166,17 +166,17 @@ def one_by_one(cls: type, encoders: Sequence[RecurrentEncoder], sequences: Seque
 
 def gru(pair: GRUPair, direction: int, x: Tensor) -> Tensor:
     """Hidden states of one of the pair's GRUs, by PyTorch."""
-    rows = slice(3 * pair.units * direction, 3 * pair.units * (direction + 1))
+    rows = slice(3 * pair.hidden_size * direction, 3 * pair.hidden_size * (direction + 1))
     weights = [pair.weight_ih[rows], pair.weight_hh[direction], pair.bias_ih[rows], pair.bias_hh[direction]]
-    start = x.new_zeros(1, x.shape[1], pair.units)
+    start = x.new_zeros(1, x.shape[1], pair.hidden_size)
     return torch.gru(x, start, weights, True, 1, 0.0, True, False, False)[0]
 
 
 def shares(args: argparse.Namespace, told: dict[str, Any]) -> dict[str, float]:
     """A step's encoder products (forward twice, backward as much as both) in what the machine could do meanwhile."""
     layout = get_layout(args.layout)
-    forward = operations(len(layout.joints) * layout.channels * args.people, args.units, args.layers)
-    work = 4 * 3 * forward * args.frames * args.batch
+    forward = operations(len(layout.joints) * layout.channels * args.persons, args.hidden_size, args.num_layers)
+    work = 4 * 3 * forward * args.frames * args.batch_size
     rates = told["products, GFLOP a second"]
     best = {"fp32": max(rates["float32"], rates["float32, quick products"]), "bf16": rates["bfloat16"]}
     return {
@@ -187,11 +187,11 @@ def shares(args: argparse.Namespace, told: dict[str, Any]) -> dict[str, float]:
 
 def parts(args: argparse.Namespace, model: I2MD, device: torch.device) -> dict[str, dict[str, float]]:
     """What the views of a batch of NTU-shaped clips, and the objectives with their gradients, take of a step."""
-    clips = packed(ntu_shaped(args.batch), device)
-    indices, draws = torch.arange(args.batch, device=device), torch.Generator(device)
+    clips = packed(ntu_shaped(args.batch_size), device)
+    indices, draws = torch.arange(args.batch_size, device=device), torch.Generator(device)
     streams = len(model.settings.streams)
     embeddings = F.normalize(
-        torch.randn(streams, 4, args.batch, model.settings.objectives.embedding, device=device), dim=3
+        torch.randn(streams, 4, args.batch_size, model.settings.objectives.embedding_dim, device=device), dim=3
     )
 
     def make_views() -> None:

@@ -45,7 +45,7 @@ def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=1000, help="clips that batches are drawn from")
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--batches", type=int, default=8, help="made in one turn")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
@@ -58,12 +58,12 @@ def main() -> None:
 
     arrays = ntu_shaped(args.clips)
     with tempfile.TemporaryDirectory() as folder:
-        ways = our_ways(arrays, args.batch, device)
+        ways = our_ways(arrays, args.batch_size, device)
         if args.official:
-            ways |= official_ways(args.official, arrays, args.batch, Path(folder))
+            ways |= official_ways(args.official, arrays, args.batch_size, Path(folder))
         turns = {name: repeated(way, args.batches) for name, way in ways.items()}
         spent = by_turns(turns, args.rounds, time.process_time if device.type == "cpu" else time.perf_counter)
-    made = args.batch * args.batches
+    made = args.batch_size * args.batches
     told = {
         "machine": machine(device),
         "microseconds a clip": {n: spread(1e6 * s / made for s in values) for n, values in spent.items()},
@@ -84,20 +84,20 @@ def repeated(way: Callable[[], object], times: int) -> Callable[[], None]:
 
 
 def ntu_shaped(count: int) -> list[np.ndarray]:
-    """Clips (people, frames, joints, channels) of about 85 frames, the longest of 300, now and then of two people."""
+    """Clips (persons, frames, joints, channels) of about 85 frames, the longest of 300, now and then of two people."""
     draws = np.random.default_rng(0)
     frames = np.clip(np.exp(draws.normal(np.log(80), 0.35, count)).astype(int), 20, LONGEST)
-    people = 1 + (draws.random(count) < TWO_PEOPLE)
-    shapes = zip(people, frames, strict=True)
+    persons = 1 + (draws.random(count) < TWO_PEOPLE)
+    shapes = zip(persons, frames, strict=True)
     return [draws.normal(size=(p, t, JOINTS, CHANNELS)).astype(np.float32) for p, t in shapes]
 
 
 def packed(arrays: list[np.ndarray], device: torch.device) -> PackedClips:
     """The clips as training holds them."""
-    people, frames = (torch.tensor([array.shape[axis] for array in arrays], device=device) for axis in (0, 1))
-    sizes = people * frames
+    persons, frames = (torch.tensor([array.shape[axis] for array in arrays], device=device) for axis in (0, 1))
+    sizes = persons * frames
     rows = torch.as_tensor(np.concatenate([array.reshape(-1, JOINTS, CHANNELS) for array in arrays]), device=device)
-    return PackedClips(rows, sizes.cumsum(0) - sizes, frames, people)
+    return PackedClips(rows, sizes.cumsum(0) - sizes, frames, persons)
 
 
 def batches(count: int, size: int) -> Iterator[Tensor]:
@@ -131,15 +131,15 @@ def our_ways(arrays: list[np.ndarray], size: int, device: torch.device) -> dict[
     }
 
 
-def plain_view(clips: PackedClips, indices: Tensor, settings: ViewSettings, people: int, draws: ViewDraws) -> Tensor:
+def plain_view(clips: PackedClips, indices: Tensor, settings: ViewSettings, persons: int, draws: ViewDraws) -> Tensor:
     """What `make_view` makes."""
     begins, lengths = random_crop(clips, indices, settings.crop, settings.frames, draws.crop)
     matrices = joint_matrices(draws, settings)
-    views = clips.rows.new_zeros(len(indices), settings.frames, *clips.rows.shape[1:], people)
+    views = clips.rows.new_zeros(len(indices), settings.frames, *clips.rows.shape[1:], persons)
     for view, clip, begin, length, matrix in zip(
         views, indices.tolist(), begins.tolist(), lengths.tolist(), matrices, strict=True
     ):
-        frames, present = int(clips.frames[clip]), int(clips.people[clip])
+        frames, present = int(clips.frames[clip]), int(clips.persons[clip])
         rows = clips.rows[int(clips.start[clip]) :][: present * frames].unflatten(0, (present, frames))
         crop = rows[:, begin : begin + length].flatten(2).transpose(1, 2)
         resized = F.interpolate(crop, settings.frames, mode="linear").unflatten(1, clips.rows.shape[1:])

@@ -43,7 +43,7 @@ class Pretrained:
     epochs: int
 
 
-@ranks.together()
+@ranks.process_group()
 def pretrain(
     clips: PathLike | Clips,
     run: PathLike,
@@ -73,13 +73,13 @@ def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) ->
     split = settings.split or clips.default_split() or ALL
     chosen = clips if split == ALL else clips.part(split, "train")
     layout = clips.dataset.layout
-    if settings.views.turn and layout.channels != 3:
-        raise InputError(f"views.turn turns bodies in space but layout {layout.name} is 2-D; leave it at 0")
+    if settings.views.rotation and layout.channels != 3:
+        raise InputError(f"views.rotation turns bodies in space but layout {layout.name} is 2-D; leave it at 0")
     return chosen, RunConfig(
         settings=settings,
         layout=layout,
         preparation=clips.dataset.preparation,
-        people=chosen.max_people,
+        persons=chosen.max_persons,
         clips={
             "path": str(clips.path),
             "name": clips.dataset.name,
@@ -92,7 +92,7 @@ def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) ->
     )
 
 
-@ranks.together()
+@ranks.process_group()
 def evaluate(
     run: PathLike,
     clips: PathLike | Clips,
@@ -116,7 +116,7 @@ def evaluate(
         return evaluate_run(Path(run), clips, tuple(protocol), split, where, untrained, settings, trained)
 
 
-@ranks.together()
+@ranks.process_group()
 def embed(
     run: PathLike, clips: PathLike | Clips, out: PathLike, device: str = "auto", cluster: str | None = None
 ) -> dict[str, Any]:
@@ -162,11 +162,11 @@ def import_cmd(checkpoint: PathLike, run: PathLike) -> RunConfig:
             settings=official_settings(state),
             layout=get_layout("kinect-v2"),
             preparation="ntu",
-            people=2,
+            persons=2,
             clips={"name": "unknown", "split": None, "imported": Path(checkpoint).name},
             versions=versions(),
         )
-        model = I2MD(config.settings, config.layout, config.people)
+        model = I2MD(config.settings, config.layout, config.persons)
         model.load_state_dict(rename_official(state))
     except (RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[0]

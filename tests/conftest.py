@@ -62,7 +62,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def pack_arrays() -> Callable[[Sequence[np.ndarray]], Any]:
-    """A function from arrays (people, frames, joints, channels), a clip each, to PackedClips."""
+    """A function from arrays (persons, frames, joints, channels), a clip each, to PackedClips."""
     import torch
 
     from i2md.data.packed import PackedClips

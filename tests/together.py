@@ -32,25 +32,25 @@ WEIGHTS = torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(1), dtype
 def exchanged(rank: int) -> dict[str, Any]:
     """What each function of `ranks` gives."""
     rows = torch.full((2, 3), float(rank + 1), requires_grad=True)
-    gathered = ranks.gather_rows(rows)
+    gathered = ranks.all_gather_rows(rows)
     (gathered * torch.arange(12.0).view(4, 3) * (rank + 1)).sum().backward()
     # Blocks of four numbers: tensors share them, and one is larger than any.
     ranks.BLOCK = 4
     sums = [torch.full((n,), float(rank + n)) for n in (1, 2, 3, 7)] + [torch.tensor(float(rank))]
     means = [x.clone() for x in sums]
-    ranks.add_up(sums)
-    ranks.average(means)
+    ranks.all_reduce_sum(sums)
+    ranks.all_reduce_mean(means)
     return {
-        "count": ranks.count(),
-        "is first": ranks.is_first(),
+        "count": ranks.world_size(),
+        "is first": ranks.is_main_process(),
         "gathered": gathered.detach(),
         "gradient": rows.grad,
         "sums": sums,
         "means": means,
-        "most": ranks.most(10 - rank),
-        "from first": ranks.from_first({"rank": rank}),
-        "own rows": ranks.own_rows(torch.arange(6)),
-        "own share": list(ranks.own_share(5)),
+        "most": ranks.all_reduce_max(10 - rank),
+        "from first": ranks.broadcast({"rank": rank}),
+        "own rows": ranks.local_rows(torch.arange(6)),
+        "own share": list(ranks.local_range(5)),
         "refusal": refusal(rank),
     }
 
@@ -63,7 +63,7 @@ def refusal(rank: int) -> str:
         raise OSError(28, "No space left on device", "a file")
 
     try:
-        ranks.first_does(write)
+        ranks.run_on_main(write)
     except OSError as error:
         return str(error)
     return ""
@@ -75,16 +75,16 @@ def normalised() -> dict[str, torch.Tensor]:
     with torch.no_grad():
         norm.weight.copy_(torch.arange(1.0, 5.0))
         norm.bias.copy_(torch.arange(4.0))
-    x = ranks.own_rows(BATCH).clone().requires_grad_()
+    x = ranks.local_rows(BATCH).clone().requires_grad_()
     out = norm(x)
-    (out * ranks.own_rows(WEIGHTS)).sum().backward()
-    ranks.add_up([norm.weight.grad, norm.bias.grad])
-    gradients = {"weight.grad": norm.weight.grad, "bias.grad": norm.bias.grad, "x.grad": ranks.gather_rows(x.grad)}
-    return {"out": ranks.gather_rows(out.detach()), **gradients, **norm.state_dict()}
+    (out * ranks.local_rows(WEIGHTS)).sum().backward()
+    ranks.all_reduce_sum([norm.weight.grad, norm.bias.grad])
+    gradients = {"weight.grad": norm.weight.grad, "bias.grad": norm.bias.grad, "x.grad": ranks.all_gather_rows(x.grad)}
+    return {"out": ranks.all_gather_rows(out.detach()), **gradients, **norm.state_dict()}
 
 
 def trained(clips: Path, folder: Path) -> dict[str, torch.Tensor]:
-    """Everything a process knows of the model, banks included, once it is trained."""
+    """Everything a process knows of the model, queues included, once it is trained."""
     config = read_config(folder / "like")
     data = open_clips(clips)
     watch = neighbour_watch(data, "xsub", torch.device("cpu"))
@@ -96,10 +96,10 @@ def cropped(clips: Path) -> dict[str, torch.Tensor]:
     data = pack(open_clips(clips))
     config_layout = open_clips(clips).dataset.layout
     torch.manual_seed(0)
-    people = data.max_people
-    encoder = RecurrentEncoder(len(config_layout.joints) * config_layout.channels * people, 4, 1)
+    persons = data.max_persons
+    encoder = RecurrentEncoder(len(config_layout.joints) * config_layout.channels * persons, 4, 1)
     return crop_features(
-        {"joint": encoder}, config_layout, data, 8, people, (0.5, 1.0), torch.Generator().manual_seed(0), batch=11
+        {"joint": encoder}, config_layout, data, 8, persons, (0.5, 1.0), torch.Generator().manual_seed(0), batch_size=11
     )
 
 
@@ -119,20 +119,20 @@ def main(clips: Path, folder: Path) -> None:
     """All of it, job after job."""
     rank = int(os.environ["RANK"])
     results: dict[str, Any] = {}
-    with ranks.together():
+    with ranks.process_group():
         results |= {"exchanged": exchanged(rank), "normalised": normalised()}
         results |= {"trained": trained(clips, folder), "cropped": cropped(clips)}
     results["left"] = threads_of_gloo()
-    results["alone"] = ranks.count()
+    results["alone"] = ranks.world_size()
     try:
-        with ranks.together():
+        with ranks.process_group():
             if rank == 1:
                 raise InputError("only here")
             ranks.barrier()
     except Exception as error:
         results["lost"] = (type(error).__name__, str(error), meeting.first_to_tell())
     pretrain = ("pretrain", clips, folder / "refused", *tiny.SETTINGS)
-    results["odd batch"] = commanded(*pretrain, "--batch", 9, "--objectives.bank", 36)
+    results["odd batch"] = commanded(*pretrain, "--batch_size", 9, "--objectives.queue_size", 36)
     results["differ"] = commanded(*pretrain, "--seed", rank)
     results["info"] = commanded("info", clips)
     run = folder / "trained"

@@ -43,14 +43,14 @@ def sweep_arguments(parser: ArgumentParser) -> None:
         nargs="+",
         action="extend",
         default=[],
-        help="settings and their values, as method=cmd,i2md batch=16,32",
+        help="settings and their values, as method=cmd,i2md batch_size=16,32",
     )
     parser.add_argument(
         "--vary",
         nargs="+",
         action="extend",
         default=[],
-        help="instead of a grid: one change at a time, each compared with none, as batch=16,32 optimiser.name=adamw",
+        help="instead of a grid: one change at a time, each compared with none: batch_size=16,32 optimizer.name=adamw",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds (default: 0 1 2)")
     parser.add_argument(
@@ -120,7 +120,11 @@ def reproduce_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int | None, default=None, help="pretrain for so many; told in the table")
     parser.add_argument("--precision", type=str | None, default=None, help="fp32, tf32 or bf16; told in the table")
     parser.add_argument(
-        "--change", nargs="+", action="extend", default=[], help="other settings, as batch=32 semi.draws=1; told alike"
+        "--change",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="other settings, as batch_size=32 semi.draws=1; told alike",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="the full recipe for an epoch on generated recordings, in OUT/dry-run"

@@ -107,7 +107,7 @@ def _import_cmd(args: Namespace) -> Any:
     from i2md.commands import import_cmd
 
     config = import_cmd(args.checkpoint, args.run)
-    return {"run": args.run, "units": config.settings.encoder.units, "layers": config.settings.encoder.layers}
+    return {"run": args.run, "units": config.settings.encoder.hidden_size, "layers": config.settings.encoder.num_layers}
 
 
 def _show_plain(data: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Several numbers after one option, as they are typed: --semi.shares 0.05 0.1."""
+"""Several numbers after one option, as they are typed: --semi.label_fractions 0.05 0.1."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ COLUMNS = pa.schema(
         ("name", pa.string()),
         ("start", pa.int64()),
         ("frames", pa.int64()),
-        ("people", pa.int64()),
+        ("persons", pa.int64()),
         ("label", pa.int64()),
         ("subject", pa.int64()),
         ("camera", pa.int64()),

@@ -46,13 +46,13 @@ def choose_actors(bodies: Bodies, layout: Layout, actors: int) -> Bodies:
     return np.stack(chosen) if chosen else bodies[:0]
 
 
-def start_at_first(people: Bodies, layout: Layout) -> Bodies:
+def start_at_first(persons: Bodies, layout: Layout) -> Bodies:
     """Without the frames in which nobody is seen, and with the first person's centre joint in the first frame
     in which they are seen as the origin; who is not seen stays zero."""
-    people = people[:, _seen(people).any(axis=0)]
-    seen = _seen(people)
-    origin = people[0, seen[0].argmax(), layout.centre]
-    return (people - origin) * seen[..., None, None]
+    persons = persons[:, _seen(persons).any(axis=0)]
+    seen = _seen(persons)
+    origin = persons[0, seen[0].argmax(), layout.centre]
+    return (persons - origin) * seen[..., None, None]
 
 
 def _seen(bodies: Bodies) -> Bool[np.ndarray, "bodies frames"]:

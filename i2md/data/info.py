@@ -29,7 +29,7 @@ def info(clips: Clips) -> dict[str, Any]:
     originals = find_originals(clips)
     duplicates = _duplicates(clips, originals)
     quartiles = np.percentile(frames, [0, 25, 50, 75, 100]).astype(int).tolist()
-    people, counts = np.unique(clips.columns["people"], return_counts=True)
+    persons, counts = np.unique(clips.columns["persons"], return_counts=True)
     return {
         "dataset": dataset.name,
         "clips": len(clips),
@@ -37,7 +37,7 @@ def info(clips: Clips) -> dict[str, Any]:
         "preparation": dataset.preparation,
         "units": dataset.units,
         "frames": dict(zip(("min", "25%", "median", "75%", "max"), quartiles, strict=True)),
-        "people": {int(p): int(c) for p, c in zip(people, counts, strict=True)},
+        "persons": {int(p): int(c) for p, c in zip(persons, counts, strict=True)},
         "bytes": int(clips.frames.nbytes),
         "classes": _classes(clips),
         "splits": {

@@ -18,7 +18,7 @@ from i2md.runtime.exit_codes import terminated_as_interrupted
 PathLike = str | os.PathLike[str]
 # Columns that count within a set of clips: joined, each set's numbers follow those of the sets before it.
 _COUNTING = ("label", "subject")
-_CARRIED = [name for name in COLUMNS.names if name not in ("start", "frames", "people")]
+_CARRIED = [name for name in COLUMNS.names if name not in ("start", "frames", "persons")]
 
 
 def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = False) -> Clips:
@@ -69,5 +69,5 @@ def _recordings(sets: Sequence[Clips]) -> Iterator[Recording]:
                 row[name] = UNKNOWN if row[name] == UNKNOWN else row[name] + before[name]
             row["name"] = f"{each.dataset.name}/{row['name']}"
             yield Recording(positions=each.read(index), **row)
-        people = int(each.columns["subject"].max(initial=-1)) + 1
-        before = {"label": before["label"] + len(each.dataset.class_names), "subject": before["subject"] + people}
+        persons = int(each.columns["subject"].max(initial=-1)) + 1
+        before = {"label": before["label"] + len(each.dataset.class_names), "subject": before["subject"] + persons}

@@ -31,7 +31,7 @@ from i2md.data.recording import UNKNOWN
 from i2md.errors import InputError
 from i2md.skeletons import Layout
 
-Positions = Float[np.ndarray, "people frames joints channels"]
+Positions = Float[np.ndarray, "persons frames joints channels"]
 Step = Callable[[Positions, Layout], Positions]
 
 # The body's first direction is averaged over this many frames: one frame's shoulders are noisy.
@@ -47,7 +47,7 @@ CHOOSING = frozenset({"denoised"})
 class Prepared(NamedTuple):
     """A prepared clip, and what was mended: frames cut, person-frames filled, people never seen or not chosen."""
 
-    positions: Float32[np.ndarray, "people frames joints channels"]
+    positions: Float32[np.ndarray, "persons frames joints channels"]
     frames_cut: int
     frames_filled: int
     people_absent: int
@@ -60,7 +60,7 @@ class LeftOut(NamedTuple):
 
 
 def prepare_positions(
-    positions: Float32[np.ndarray, "people frames joints channels"], layout: Layout, preset: str, actors: int = UNKNOWN
+    positions: Float32[np.ndarray, "persons frames joints channels"], layout: Layout, preset: str, actors: int = UNKNOWN
 ) -> Prepared | LeftOut:
     """One recording's positions, prepared; or the reason why nothing of it is left.
 
@@ -75,21 +75,21 @@ def prepare_positions(
     if positions.shape[2:] != (len(layout.joints), layout.channels):
         found, wanted = positions.shape[2:], (len(layout.joints), layout.channels)
         raise InputError(f"positions are {found} a frame, layout {layout.name} is {wanted}; name their layout")
-    people = _finite(positions.astype(np.float64, order="C"))
-    if people is None:
+    persons = _finite(positions.astype(np.float64, order="C"))
+    if persons is None:
         return LeftOut("a joint is not finite in any frame")
-    ever = _seen(people).any(axis=1)
+    ever = _seen(persons).any(axis=1)
     if not ever.any():
         return LeftOut("no person is seen in any frame")
-    people = people[ever]
+    persons = persons[ever]
     if preset in CHOOSING:
-        people = choose_actors(people, layout, MOST_ACTORS if actors == UNKNOWN else actors)
-    before = int(_seen(people).sum())
+        persons = choose_actors(persons, layout, MOST_ACTORS if actors == UNKNOWN else actors)
+    before = int(_seen(persons).sum())
     for step in steps:
-        people = step(people, layout)
-    filled = int(_seen(people).sum()) - before
-    cut = positions.shape[1] - people.shape[1]
-    return Prepared(people.astype(np.float32), cut, filled, positions.shape[0] - people.shape[0])
+        persons = step(persons, layout)
+    filled = int(_seen(persons).sum()) - before
+    cut = positions.shape[1] - persons.shape[1]
+    return Prepared(persons.astype(np.float32), cut, filled, positions.shape[0] - persons.shape[0])
 
 
 def preset_names() -> tuple[str, ...]:
@@ -105,25 +105,25 @@ def _steps(preset: str, layout: Layout) -> tuple[Step, ...]:
     return _PRESETS[preset]
 
 
-def _seen(people: Positions) -> Bool[np.ndarray, "people frames"]:
-    return np.any(people, axis=(2, 3))
+def _seen(persons: Positions) -> Bool[np.ndarray, "persons frames"]:
+    return np.any(persons, axis=(2, 3))
 
 
-def _finite(people: Positions) -> Positions | None:
+def _finite(persons: Positions) -> Positions | None:
     """Joints that are not finite, interpolated over the frames that hold them; None where no frame does."""
-    finite = np.isfinite(people)
+    finite = np.isfinite(persons)
     if finite.all():
-        return people
+        return persons
     known = finite.all(axis=-1)
-    people = np.where(known[..., None], people, 0.0)
-    for person, frames_known in zip(people, known, strict=True):
+    persons = np.where(known[..., None], persons, 0.0)
+    for person, frames_known in zip(persons, known, strict=True):
         present = person.any(axis=(1, 2))
         for joint in np.flatnonzero((~frames_known[present]).any(axis=0)):
             held = np.flatnonzero(present & frames_known[:, joint])
             if not len(held):
                 return None
             person[present, joint] = _interpolated(np.flatnonzero(present), held, person[held, joint])
-    return people
+    return persons
 
 
 def _interpolated(
@@ -133,86 +133,86 @@ def _interpolated(
     return np.stack([np.interp(at, frames, column) for column in flat.T], axis=-1).reshape(-1, *values.shape[1:])
 
 
-def _close_up(people: Positions, layout: Layout) -> Positions:
+def _close_up(persons: Positions, layout: Layout) -> Positions:
     """A person absent from the first frame loses all empty frames; the clip ends with its last person."""
-    closed = np.zeros_like(people)
-    for target, person, seen in zip(closed, people, _seen(people), strict=True):
+    closed = np.zeros_like(persons)
+    for target, person, seen in zip(closed, persons, _seen(persons), strict=True):
         kept = person if seen[0] else person[seen]
         target[: len(kept)] = kept
     return closed[:, : _last(_seen(closed)).max() + 1]
 
 
-def _repeat_tails(people: Positions, layout: Layout) -> Positions:
+def _repeat_tails(persons: Positions, layout: Layout) -> Positions:
     """The frames after a person's last are filled with that person's from the start, over and over."""
-    lengths = _last(_seen(people)) + 1
-    if (lengths == people.shape[1]).all():
-        return people
-    frames = np.arange(people.shape[1]) % lengths[:, None]
-    return np.take_along_axis(people, frames[:, :, None, None], axis=1)
+    lengths = _last(_seen(persons)) + 1
+    if (lengths == persons.shape[1]).all():
+        return persons
+    frames = np.arange(persons.shape[1]) % lengths[:, None]
+    return np.take_along_axis(persons, frames[:, :, None, None], axis=1)
 
 
-def _last(seen: Bool[np.ndarray, "people frames"]) -> np.ndarray:
+def _last(seen: Bool[np.ndarray, "persons frames"]) -> np.ndarray:
     return seen.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
 
 
-def _centre_each_frame(people: Positions, layout: Layout) -> Positions:
+def _centre_each_frame(persons: Positions, layout: Layout) -> Positions:
     """The first person's centre joint is the origin of every frame; missing joints stay zero."""
     # The published program tells a missing joint by the sum of its coordinates.
-    present = _summed(people) != 0
-    return (people - people[:1, :, layout.centre, None]) * present
+    present = _summed(persons) != 0
+    return (persons - persons[:1, :, layout.centre, None]) * present
 
 
-def _stand_along_z(people: Positions, layout: Layout) -> Positions:
-    return _align(people, layout.spine, np.array([0.0, 0.0, 1.0]))
+def _stand_along_z(persons: Positions, layout: Layout) -> Positions:
+    return _align(persons, layout.spine, np.array([0.0, 0.0, 1.0]))
 
 
-def _shoulders_along_x(people: Positions, layout: Layout) -> Positions:
-    return _align(people, layout.across, np.array([1.0, 0.0, 0.0]))
+def _shoulders_along_x(persons: Positions, layout: Layout) -> Positions:
+    return _align(persons, layout.across, np.array([1.0, 0.0, 0.0]))
 
 
-def _align(people: Positions, ends: tuple[int, int], target: Float[np.ndarray, " 3"]) -> Positions:
+def _align(persons: Positions, ends: tuple[int, int], target: Float[np.ndarray, " 3"]) -> Positions:
     """All turned as it takes to bring the first person's first bone between `ends` along `target`."""
-    bone = people[0, 0, ends[1]] - people[0, 0, ends[0]]
+    bone = persons[0, 0, ends[1]] - persons[0, 0, ends[0]]
     axis = np.cross(bone, target)
     sine = np.linalg.norm(axis)
     # As in the published program a bone without direction, or right opposite, is left where it is.
     if sine < 1e-6:
-        return people
-    return _turned(people, axis / sine, np.arctan2(sine, bone @ target))
+        return persons
+    return _turned(persons, axis / sine, np.arctan2(sine, bone @ target))
 
 
-def _turned(people: Positions, axis: Float[np.ndarray, " 3"], angle: float) -> Positions:
+def _turned(persons: Positions, axis: Float[np.ndarray, " 3"], angle: float) -> Positions:
     """Rodrigues' rotation by `angle` radians about the unit vector `axis`."""
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     turn = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
     # Sums written out: what a matrix product gives depends, in its last bit, on how many threads share it.
-    px, py, pz = people[..., 0], people[..., 1], people[..., 2]
+    px, py, pz = persons[..., 0], persons[..., 1], persons[..., 2]
     return np.stack([px * to_x + py * to_y + pz * to_z for to_x, to_y, to_z in turn], axis=-1)
 
 
-def _summed(people: Positions) -> Positions:
-    return people[..., 0:1] + people[..., 1:2] + people[..., 2:3]
+def _summed(persons: Positions) -> Positions:
+    return persons[..., 0:1] + persons[..., 1:2] + persons[..., 2:3]
 
 
-def _fill_gaps(people: Positions, layout: Layout) -> Positions:
+def _fill_gaps(persons: Positions, layout: Layout) -> Positions:
     """Frames without anybody are cut at either end; a person alone is interpolated over those inside.
 
     With several people an absence may be meant, so it stays.
     """
-    anybody = np.flatnonzero(_seen(people).any(axis=0))
-    people = people[:, anybody[0] : anybody[-1] + 1]
-    at = np.arange(people.shape[1])
+    anybody = np.flatnonzero(_seen(persons).any(axis=0))
+    persons = persons[:, anybody[0] : anybody[-1] + 1]
+    at = np.arange(persons.shape[1])
     held = anybody - anybody[0]
-    if len(people) > 1 or len(held) == len(at):
-        return people
-    return _interpolated(at, held, people[0, held])[None]
+    if len(persons) > 1 or len(held) == len(at):
+        return persons
+    return _interpolated(at, held, persons[0, held])[None]
 
 
-def _face(people: Positions, layout: Layout) -> Positions:
-    present = _summed(np.abs(people)) > 0
+def _face(persons: Positions, layout: Layout) -> Positions:
+    present = _summed(np.abs(persons)) > 0
     first = present[0, :, layout.centre, 0].argmax()
-    moved = (people - people[0, first, layout.centre]) * present
+    moved = (persons - persons[0, first, layout.centre]) * present
     up = np.asarray(layout.up) / np.linalg.norm(layout.up)
     across = _first_across(moved[0], layout, up)
     axis = np.eye(3)[0] if abs(up[0]) < 0.9 else np.eye(3)[1]
@@ -234,11 +234,11 @@ def _first_across(
     return first if np.linalg.norm(first) > TELLING_SHARE * width else level.mean(axis=0)
 
 
-def _to_unit_trunk(people: Positions, layout: Layout) -> Positions:
+def _to_unit_trunk(persons: Positions, layout: Layout) -> Positions:
     lower, upper = layout.spine
-    lengths = np.linalg.norm(people[0, :, upper] - people[0, :, lower], axis=-1)
+    lengths = np.linalg.norm(persons[0, :, upper] - persons[0, :, lower], axis=-1)
     lengths = lengths[lengths > 0]
-    return people / np.median(lengths) if len(lengths) else people
+    return persons / np.median(lengths) if len(lengths) else persons
 
 
 _PRESETS: dict[str, tuple[Step, ...]] = {

@@ -34,7 +34,7 @@ class Recording:
     """
 
     name: str
-    positions: Float32[np.ndarray, "people frames joints channels"]
+    positions: Float32[np.ndarray, "persons frames joints channels"]
     label: int = UNKNOWN
     subject: int = UNKNOWN
     camera: int = UNKNOWN

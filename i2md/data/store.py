@@ -30,7 +30,7 @@ UNTRIMMED = "untrimmed"
 
 
 class Clips:
-    """Prepared clips: `clips[i]` is clip i as (people, frames, joints, channels); memory-mapped, or out of a store.
+    """Prepared clips: `clips[i]` is clip i as (persons, frames, joints, channels); memory-mapped, or out of a store.
 
     `columns` holds the index (clips.parquet) as arrays, a row a clip. `intervals` are the actions labelled
     within untrimmed recordings, as arrays `clip`, `start`, `end` (exclusive) and `label`, a row an action;
@@ -54,23 +54,23 @@ class Clips:
     def __len__(self) -> int:
         return len(self.columns["name"])
 
-    def __getitem__(self, index: int) -> Float32[np.ndarray, "people frames joints channels"]:
-        people, frames = int(self.columns["people"][index]), int(self.columns["frames"][index])
+    def __getitem__(self, index: int) -> Float32[np.ndarray, "persons frames joints channels"]:
+        persons, frames = int(self.columns["persons"][index]), int(self.columns["frames"][index])
         start = int(self.columns["start"][index])
-        rows = self.frames[start : start + people * frames]
-        return rows.reshape(people, frames, *rows.shape[1:]).astype(np.float32, copy=False)
+        rows = self.frames[start : start + persons * frames]
+        return rows.reshape(persons, frames, *rows.shape[1:]).astype(np.float32, copy=False)
 
-    def read(self, index: int) -> Float32[np.ndarray, "people frames joints channels"]:
+    def read(self, index: int) -> Float32[np.ndarray, "persons frames joints channels"]:
         """A copy of clip `index`, read from the file: what is mapped stays in memory as long as there is room."""
         if not isinstance(self.frames, np.memmap) or self.frames.filename is None:
             return self[index].copy()
-        people, frames = int(self.columns["people"][index]), int(self.columns["frames"][index])
-        shape = (people, frames, *self.frames.shape[1:])
+        persons, frames = int(self.columns["persons"][index]), int(self.columns["frames"][index])
+        shape = (persons, frames, *self.frames.shape[1:])
         begin = self.frames.offset + int(self.columns["start"][index]) * self.frames.strides[0]
         values = np.fromfile(self.frames.filename, self.frames.dtype, int(np.prod(shape)), offset=begin)
         return values.reshape(shape).astype(np.float32, copy=False)
 
-    def __iter__(self) -> Iterator[Float32[np.ndarray, "people frames joints channels"]]:
+    def __iter__(self) -> Iterator[Float32[np.ndarray, "persons frames joints channels"]]:
         return (self[i] for i in range(len(self)))
 
     @property
@@ -79,9 +79,9 @@ class Clips:
         return self.columns["label"]
 
     @property
-    def max_people(self) -> int:
+    def max_persons(self) -> int:
         """The largest number of people in one clip."""
-        return int(self.columns["people"].max()) if len(self) else 1
+        return int(self.columns["persons"].max()) if len(self) else 1
 
     def select(self, indices: Int64[np.ndarray, " chosen"]) -> Clips:
         """The clips at `indices`, in that order."""
@@ -92,7 +92,7 @@ class Clips:
     def span(self, start: int, stop: int) -> Clips:
         """Clips `start` to `stop` - 1 with no frames but those among theirs; of a store they are not yet fetched."""
         columns = {name: values[start:stop] for name, values in self.columns.items()}
-        ends = columns["start"] + columns["people"] * columns["frames"]
+        ends = columns["start"] + columns["persons"] * columns["frames"]
         first, last = int(columns["start"].min()), int(ends.max())
         frames = self.frames.part(first, last) if isinstance(self.frames, StoredFrames) else self.frames[first:last]
         return Clips(self.path, self.dataset, frames, columns | {"start": columns["start"] - first})
@@ -140,7 +140,7 @@ def open_clips(path: str | os.PathLike[str]) -> Clips:
     except (pa.ArrowException, ValueError, KeyError, EOFError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: the clips are damaged ({reason}); prepare them again") from None
-    rows = int((columns["people"] * columns["frames"]).sum())
+    rows = int((columns["persons"] * columns["frames"]).sum())
     shape = (rows, len(dataset.layout.joints), dataset.layout.channels)
     if frames.shape != shape or frames.dtype.str not in PRECISIONS.values():
         raise InputError(

@@ -90,7 +90,7 @@ class ClipsWriter:
 
     def add(self, recording: Recording) -> None:
         """Append one clip, person after person. InputError where it is beyond what the precision can hold."""
-        people, frames = recording.positions.shape[:2]
+        persons, frames = recording.positions.shape[:2]
         with np.errstate(over="ignore"):
             positions = np.ascontiguousarray(recording.positions, dtype=self._dtype)
         if self._dtype.itemsize < 4 and not np.isfinite(positions).all():
@@ -100,9 +100,9 @@ class ClipsWriter:
             )
         with naming(self._path):
             self._frames.append(positions)
-        self._pending.append(_row(recording, start=self._rows, people=people, frames=frames))
+        self._pending.append(_row(recording, start=self._rows, persons=persons, frames=frames))
         self._clips += 1
-        self._rows += people * frames
+        self._rows += persons * frames
 
     def checkpoint(self, note: Any = None) -> None:
         """Make sure of all clips so far: from here a write that is killed goes on. `note` is given back by `notes`."""
@@ -170,7 +170,7 @@ def _plain(value: Any) -> str | int | float:
 
 
 def _rows_of(row: list[Any]) -> int:
-    return row[COLUMNS.names.index("people")] * row[COLUMNS.names.index("frames")]
+    return row[COLUMNS.names.index("persons")] * row[COLUMNS.names.index("frames")]
 
 
 def _write_table(path: Path, schema: pa.Schema, rows: Iterator[list[Any]]) -> None:

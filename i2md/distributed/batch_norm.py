@@ -21,17 +21,17 @@ class InputNorm(nn.BatchNorm1d):
 
     def forward(self, x: Float[Tensor, "batch channels frames"]) -> Float[Tensor, "batch channels frames"]:
         """Each channel shifted and scaled to mean 0 and variance 1, then by `weight` and `bias`."""
-        if not self.training or ranks.count() == 1:
+        if not self.training or ranks.world_size() == 1:
             return super().forward(x)
         mean, variance = self._statistics(x)
-        self._remember(mean.detach(), variance.detach(), ranks.count() * x[:, 0].numel())
+        self._remember(mean.detach(), variance.detach(), ranks.world_size() * x[:, 0].numel())
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return (x - mean[:, None]) * scale[:, None] + self.bias[:, None]
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of a channel: that within the processes, on average, and that between their means."""
         variance, mean = torch.var_mean(x, dim=(0, 2), correction=0)
-        means, variances = ranks.gather_rows(torch.stack([mean, variance])[None]).unbind(1)
+        means, variances = ranks.all_gather_rows(torch.stack([mean, variance])[None]).unbind(1)
         return means.mean(dim=0), variances.mean(dim=0) + means.var(dim=0, correction=0)
 
     @torch.no_grad()

@@ -33,7 +33,7 @@ _here = Launch()
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def process_group() -> Iterator[None]:
     """Within the block, the processes that torchrun or Slurm started work as one; they leave it together.
 
     CPU tensors travel by gloo, CUDA tensors by nccl. Raises InputError where the processes do not meet.
@@ -61,7 +61,7 @@ def together() -> Iterator[None]:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def single_process() -> Iterator[None]:
     """Within the block this process is the only one: for work that each does for itself, whole or on its own part."""
     global _here
     before, _here = _here, Launch()
@@ -71,27 +71,27 @@ def alone() -> Iterator[None]:
         _here = before
 
 
-def count() -> int:
+def world_size() -> int:
     """How many processes work together."""
     return _here.count
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that writes and shows what happens."""
     return _here.rank == 0
 
 
-def own_rows(x: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "rows ..."]:
+def local_rows(x: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "rows ..."]:
     """This process's part of a batch that all of them hold; the batch is a multiple of `count()`."""
     return x if _here.count == 1 else x.chunk(_here.count)[_here.rank]
 
 
-def own_share(parts: int) -> range:
+def local_range(parts: int) -> range:
     """Which of `parts` pieces of work are this process's: successive ones, and as many as the others', or one more."""
     return range(parts * _here.rank // _here.count, parts * (_here.rank + 1) // _here.count)
 
 
-def gather_rows(x: Shaped[Tensor, "rows ..."]) -> Shaped[Tensor, "batch ..."]:
+def all_gather_rows(x: Shaped[Tensor, "rows ..."]) -> Shaped[Tensor, "batch ..."]:
     """The rows of all processes in the order of their ranks, equally many each: `own_rows` taken back.
 
     The gradient of each process's rows is the sum of what all processes make of them.
@@ -112,15 +112,15 @@ class _GatherRows(torch.autograd.Function):
         total = gradients[0].clone(memory_format=torch.contiguous_format)
         with _noticing_loss():
             dist.all_reduce(total)
-        return own_rows(total)
+        return local_rows(total)
 
 
-def add_up(tensors: Iterable[Tensor]) -> None:
+def all_reduce_sum(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor by the sum of all processes', in place; they are of one type and on one device."""
     _reduce(tensors, divisor=1)
 
 
-def average(tensors: Iterable[Tensor]) -> None:
+def all_reduce_mean(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor by the mean over all processes, as `add_up` does by the sum."""
     _reduce(tensors, divisor=_here.count)
 
@@ -149,7 +149,7 @@ def _blocks(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
         yield block
 
 
-def most(number: int) -> int:
+def all_reduce_max(number: int) -> int:
     """The largest of the processes' numbers. Settled between the hosts: no device is waited for."""
     if _here.count == 1:
         return number
@@ -161,10 +161,10 @@ def most(number: int) -> int:
 
 def barrier() -> None:
     """Wait for all processes."""
-    most(0)
+    all_reduce_max(0)
 
 
-def from_first(value: Value) -> Value:
+def broadcast(value: Value) -> Value:
     """The value that the first process gave, which may be any object that pickles."""
     if _here.count == 1:
         return value
@@ -174,7 +174,7 @@ def from_first(value: Value) -> Value:
     return box[0]
 
 
-def from_all(value: Value) -> list[Value]:
+def all_gather_object(value: Value) -> list[Value]:
     """The values that the processes gave, in the order of their ranks."""
     if _here.count == 1:
         return [value]
@@ -184,24 +184,24 @@ def from_all(value: Value) -> list[Value]:
     return values
 
 
-def first_does(work: Callable[[], object]) -> None:
+def run_on_main(work: Callable[[], object]) -> None:
     """Have the first process do what is done once for all, such as writing; what it meets with, all raise."""
 
-    def alone() -> None:
+    def nothing() -> None:
         work()
 
-    of_first(alone)
+    broadcast_result(nothing)
 
 
-def of_first(work: Callable[[], Value]) -> Value:
+def broadcast_result(work: Callable[[], Value]) -> Value:
     """What the first process gets by work that it alone does; what it meets with, all raise."""
     result: Value | InputError | OSError | None = None
-    if is_first():
+    if is_main_process():
         try:
             result = work()
         except (InputError, OSError) as error:
             result = error
-    result = from_first(result)
+    result = broadcast(result)
     if isinstance(result, (InputError, OSError)):
         raise result
     return cast(Value, result)

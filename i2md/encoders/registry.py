@@ -12,4 +12,6 @@ def build_encoder(settings: EncoderSettings, channels: int) -> Encoder:
     """A fresh encoder for frames of `channels` numbers; its `width` is that of its features."""
     if settings.name != "recurrent":
         raise InputError(f"encoder {settings.name!r} is not known; choose recurrent")
-    return RecurrentEncoder(channels, settings.units, settings.layers, settings.initialisation, settings.recompute)
+    return RecurrentEncoder(
+        channels, settings.hidden_size, settings.num_layers, settings.initialisation, settings.activation_checkpointing
+    )

@@ -12,13 +12,13 @@ class EncoderSettings:
 
     name: str = "recurrent"
     """recurrent."""
-    units: int = 1024
+    hidden_size: int = 1024
     """Hidden units of one GRU; a feature is twice as wide."""
-    layers: int = 3
+    num_layers: int = 3
     """Layers of two GRUs."""
     initialisation: Literal["uniform", "orthogonal", "retentive"] = "uniform"
     """uniform is the published program's; on few clips orthogonal learns sooner. retentive is orthogonal and starts
     with a long memory: the soonest, for short runs."""
-    recompute: bool = False
+    activation_checkpointing: bool = False
     """Compute each layer's gates anew in the backward pass instead of keeping them (activation checkpointing): the same
     numbers in less memory, and a third more time."""

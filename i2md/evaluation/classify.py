@@ -90,13 +90,13 @@ def train_finetuned(
     )
 
     def scores() -> dict[str, Tensor]:
-        return classifiers.logits(subject.test, subject.frames, subject.people)
+        return classifiers.logits(subject.test, subject.frames, subject.persons)
 
     def after_epoch(epoch: int) -> None:
         if is_tested(epoch, settings):
             best.look(scores())
 
-    with ranks.alone():
+    with ranks.single_process():
         train(learner, len(clips), settings, draws, after_epoch, title)
         return Trained(judge_scores(scores(), subject.test_labels, subject.classes), best.accuracy)
 

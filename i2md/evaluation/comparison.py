@@ -18,8 +18,16 @@ _DECIDES_NOTHING = {
     *("settings.seed", "settings.split", "settings.checkpoint_minutes", "settings.checkpoint_epochs"),
     *("settings.knn_every", "clips.path", "clips.frames", "recipe"),
 }
-# What the encoders before training may depend on; objectives.embedding by way of the random numbers drawn.
-_DECIDES_UNTRAINED = ("encoder.", "streams", "views.frames", "objectives.embedding", "layout", "preparation", "people")
+# What the encoders before training may depend on; objectives.embedding_dim by way of the random numbers drawn.
+_DECIDES_UNTRAINED = (
+    "encoder.",
+    "streams",
+    "views.frames",
+    "objectives.embedding_dim",
+    "layout",
+    "preparation",
+    "persons",
+)
 _KEPT = (
     *("method", "protocol", "dataset", "split", "seed", "epochs", "train_clips", "test_clips", "accuracy"),
     *("best_test_epoch", "learning_rate", "validation", "measures", "spread", "pretrained_on"),
@@ -151,8 +159,8 @@ def flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 def short_names(names: Sequence[str]) -> dict[str, str]:
     """The last part of each dotted name, or all of it where that is another's too.
 
-    >>> short_names(["objectives.bank", "encoder.name", "optimiser.name"])
-    {'objectives.bank': 'bank', 'encoder.name': 'encoder.name', 'optimiser.name': 'optimiser.name'}
+    >>> short_names(["objectives.queue_size", "encoder.name", "optimizer.name"])
+    {'objectives.queue_size': 'queue', 'encoder.name': 'encoder.name', 'optimizer.name': 'optimizer.name'}
     """
     tails = [name.rpartition(".")[2] for name in names]
     return {name: tail if tails.count(tail) == 1 else name for name, tail in zip(names, tails, strict=True)}

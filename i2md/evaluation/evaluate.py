@@ -65,9 +65,9 @@ def evaluate_run(
             suffix = f"-{UNTRAINED}" if of == UNTRAINED else ""
             path = run / "evaluation" / f"{outcome.name}-{clips.dataset.name}-{split}{suffix}.json"
             text = json.dumps(results[-1], indent=1) + "\n"
-            ranks.first_does(partial(write_text, path, text))
+            ranks.run_on_main(partial(write_text, path, text))
     predicted = [result for result in results if result["method"] == method and "predictions" in result]
-    ranks.first_does(lambda: _report(run, test, subject, predicted))
+    ranks.run_on_main(lambda: _report(run, test, subject, predicted))
     return results
 
 
@@ -111,7 +111,7 @@ def _subject(encoders: Encoders, config: RunConfig, train: Clips, test: Clips, d
         untrained=lambda: _untrained(config, device),
         layout=config.layout,
         frames=config.settings.views.frames,
-        people=config.people,
+        persons=config.persons,
         train=pack(train, device),
         test=pack(test, device),
         train_names=train.columns["name"].tolist(),

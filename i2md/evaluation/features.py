@@ -31,9 +31,9 @@ def extract(
     encoders: Encoders,
     layout: Layout,
     count: int,
-    draw: Callable[[Int64[Tensor, " batch"]], Float[Tensor, "batch frames joints channels people"]],
+    draw: Callable[[Int64[Tensor, " batch"]], Float[Tensor, "batch frames joints channels persons"]],
     device: torch.device | str = "cpu",
-    batch: int = 256,
+    batch_size: int = 256,
 ) -> Features:
     """Features of clips 0 to count - 1, `draw` making the views of a batch of indices.
 
@@ -44,8 +44,8 @@ def extract(
     modes = {name: encoder.training for name, encoder in encoders.items()}
     for encoder in encoders.values():
         encoder.eval()
-    batches = torch.arange(count, device=device).split(batch)
-    mine = ranks.own_share(len(batches))
+    batches = torch.arange(count, device=device).split(batch_size)
+    mine = ranks.local_range(len(batches))
     for number, indices in enumerate(batches):
         # Random crops come one after the other: every process draws all of them, little work beside encoding one.
         x = draw(indices)
@@ -57,21 +57,21 @@ def extract(
     for name, encoder in encoders.items():
         encoder.train(modes[name])
     # Where a clip is another process's, zeros stand so far.
-    ranks.add_up(found.values())
+    ranks.all_reduce_sum(found.values())
     return found
 
 
 def clip_features(
-    encoders: Encoders, layout: Layout, clips: PackedClips, frames: int, people: int, batch: int = 256
+    encoders: Encoders, layout: Layout, clips: PackedClips, frames: int, persons: int, batch_size: int = 256
 ) -> Features:
     """Features of the evaluation crop of each clip. Source: docs/method.md section 8."""
     return extract(
         encoders,
         layout,
         len(clips),
-        lambda indices: evaluation_view(clips, indices, frames, people),
+        lambda indices: evaluation_view(clips, indices, frames, persons),
         clips.rows.device,
-        batch,
+        batch_size,
     )
 
 
@@ -80,17 +80,17 @@ def crop_features(
     layout: Layout,
     clips: PackedClips,
     frames: int,
-    people: int,
+    persons: int,
     fraction: tuple[float, float],
     generator: torch.Generator,
-    batch: int = 256,
+    batch_size: int = 256,
 ) -> Features:
     """Features of one random crop of each clip."""
     return extract(
         encoders,
         layout,
         len(clips),
-        lambda indices: cropped_view(clips, indices, frames, people, fraction, generator),
+        lambda indices: cropped_view(clips, indices, frames, persons, fraction, generator),
         clips.rows.device,
-        batch,
+        batch_size,
     )

@@ -18,7 +18,7 @@ from i2md.skeletons import Layout
 from i2md.views.streams import stream
 
 # A batch's views: what an encoder is shown before it is split into streams.
-Draw = Callable[[Int64[Tensor, " batch"]], Float[Tensor, "batch frames joints channels people"]]
+Draw = Callable[[Int64[Tensor, " batch"]], Float[Tensor, "batch frames joints channels persons"]]
 
 
 class Classifiers:
@@ -45,7 +45,7 @@ class Classifiers:
 
     def step(
         self,
-        x: Float[Tensor, "batch frames joints channels people"],
+        x: Float[Tensor, "batch frames joints channels persons"],
         labels: Int64[Tensor, " batch"],
         factor: float,
     ) -> None:
@@ -62,9 +62,9 @@ class Classifiers:
         self._optimiser.step()
 
     @torch.no_grad()
-    def logits(self, clips: PackedClips, frames: int, people: int) -> dict[str, Float[Tensor, "clips classes"]]:
+    def logits(self, clips: PackedClips, frames: int, persons: int) -> dict[str, Float[Tensor, "clips classes"]]:
         """Scores of the evaluation crop of each clip by each stream, and the average of the streams'."""
-        features = clip_features(self.encoders, self._layout, clips, frames, people)
+        features = clip_features(self.encoders, self._layout, clips, frames, persons)
         return with_average({name: self.heads[name](f) for name, f in features.items()})
 
 

@@ -40,9 +40,9 @@ def neighbour_watch(
 
     def watch(model: I2MD) -> dict[str, float]:
         encoders: Encoders = {name: branch.encoder for name, branch in model.query.items()}
-        frames, people = model.settings.views.frames, model.people
-        train_features = clip_features(encoders, model.layout, train, frames, people)
-        test_features = clip_features(encoders, model.layout, test, frames, people)
+        frames, persons = model.settings.views.frames, model.persons
+        train_features = clip_features(encoders, model.layout, train, frames, persons)
+        test_features = clip_features(encoders, model.layout, test, frames, persons)
         predictions = knn_predictions(train_features, test_features, train_labels)
         return {f"knn/{n}": float((p == test_labels).float().mean()) for n, p in predictions.items()}
 

@@ -26,7 +26,7 @@ class Subject:
     untrained: Callable[[], Encoders]
     layout: Layout
     frames: int
-    people: int
+    persons: int
     train: PackedClips
     test: PackedClips
     train_names: list[str]
@@ -57,13 +57,13 @@ class Subject:
 
     def view(
         self, clips: Int64[Tensor, " batch"], fraction: tuple[float, float], draws: torch.Generator
-    ) -> Float[Tensor, "batch frames joints channels people"]:
+    ) -> Float[Tensor, "batch frames joints channels persons"]:
         """A random crop of each of these training clips."""
-        return cropped_view(self.train, clips, self.frames, self.people, fraction, draws)
+        return cropped_view(self.train, clips, self.frames, self.persons, fraction, draws)
 
     def _features(self, clips: PackedClips) -> Features:
-        return clip_features(self.encoders, self.layout, clips, self.frames, self.people)
+        return clip_features(self.encoders, self.layout, clips, self.frames, self.persons)
 
     def _crop_features(self, number: int, fraction: tuple[float, float]) -> Features:
         draws = generator(self.seed, "crops", number, self.device)
-        return crop_features(self.encoders, self.layout, self.train, self.frames, self.people, fraction, draws)
+        return crop_features(self.encoders, self.layout, self.train, self.frames, self.persons, fraction, draws)

@@ -64,7 +64,7 @@ def supervised(subject: Subject, settings: EvaluationSettings) -> Outcomes:
 def semi(subject: Subject, settings: EvaluationSettings) -> Outcomes:
     """Fine-tuning on a share of the training labels, drawn several times."""
     names, labels = subject.train_names, subject.train_labels.cpu().numpy()
-    for share in settings.semi.shares:
+    for share in settings.semi.label_fractions:
         name = semi_name(share)
 
         def draw(number: int, share: float = share) -> Chosen:
@@ -135,7 +135,7 @@ def outcome_names(protocol: str, settings: EvaluationSettings) -> list[str]:
     """
     several = {
         "knn": [knn_name(k) for k in settings.knn.k],
-        "semi": [semi_name(share) for share in settings.semi.shares],
+        "semi": [semi_name(share) for share in settings.semi.label_fractions],
         "few-shot": [few_shot_name(few) for few in settings.few_shot.labels],
     }
     return several.get(protocol, [protocol])

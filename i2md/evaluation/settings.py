@@ -15,11 +15,11 @@ class TrainingSettings:
 
     epochs: int = 80
     """Passes over the training clips."""
-    batch: int = 64
+    batch_size: int = 64
     """Clips a step."""
     learning_rate: float = 0.1
     """Rate of SGD with momentum 0.9, multiplied by 0.1 after each of `drops`."""
-    drops: tuple[int, ...] = (50, 70)
+    milestones: tuple[int, ...] = (50, 70)
     """Epochs after which the rate drops."""
     crop: tuple[float, float] = (0.5, 1.0)
     """Share of a training clip's frames that a crop keeps."""
@@ -69,7 +69,7 @@ class RetrievalSettings:
 class SemiSettings:
     """Fine-tuning on a drawn share of the training labels."""
 
-    shares: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2)
+    label_fractions: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2)
     """Shares of the training clips that keep their labels, a result each."""
     draws: int = 5
     """Draws a share; the result is their mean and spread."""
@@ -113,7 +113,7 @@ class EvaluationSettings:
 
 def _contradictions(s: EvaluationSettings) -> Iterator[tuple[bool, str]]:
     for name, training in (("linear", s.linear), ("finetune", s.finetune)):
-        counts = (training.epochs, training.batch, training.test_every)
+        counts = (training.epochs, training.batch_size, training.test_every)
         yield min(counts) < 1, f"{name}: epochs, batch and test_every {counts} must be at least 1"
         yield training.learning_rate <= 0, f"{name}.learning_rate {training.learning_rate} must be above 0"
         low, high = training.crop
@@ -126,7 +126,7 @@ def _contradictions(s: EvaluationSettings) -> Iterator[tuple[bool, str]]:
         ("few_shot.labels", s.few_shot.labels),
     ):
         yield not numbers or min(numbers) < 1, f"{name} {numbers} must be numbers from 1 on"
-    wrong = not s.semi.shares or not all(0 < share <= 1 for share in s.semi.shares)
-    yield wrong, f"semi.shares {s.semi.shares} must be above 0 and at most 1"
+    wrong = not s.semi.label_fractions or not all(0 < share <= 1 for share in s.semi.label_fractions)
+    yield wrong, f"semi.label_fractions {s.semi.label_fractions} must be above 0 and at most 1"
     draws = min(s.semi.draws, s.few_shot.draws)
     yield draws < 1, f"semi.draws {s.semi.draws}, few_shot.draws {s.few_shot.draws}: draw at least once"

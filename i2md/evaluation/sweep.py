@@ -21,7 +21,7 @@ def choose_rate(subject: Subject, settings: LinearSettings) -> tuple[float, dict
     return settings.sweep[int(correct.argmax())], dict(zip(map(str, settings.sweep), accuracies, strict=True))
 
 
-def folds(people: Int64[Tensor, " clips"], seed: int, most: int = 5) -> list[Bool[Tensor, " clips"]]:
+def folds(persons: Int64[Tensor, " clips"], seed: int, most: int = 5) -> list[Bool[Tensor, " clips"]]:
     """Masks of the clips to hold out in turn: whole people, so that nobody is on both sides.
 
     Where fewer than two people are known, clips are drawn instead.
@@ -29,7 +29,7 @@ def folds(people: Int64[Tensor, " clips"], seed: int, most: int = 5) -> list[Boo
     >>> [mask.tolist() for mask in folds(torch.tensor([7, 7, 9]), seed=0)]
     [[False, False, True], [True, True, False]]
     """
-    groups = people if len(people.unique()) > 1 else torch.arange(len(people))
+    groups = persons if len(persons.unique()) > 1 else torch.arange(len(persons))
     names = groups.unique()
     shuffled = names[torch.randperm(len(names), generator=generator(seed, "validation"))]
     return [torch.isin(groups, part) for part in shuffled.tensor_split(min(most, len(names)))]

@@ -37,14 +37,14 @@ def train(
 
     Source: docs/method.md section 8.
     """
-    steps = -(-clips // settings.batch)
+    steps = -(-clips // settings.batch_size)
     hidden = find_launch().rank > 0
     with tqdm(total=settings.epochs * steps, unit="step", desc=title, leave=False, disable=hidden) as bar:
         for epoch in range(settings.epochs):
             learner.begin(epoch)
-            factor = 0.1 ** sum(epoch >= drop for drop in settings.drops)
+            factor = 0.1 ** sum(epoch >= drop for drop in settings.milestones)
             order = torch.randperm(clips, generator=draws, device=draws.device)
-            for batch in order.split(settings.batch):
+            for batch in order.split(settings.batch_size):
                 learner.step(batch, factor)
                 bar.update()
             after_epoch(epoch)

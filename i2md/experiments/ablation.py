@@ -40,9 +40,9 @@ class Ablation:
     def called(self, combination: Combination) -> str:
         """What the base with that change is called.
 
-        >>> varied = Ablation.around(PretrainSettings(), {"objectives.bank": [8], "batch": [8]})
+        >>> varied = Ablation.around(PretrainSettings(), {"objectives.queue_size": [8], "batch": [8]})
         >>> [varied.called(each) for each in varied.combinations()]
-        ['as is', 'bank=8', 'batch=8']
+        ['as is', 'queue_size=8', 'batch_size=8']
         """
         short = short_names(list(self.base))
         return ", ".join(f"{short[name]}={value_word(value)}" for name, value in combination.items()) or AS_IS

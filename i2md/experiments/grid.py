@@ -26,8 +26,8 @@ def parse_grid(words: Sequence[str], kinds: Sequence[type] = (PretrainSettings,)
     `kinds` are the dataclasses whose settings may be named. A comma within brackets does not part values. InputError
     where a name or a value is not one.
 
-    >>> parse_grid(["objectives.dna_neighbours=2,4", "streams=[joint,bone],[joint,motion]"])
-    {'objectives.dna_neighbours': [2, 4], 'streams': [('joint', 'bone'), ('joint', 'motion')]}
+    >>> parse_grid(["objectives.dna_num_neighbours=2,4", "streams=[joint,bone],[joint,motion]"])
+    {'objectives.dna_num_neighbours': [2, 4], 'streams': [('joint', 'bone'), ('joint', 'motion')]}
     """
     grid: dict[str, list[Any]] = {}
     for word in words:
@@ -100,7 +100,7 @@ def run_names(chosen: Sequence[Combination], seeds: Sequence[int]) -> dict[str, 
     """The folder's name of each run.
 
     >>> list(run_names([{"method": "cmd", "batch": 8}], [0, 1]))
-    ['method=cmd,batch=8,seed=0', 'method=cmd,batch=8,seed=1']
+    ['method=cmd,batch_size=8,seed=0', 'method=cmd,batch_size=8,seed=1']
     """
     names: dict[str, tuple[Combination, int]] = {}
     for seed, combination in product(seeds, chosen):

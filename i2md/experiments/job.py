@@ -68,9 +68,9 @@ class Evaluation:
         settings = checked_settings(EvaluationSettings, self.settings)
         done = {name for name, untrained in there if untrained == (self.untrained or name == "supervised")}
         missing = [name for name in self.protocols if not done.issuperset(outcome_names(name, settings))]
-        shares = tuple(share for share in settings.semi.shares if semi_name(share) not in done)
+        shares = tuple(share for share in settings.semi.label_fractions if semi_name(share) not in done)
         # A share costs as much as a protocol, so those that are there are not done again.
-        return missing, replace(settings, semi=replace(settings.semi, shares=shares)) if shares else settings
+        return missing, replace(settings, semi=replace(settings.semi, label_fractions=shares)) if shares else settings
 
 
 def reached_with(result: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:

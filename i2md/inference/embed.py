@@ -24,26 +24,26 @@ def embed_into(run: Path, clips: Clips, out: Path, device: str, cluster: str | N
 
     `run` and `out` are places (i2md.data.storage.remote). Raises InputError where things don't fit one another.
     """
-    if cluster and ranks.count() > 1:
+    if cluster and ranks.world_size() > 1:
         raise InputError("embed: --cluster shares the work out by itself; start it without torchrun or srun")
     if out.suffix == ".npz":
         shares = list(range(share_count(clips)))
         found = [features for _, features in _done(run, clips, shares, device, cluster)]
         together: Features = {name: np.concatenate([features[name] for features in found]) for name in found[0]}
-        ranks.first_does(partial(write_npz, out, clips, together))
+        ranks.run_on_main(partial(write_npz, out, clips, together))
         return {"clips": len(clips), "features": {name: list(value.shape) for name, value in together.items()}}
     if out.suffix or (out.exists() and not out.is_dir()):
         raise InputError(
             f"{out}: the features are written as .npz, or as Parquet into a folder; name the file so, or a folder"
         )
     folder = FeatureFolder(out, clips, key_of(RunFiles.read(run).key, clips))
-    missing: list[int] = ranks.of_first(folder.missing)
+    missing: list[int] = ranks.broadcast_result(folder.missing)
     # Whoever made them writes them, where everybody reaches the place; what is on this disk only this process does.
     there = partial(write_share, out)
     for share, features in _done(run, clips, missing, device, cluster, there if cluster and in_store(out) else None):
         if features:
-            ranks.first_does(partial(there, share, span_of(clips, share), features))
-    return {"clips": len(clips), "features": ranks.of_first(folder.finish)}
+            ranks.run_on_main(partial(there, share, span_of(clips, share), features))
+    return {"clips": len(clips), "features": ranks.broadcast_result(folder.finish)}
 
 
 def _done(

@@ -36,7 +36,7 @@ class Model:
     ) -> dict[str, Float[np.ndarray, "clips width"]]:
         """Features of each clip, by stream; concatenate them for one vector a clip.
 
-        `clips` are Clips of the run's layout, or raw arrays (frames, joints, channels) or (people, frames,
+        `clips` are Clips of the run's layout, or raw arrays (frames, joints, channels) or (persons, frames,
         joints, channels), which are prepared as the run's own were; `layout` says how their joints are ordered
         (by default as the run's). Raises InputError where they don't fit.
         """
@@ -47,7 +47,7 @@ class Model:
             packed = self._pack_arrays(clips, layout)
         with quick_products():
             features = clip_features(
-                self.encoders, self.config.layout, packed, self.config.settings.views.frames, self.config.people
+                self.encoders, self.config.layout, packed, self.config.settings.views.frames, self.config.persons
             )
         return {name: value.cpu().numpy() for name, value in features.items()}
 

@@ -1,1 +1,1 @@
-"""The objectives of I2MD: pure functions of tensors, and the bank they look into."""
+"""The objectives of I2MD: pure functions of tensors, and the queue they look into."""

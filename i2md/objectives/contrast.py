@@ -1,4 +1,4 @@
-"""Contrast: pick one's own key out of a bank of others (InfoNCE)."""
+"""Contrast: pick one's own key out of a queue of others (InfoNCE)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 def contrast_logits(
     positive: Float[Tensor, " batch"],
-    negatives: Float[Tensor, "batch bank"],
+    negatives: Float[Tensor, "batch queue"],
     temperature: float,
-    excluded: Bool[Tensor, "batch bank"] | None = None,
-) -> Float[Tensor, "batch bank+1"]:
+    excluded: Bool[Tensor, "batch queue"] | None = None,
+) -> Float[Tensor, "batch queue+1"]:
     """[positive, negatives] / temperature; entries that are not negatives of a clip are minus infinity."""
     if excluded is not None:
         negatives = negatives.masked_fill(excluded, -torch.inf)

@@ -1,7 +1,7 @@
 """Mutual distillation of neighbouring similarity distributions, across streams and across levels.
 
 What is common to several pairs is computed once: a teacher's distribution serves all its students, a student's
-exponentials all its teachers. Neighbours are a mask over the bank, since a sum over them needs no order.
+exponentials all its teachers. Neighbours are a mask over the queue, since a sum over them needs no order.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor
 
 
 def nearest(
-    similarity: Float[Tensor, "batch bank"], count: int, excluded: Bool[Tensor, "batch bank"] | None = None
-) -> Bool[Tensor, "batch bank"]:
+    similarity: Float[Tensor, "batch queue"], count: int, excluded: Bool[Tensor, "batch queue"] | None = None
+) -> Bool[Tensor, "batch queue"]:
     """True at the `count` most similar entries that are not excluded; where the last ones are equal, at all of them.
 
     Exact, without sorting: an entry is among the nearest if it is as similar as the `count`-th.
@@ -40,9 +40,9 @@ def _largest(similarity: Tensor, count: int) -> Float[Tensor, " batch"]:
 class Teacher(NamedTuple):
     """What a batch of keys teaches: a distribution over the nearest entries of each."""
 
-    p: Float[Tensor, "batch bank"]
+    p: Float[Tensor, "batch queue"]
     """Zero but at the neighbours."""
-    inside: Float[Tensor, "batch bank"]
+    inside: Float[Tensor, "batch queue"]
     """One at the neighbours, zero elsewhere."""
     negentropy: Float[Tensor, " batch"]
     """The sum of p log p."""
@@ -50,7 +50,7 @@ class Teacher(NamedTuple):
 
 @torch.no_grad()
 def teach(
-    similarity: Float[Tensor, "batch bank"], neighbours: Bool[Tensor, "batch bank"], temperature: float = 0.05
+    similarity: Float[Tensor, "batch queue"], neighbours: Bool[Tensor, "batch queue"], temperature: float = 0.05
 ) -> Teacher:
     """p = softmax(similarity / temperature) over the neighbours (`nearest` of the teacher), without a gradient.
 
@@ -71,11 +71,11 @@ def teach(
 
 
 def distil(
-    student: Float[Tensor, "batch bank"], teachers: Sequence[Teacher], temperature: float = 0.1
+    student: Float[Tensor, "batch queue"], teachers: Sequence[Teacher], temperature: float = 0.1
 ) -> list[Float[Tensor, ""]]:
     """KL(p || q) of each teacher's p, summed over its neighbours and averaged over the batch.
 
-    q = softmax(student / temperature) over the same bank positions, in the student's own bank. The gradient is
+    q = softmax(student / temperature) over the same queue positions, in the student's own queue. The gradient is
     written out: autograd would keep and walk through a dozen tensors of this size. Source: docs/method.md section 4.
 
     >>> same = torch.tensor([[0.3, 0.1, 0.2]])

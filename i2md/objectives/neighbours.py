@@ -1,4 +1,4 @@
-"""Dynamic neighbours aggregation (DNA): a feature drawn towards its nearest entries of the bank."""
+"""Dynamic neighbours aggregation (DNA): a feature drawn towards its nearest entries of the queue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def nearest_places(
-    similarity: Float[Tensor, "batch bank"], count: int, excluded: Bool[Tensor, "batch bank"] | None = None
+    similarity: Float[Tensor, "batch queue"], count: int, excluded: Bool[Tensor, "batch queue"] | None = None
 ) -> Int64[Tensor, "batch count"]:
     """Bank positions of the `count` most similar entries, in no particular order.
 
@@ -22,16 +22,16 @@ def nearest_places(
 
 def aggregate(
     features: Float[Tensor, "batch width"],
-    bank: Float[Tensor, "bank width"],
+    queue: Float[Tensor, "queue width"],
     neighbours: Int64[Tensor, "batch count"],
     temperature: float = 0.07,
-    excluded: Bool[Tensor, "batch bank"] | None = None,
+    excluded: Bool[Tensor, "batch queue"] | None = None,
 ) -> Float[Tensor, "batch width"]:
     """a(f) = normalise(f + sum_i softmax_i(f.C_i / temperature) C_i) over each feature's neighbours C_i.
 
     Excluded entries among the neighbours weigh nothing. Source: docs/method.md section 5, "DNA".
     """
-    entries = bank[neighbours]
+    entries = queue[neighbours]
     similarity = torch.einsum("bw,bnw->bn", features, entries)
     weights = F.softmax(similarity / temperature, dim=1)
     if excluded is not None:
@@ -40,7 +40,7 @@ def aggregate(
     return F.normalize(features + torch.einsum("bn,bnw->bw", weights, entries), dim=1)
 
 
-def positions_mask(neighbours: Int64[Tensor, "batch count"], bank: int) -> Bool[Tensor, "batch bank"]:
+def positions_mask(neighbours: Int64[Tensor, "batch count"], queue: int) -> Bool[Tensor, "batch queue"]:
     """True at each clip's own neighbours: the entries that are left out of its negatives."""
-    mask = torch.zeros(len(neighbours), bank, dtype=torch.bool, device=neighbours.device)
+    mask = torch.zeros(len(neighbours), queue, dtype=torch.bool, device=neighbours.device)
     return mask.scatter_(1, neighbours, True)

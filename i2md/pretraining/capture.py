@@ -1,7 +1,7 @@
 """Losses, gradients and keys of a training step replayed from a CUDA graph: one launch in place of thousands.
 
 What a capture records must not depend on what the host reads, and reads and writes the same memory at every replay.
-The momentum update, the optimiser and the banks stay outside, so the learning rate may change.
+The momentum update, the optimizer and the queues stay outside, so the learning rate may change.
 Source: PyTorch's notes "CUDA semantics", section "CUDA Graphs".
 """
 
@@ -78,7 +78,7 @@ class CapturedStep:
     def __call__(self, query_view: Tensor, key_view: Tensor, clips: Tensor) -> Learnt:
         """As `learn`; gradients and keys are good until the next call."""
         batch = (query_view, key_view, clips)
-        kind = (self.model.banks_ready, *(x.shape for x in batch))
+        kind = (self.model.queues_ready, *(x.shape for x in batch))
         if kind != self.kind:
             self.kind, self.taken, self.recording = kind, 0, None
         self.taken += 1

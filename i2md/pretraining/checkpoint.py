@@ -44,31 +44,31 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names begin with `prefix`, by the rest of their names.
 
-    >>> list(below({"model.a": torch.zeros(1), "optimiser.0.b": torch.zeros(1)}, "model."))
+    >>> list(below({"model.a": torch.zeros(1), "optimizer.0.b": torch.zeros(1)}, "model."))
     ['a']
     """
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's state as named tensors: "optimiser.<parameter's number>.<name>"."""
-    state: dict[int, dict[str, Any]] = optimiser.state_dict()["state"]
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as named tensors: "optimizer.<parameter's number>.<name>"."""
+    state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
     return {
-        f"optimiser.{number}.{name}": torch.as_tensor(value)
+        f"optimizer.{number}.{name}": torch.as_tensor(value)
         for number, values in state.items()
         for name, value in values.items()
         if value is not None
     }
 
 
-def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put back what `optimiser_tensors` took."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        if key.startswith("optimiser."):
+        if key.startswith("optimizer."):
             _, number, name = key.split(".")
             state.setdefault(int(number), {})[name] = value
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 def load_model_tensors(run: Path) -> dict[str, Tensor]:
@@ -78,6 +78,6 @@ def load_model_tensors(run: Path) -> dict[str, Tensor]:
             return {
                 key.removeprefix("model."): value
                 for key, value in load_tensors(run / name).items()
-                if not key.startswith(("optimiser.", "progress."))
+                if not key.startswith(("optimizer.", "progress."))
             }
     raise InputError(f"{run}: nothing saved there yet; run i2md pretrain until its first checkpoint")

@@ -19,13 +19,13 @@ def new_encoders(config: RunConfig) -> dict[str, Encoder]:
     """Untrained encoders, a stream each, with the weights that the run began with."""
     # The whole model: a stream's heads are drawn between its encoder and the next stream's.
     torch.manual_seed(derive_seed(config.settings.seed, "weights"))
-    model = I2MD(config.settings, config.layout, config.people)
+    model = I2MD(config.settings, config.layout, config.persons)
     return {name: branch.encoder.eval() for name, branch in model.query.items()}
 
 
 def load_encoders(run: Path, config: RunConfig, device: torch.device) -> dict[str, Encoder]:
     """The query encoders of a run, in evaluation mode."""
-    channels = len(config.layout.joints) * config.layout.channels * config.people
+    channels = len(config.layout.joints) * config.layout.channels * config.persons
     encoders = {name: build_encoder(config.settings.encoder, channels).eval() for name in config.settings.streams}
     tensors = load_model_tensors(run)
     for name, encoder in encoders.items():

@@ -1,4 +1,4 @@
-"""The model of I2MD: per stream a query and a key branch with banks, and the objectives between them."""
+"""The model of I2MD: per stream a query and a key branch with queues, and the objectives between them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch import Tensor, nn
 
 from i2md.encoders.base import Encoder
 from i2md.encoders.registry import build_encoder
-from i2md.objectives.bank import Bank
 from i2md.objectives.contrast import contrast, contrast_logits
 from i2md.objectives.distillation import Teacher, distil, nearest, teach
 from i2md.objectives.neighbours import aggregate, nearest_places, positions_mask
+from i2md.objectives.queue import KeyQueue
 from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.by_stream import ByStream
 from i2md.pretraining.settings import PretrainSettings
 from i2md.skeletons import Layout
 from i2md.views.streams import stream
 
-View = Float[Tensor, "batch frames joints channels people"]
+View = Float[Tensor, "batch frames joints channels persons"]
 # By stream, embeddings at the instance and at the cluster level.
 Embeddings = Sequence[tuple[Tensor, Tensor]]
 
@@ -64,7 +64,7 @@ def _projection(width: int, embedding: int) -> nn.Module:
 
 @dataclass(frozen=True)
 class Level:
-    """A batch at one level of one stream: embeddings, and their similarities with the level's bank.
+    """A batch at one level of one stream: embeddings, and their similarities with the level's queue.
 
     `target` is the key as it teaches and is contrasted with: the key itself, or its aggregate.
     """
@@ -72,9 +72,9 @@ class Level:
     query: Float[Tensor, "batch width"]
     key: Float[Tensor, "batch width"]
     target: Float[Tensor, "batch width"]
-    query_bank: Float[Tensor, "batch bank"]
-    target_bank: Float[Tensor, "batch bank"]
-    not_negatives: Bool[Tensor, "batch bank"] | None
+    query_queue: Float[Tensor, "batch queue"]
+    target_queue: Float[Tensor, "batch queue"]
+    not_negatives: Bool[Tensor, "batch queue"] | None
 
 
 class I2MD(nn.Module):
@@ -84,27 +84,29 @@ class I2MD(nn.Module):
     from the same weights. Source: docs/method.md sections 3 to 6.
     """
 
-    def __init__(self, settings: PretrainSettings, layout: Layout, people: int = 1) -> None:
+    def __init__(self, settings: PretrainSettings, layout: Layout, persons: int = 1) -> None:
         super().__init__()
         self.settings = settings
         self.layout = layout
-        self.people = people
+        self.persons = persons
         self.steps = 0
         o = settings.objectives
-        channels = len(layout.joints) * layout.channels * people
+        channels = len(layout.joints) * layout.channels * persons
         self.query: ByStream[Branch] = ByStream(
             {
-                name: Branch(build_encoder(settings.encoder, channels), o.embedding, settings.precision)
+                name: Branch(build_encoder(settings.encoder, channels), o.embedding_dim, settings.precision)
                 for name in settings.streams
             }
         )
-        self.banks: ByStream[Bank] = ByStream({name: Bank(o.bank, o.embedding) for name in settings.streams})
+        self.queues: ByStream[KeyQueue] = ByStream(
+            {name: KeyQueue(o.queue_size, o.embedding_dim) for name in settings.streams}
+        )
         if settings.intra_modal:
             # After everything else, so that a seed gives every method the same encoders.
             for branch in self.query.values():
-                branch.cluster = _projection(branch.encoder.width, o.embedding) if o.heads == "two" else None
-            self.cluster_banks: ByStream[Bank] = ByStream(
-                {name: Bank(o.bank, o.embedding) for name in settings.streams}
+                branch.cluster = _projection(branch.encoder.width, o.embedding_dim) if o.heads == "two" else None
+            self.cluster_banks: ByStream[KeyQueue] = ByStream(
+                {name: KeyQueue(o.queue_size, o.embedding_dim) for name in settings.streams}
             )
         self.key: ByStream[Branch] = copy.deepcopy(self.query).requires_grad_(False)
 
@@ -135,19 +137,19 @@ class I2MD(nn.Module):
         instance: dict[str, Level] = {}
         cluster: dict[str, Level] = {}
         for name, (z, u), (k, v) in zip(s.streams, queries, keys, strict=True):
-            instance[name] = instance_level(z, k, self.banks[name], clips, o)
+            instance[name] = instance_level(z, k, self.queues[name], clips, o)
             if s.intra_modal:
                 cluster[name] = cluster_level(u, v, self.cluster_banks[name], clips, o)
 
         losses = {f"contrast/{name}": self._contrast(instance[name]) for name in s.streams}
-        if self.banks_ready and s.method != "moco":
+        if self.queues_ready and s.method != "moco":
             losses |= {f"dna/{name}": o.w_dna * self._contrast(level) for name, level in cluster.items()}
-            own = self.banks[s.streams[0]].holds(clips) if o.mask_self else None
+            own = self.queues[s.streams[0]].holds(clips) if o.mask_self else None
             losses |= self._distilled(instance, cluster, own)
         return losses, {name: self._keys(instance[name], cluster.get(name)) for name in s.streams}
 
     def _distilled(
-        self, instance: dict[str, Level], cluster: dict[str, Level], own: Bool[Tensor, "batch bank"] | None
+        self, instance: dict[str, Level], cluster: dict[str, Level], own: Bool[Tensor, "batch queue"] | None
     ) -> dict[str, Tensor]:
         """Losses of the distillation between streams and, within each, between its levels."""
         s, o = self.settings, self.settings.objectives
@@ -157,16 +159,16 @@ class I2MD(nn.Module):
         for name in s.streams:
             across = {f"cmd/{other}>{name}": keys[other] for other in s.streams if s.cross_modal and other != name}
             within = [clusters[name]] if s.intra_modal else []
-            taught = distil(instance[name].query_bank, [*across.values(), *within], o.student_temperature)
+            taught = distil(instance[name].query_queue, [*across.values(), *within], o.student_temperature)
             losses |= {pair: o.w_cmd * loss for pair, loss in zip(across, taught, strict=False)}
             if s.intra_modal:
-                (down,) = distil(cluster[name].query_bank, [keys[name]], o.student_temperature)
+                (down,) = distil(cluster[name].query_queue, [keys[name]], o.student_temperature)
                 losses[f"imd/{name}"] = o.w_imd * (down + taught[-1])
         return losses
 
-    def _teach(self, level: Level, own: Bool[Tensor, "batch bank"] | None) -> Teacher:
+    def _teach(self, level: Level, own: Bool[Tensor, "batch queue"] | None) -> Teacher:
         o = self.settings.objectives
-        return teach(level.target_bank, nearest(level.target_bank, o.neighbours, own), o.teacher_temperature)
+        return teach(level.target_queue, nearest(level.target_queue, o.num_neighbours, own), o.teacher_temperature)
 
     def _embed(self, branches: ByStream[Branch], view: View) -> list[tuple[Tensor, Tensor]]:
         streams = self.settings.streams
@@ -175,48 +177,48 @@ class I2MD(nn.Module):
         )
 
     @property
-    def banks_ready(self) -> bool:
-        """Whether aggregation and distillation have begun: after the warm-up, or once the banks hold real keys."""
+    def queues_ready(self) -> bool:
+        """Whether aggregation and distillation have begun: after the warm-up, or once the queues hold real keys."""
         o = self.settings.objectives
-        return self.steps >= (o.bank // self.settings.batch if o.warmup_steps is None else o.warmup_steps)
+        return self.steps >= (o.queue_size // self.settings.batch_size if o.warmup_steps is None else o.warmup_steps)
 
     def _contrast(self, level: Level) -> Tensor:
         positive = (level.query * level.target).sum(dim=1)
         temperature = self.settings.objectives.temperature
-        return contrast(contrast_logits(positive, level.query_bank, temperature, level.not_negatives))
+        return contrast(contrast_logits(positive, level.query_queue, temperature, level.not_negatives))
 
     def _keys(self, instance: Level, cluster: Level | None) -> tuple[Tensor, Tensor]:
         if cluster is None:
             return instance.key, instance.key
-        remembered = cluster.key if self.settings.objectives.cluster_bank == "features" else cluster.target
+        remembered = cluster.key if self.settings.objectives.cluster_queue == "features" else cluster.target
         return instance.key, remembered
 
     def remember(self, keys: dict[str, tuple[Tensor, Tensor]], clips: Int64[Tensor, " batch"]) -> None:
-        """Store a batch's keys in all banks, the same clips at the same positions."""
+        """Store a batch's keys in all queues, the same clips at the same positions."""
         for name, (instance, cluster) in keys.items():
-            self.banks[name].enqueue(instance, clips)
+            self.queues[name].enqueue(instance, clips)
             if self.settings.intra_modal:
                 self.cluster_banks[name].enqueue(cluster, clips)
 
 
-def instance_level(query: Tensor, key: Tensor, bank: Bank, clips: Tensor, o: ObjectiveSettings) -> Level:
+def instance_level(query: Tensor, key: Tensor, queue: KeyQueue, clips: Tensor, o: ObjectiveSettings) -> Level:
     """The level at which clips are told apart. Source: docs/method.md section 3."""
-    own = bank.holds(clips) if o.mask_self else None
-    return Level(query, key, key, bank.similarity(query), bank.similarity(key), own)
+    own = queue.holds(clips) if o.mask_self else None
+    return Level(query, key, key, queue.similarity(query), queue.similarity(key), own)
 
 
-def cluster_level(query: Tensor, key: Tensor, bank: Bank, clips: Tensor, o: ObjectiveSettings) -> Level:
+def cluster_level(query: Tensor, key: Tensor, queue: KeyQueue, clips: Tensor, o: ObjectiveSettings) -> Level:
     """The level at which a clip belongs with its neighbours: the key is aggregated with them.
 
     Neighbours are chosen from the key's side. Source: docs/method.md section 5.
     """
-    own = bank.holds(clips) if o.mask_self else None
-    neighbours = nearest_places(bank.similarity(key), o.dna_neighbours, own)
-    target = aggregate(key, bank.keys, neighbours, o.dna_temperature, own)
+    own = queue.holds(clips) if o.mask_self else None
+    neighbours = nearest_places(queue.similarity(key), o.dna_num_neighbours, own)
+    target = aggregate(key, queue.keys, neighbours, o.dna_temperature, own)
     if o.aggregate == "both":
-        query = aggregate(query, bank.keys, neighbours, o.dna_temperature, own)
+        query = aggregate(query, queue.keys, neighbours, o.dna_temperature, own)
     not_negatives = own
     if o.negatives == "exclude_neighbours":
-        aggregated = positions_mask(neighbours, len(bank.keys))
+        aggregated = positions_mask(neighbours, len(queue.keys))
         not_negatives = aggregated if own is None else aggregated | own
-    return Level(query, key, target, bank.similarity(query), bank.similarity(target), not_negatives)
+    return Level(query, key, target, queue.similarity(query), queue.similarity(target), not_negatives)

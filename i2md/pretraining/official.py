@@ -36,20 +36,20 @@ def read_official(path: Path) -> dict[str, Tensor]:
 def rename_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Official names to those of `I2MD.state_dict` with method "cmd".
 
-    Heads, banks and both branches of all streams are kept; a bank of shape (width, size) is turned to (size, width).
+    Heads, queues and both branches of all streams are kept; a queue of shape (width, size) is turned to (size, width).
     """
     renamed: dict[str, Tensor] = {}
     for name, value in state.items():
         gru = _GRU.fullmatch(name)
         if name.startswith("queue_ptr"):
-            renamed[f"banks.{_stream(name, 'queue_ptr')}.pointer"] = value.reshape(()).long()
+            renamed[f"queues.{_stream(name, 'queue_ptr')}.pointer"] = value.reshape(()).long()
         elif name.startswith("queue"):
-            renamed |= _bank(f"banks.{_stream(name, 'queue')}", value.T.contiguous())
+            renamed |= _bank(f"queues.{_stream(name, 'queue')}", value.T.contiguous())
         elif gru:
             branch, parameter, layer = gru.groups()
             pair = [value, state[f"{name}_reverse"]]
             joined = torch.cat(pair) if parameter.endswith("ih") else torch.stack(pair)
-            renamed[f"{_branch(branch)}.encoder.layers.{layer}.{parameter}"] = joined
+            renamed[f"{_branch(branch)}.encoder.num_layers.{layer}.{parameter}"] = joined
         elif not name.endswith("_reverse"):
             branch, _, rest = name.partition(".")
             head = rest.startswith("fc.")
@@ -78,14 +78,16 @@ def official_settings(state: Mapping[str, Tensor]) -> PretrainSettings:
     """The published settings at the sizes found in a checkpoint."""
     layers = sum(1 for name in state if re.fullmatch(r"encoder_q\.encoder\.gru\.weight_hh_l\d+", name))
     units = state["encoder_q.encoder.gru.weight_hh_l0"].shape[1]
-    embedding, bank = state["queue"].shape
+    embedding, queue = state["queue"].shape
     return PretrainSettings(
         method="cmd",
-        batch=_published_batch(bank),
-        encoder=EncoderSettings(units=units, layers=layers),
-        objectives=ObjectiveSettings(embedding=embedding, bank=bank, neighbours=min(8192, bank // 2), warmup_steps=0),
+        batch_size=_published_batch(queue),
+        encoder=EncoderSettings(hidden_size=units, num_layers=layers),
+        objectives=ObjectiveSettings(
+            embedding_dim=embedding, queue_size=queue, num_neighbours=min(8192, queue // 2), warmup_steps=0
+        ),
     )
 
 
-def _published_batch(bank: int) -> int:
-    return next(size for size in (64, 32, 16, 8, 4, 2) if bank % size == 0)
+def _published_batch(queue: int) -> int:
+    return next(size for size in (64, 32, 16, 8, 4, 2) if queue % size == 0)

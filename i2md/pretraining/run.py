@@ -29,7 +29,7 @@ class RunConfig:
     settings: PretrainSettings
     layout: Layout
     preparation: str
-    people: int
+    persons: int
     clips: Mapping[str, Any]
     """The data set, split and number of clips pretrained on."""
     versions: Mapping[str, str]
@@ -74,7 +74,7 @@ def read_config(run: Path) -> RunConfig:
             settings=settings_from_dict(data["settings"]),
             layout=Layout.from_dict(data["layout"]),
             preparation=data["preparation"],
-            people=data["people"],
+            persons=data["persons"],
             clips=data["clips"],
             versions=data["versions"],
             recipe=data.get("recipe"),

@@ -1,4 +1,4 @@
-"""The optimiser, and its learning rate over the epochs."""
+"""The optimizer, and its learning rate over the epochs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from i2md.pretraining.settings import OptimiserSettings
+from i2md.pretraining.settings import OptimizerSettings
 
 
-def build_optimiser(parameters: Iterable[nn.Parameter], settings: OptimiserSettings) -> torch.optim.Optimizer:
+def build_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> torch.optim.Optimizer:
     """SGD with momentum 0.9, or AdamW."""
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.name == "sgd":
@@ -20,7 +20,7 @@ def build_optimiser(parameters: Iterable[nn.Parameter], settings: OptimiserSetti
     return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
 
 
-def learning_rate(settings: OptimiserSettings, epoch: float, epochs: int) -> float:
+def learning_rate(settings: OptimizerSettings, epoch: float, epochs: int) -> float:
     """The rate after `epoch` passes (0 at the start, fractions within an epoch) of `epochs`.
 
     >>> [learning_rate(OptimiserSettings(drops=(350,)), epoch, 450) for epoch in (0, 349.9, 350)]
@@ -31,4 +31,4 @@ def learning_rate(settings: OptimiserSettings, epoch: float, epochs: int) -> flo
     if settings.schedule == "cosine":
         done = (epoch - settings.warmup_epochs) / max(epochs - settings.warmup_epochs, 1e-9)
         return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-    return settings.learning_rate / 10 ** sum(epoch >= drop for drop in settings.drops)
+    return settings.learning_rate / 10 ** sum(epoch >= drop for drop in settings.milestones)

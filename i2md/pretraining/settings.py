@@ -12,7 +12,7 @@ from i2md.views.settings import ViewSettings
 
 
 @dataclass(frozen=True)
-class OptimiserSettings:
+class OptimizerSettings:
     """How the weights move. The defaults are the published program's for NTU RGB+D."""
 
     name: Literal["sgd", "adamw"] = "sgd"
@@ -23,7 +23,7 @@ class OptimiserSettings:
     """Weight decay."""
     schedule: Literal["step", "cosine"] = "step"
     """step multiplies the rate by 0.1 after each of `drops`; cosine takes it to 0."""
-    drops: tuple[int, ...] = (350,)
+    milestones: tuple[int, ...] = (350,)
     """Epochs after which a step schedule lowers the rate."""
     warmup_epochs: float = 0.0
     """Epochs over which the rate rises from 0."""
@@ -37,7 +37,7 @@ class PretrainSettings:
     """moco: contrast alone; cmd: and across streams; imd: and within each stream; i2md: all."""
     epochs: int = 450
     """Passes over the training clips."""
-    batch: int = 64
+    batch_size: int = 64
     """Clips a step."""
     seed: int = 0
     """Decides the initial weights, the order of the clips and every view."""
@@ -60,7 +60,7 @@ class PretrainSettings:
     """The encoder of each stream."""
     objectives: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     """Contrast and distillation."""
-    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     """How the weights move."""
 
     def __post_init__(self) -> None:
@@ -90,17 +90,21 @@ def _contradictions(s: PretrainSettings) -> list[tuple[bool, str]]:
             f"method {s.method} needs at least two streams to teach one another",
         ),
         (
-            s.epochs < 1 or s.batch < 2,
-            f"epochs {s.epochs}, batch {s.batch}: at least 1 epoch and a batch of 2",
-        ),
-        (o.bank % s.batch != 0, f"objectives.bank {o.bank} must be a multiple of batch {s.batch}"),
-        (
-            not 0 < o.neighbours <= o.bank,
-            f"objectives.neighbours {o.neighbours} must be between 1 and objectives.bank {o.bank}",
+            s.epochs < 1 or s.batch_size < 2,
+            f"epochs {s.epochs}, batch_size {s.batch_size}: at least 1 epoch and a batch of 2",
         ),
         (
-            not 0 < o.dna_neighbours < o.bank,
-            f"objectives.dna_neighbours {o.dna_neighbours} must be between 1 and objectives.bank {o.bank}",
+            o.queue_size % s.batch_size != 0,
+            f"objectives.queue_size {o.queue_size} must be a multiple of batch_size {s.batch_size}",
+        ),
+        (
+            not 0 < o.num_neighbours <= o.queue_size,
+            f"objectives.num_neighbours {o.num_neighbours} must be between 1 and objectives.queue_size {o.queue_size}",
+        ),
+        (
+            not 0 < o.dna_num_neighbours < o.queue_size,
+            f"objectives.dna_num_neighbours {o.dna_num_neighbours} must be between 1 and objectives.queue_size"
+            f" {o.queue_size}",
         ),
         (
             o.temperature <= 0 or o.student_temperature <= 0 or o.dna_temperature <= 0 or o.teacher_temperature < 0,
@@ -109,11 +113,14 @@ def _contradictions(s: PretrainSettings) -> list[tuple[bool, str]]:
         (not 0 <= o.momentum <= 1, f"objectives.momentum {o.momentum} must be between 0 and 1"),
         (not 0 < v.crop[0] <= v.crop[1] <= 1, f"views.crop {v.crop} must rise within 0 and 1"),
         (v.frames < 1, f"views.frames {v.frames} must be at least 1"),
-        (not 0 <= v.corrupt_share <= 1, f"views.corrupt_share {v.corrupt_share} must be between 0 and 1"),
-        (not 0 <= v.turn <= 180, f"views.turn {v.turn} must be between 0 and 180 degrees"),
-        (s.encoder.units < 1 or s.encoder.layers < 1, "encoder: units and layers must be at least 1"),
+        (not 0 <= v.corrupt_fraction <= 1, f"views.corrupt_fraction {v.corrupt_fraction} must be between 0 and 1"),
+        (not 0 <= v.rotation <= 180, f"views.rotation {v.rotation} must be between 0 and 180 degrees"),
         (
-            s.optimiser.learning_rate <= 0,
-            f"optimiser.learning_rate {s.optimiser.learning_rate} must be above 0",
+            s.encoder.hidden_size < 1 or s.encoder.num_layers < 1,
+            "encoder: hidden_size and num_layers must be at least 1",
+        ),
+        (
+            s.optimizer.learning_rate <= 0,
+            f"optimizer.learning_rate {s.optimizer.learning_rate} must be above 0",
         ),
     ]

@@ -19,13 +19,13 @@ Learning = Callable[[Tensor, Tensor, Tensor], Learnt]
 
 def train_step(
     model: I2MD,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     query_view: Tensor,
     key_view: Tensor,
     clips: Tensor,
     learning: Learning | None = None,
 ) -> dict[str, Tensor]:
-    """Move the keys, losses, gradients (by `learning`, which is `learn` or its capture), weights, and then the banks.
+    """Move the keys, losses, gradients (by `learning`, which is `learn` or its capture), weights, and then the queues.
 
     Views and clips are this process's rows of the batch; gradients and keys are those of the whole. Losses are
     means over the rows. Nothing here makes the host wait for a GPU. Source: golden/cmd_step.npz.
@@ -33,10 +33,10 @@ def train_step(
     model.train()
     model.update_keys()
     losses, keys = (learning or partial(learn, model))(query_view, key_view, clips)
-    ranks.average(weight.grad for weight in model.query.parameters() if weight.grad is not None)
-    optimiser.step()
-    gathered = {name: (ranks.gather_rows(k), ranks.gather_rows(v)) for name, (k, v) in keys.items()}
-    model.remember(gathered, ranks.gather_rows(clips))
+    ranks.all_reduce_mean(weight.grad for weight in model.query.parameters() if weight.grad is not None)
+    optimizer.step()
+    gathered = {name: (ranks.all_gather_rows(k), ranks.all_gather_rows(v)) for name, (k, v) in keys.items()}
+    model.remember(gathered, ranks.all_gather_rows(clips))
     return losses
 
 

@@ -32,7 +32,7 @@ def recipe_path(name: str) -> Path:
 def load_recipe(name: str, **changes: Any) -> PretrainSettings:
     """The settings of a recipe, with changes: `load_recipe("utd-mhad", seed=1, method="cmd")`.
 
-    A nested setting is changed by a mapping: `objectives={"bank": 512}`.
+    A nested setting is changed by a mapping: `objectives={"queue": 512}`.
     """
     data = yaml.safe_load(recipe_path(name).read_text(encoding="utf-8")) or {}
     return settings_from_dict(_merge(data, changes))

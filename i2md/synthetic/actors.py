@@ -91,11 +91,11 @@ def meet(
 
 
 def film(
-    people: Float[np.ndarray, "people frames 25 3"], heading: float, chance: np.random.Generator
-) -> tuple[Float[np.ndarray, "people frames 25 3"], Bool[np.ndarray, "people frames 25"]]:
+    persons: Float[np.ndarray, "persons frames 25 3"], heading: float, chance: np.random.Generator
+) -> tuple[Float[np.ndarray, "persons frames 25 3"], Bool[np.ndarray, "persons frames 25"]]:
     """The people in camera space, metres, some steps away and turned by `heading` degrees; and what is inferred."""
     place = np.array([chance.uniform(-0.6, 0.6), chance.uniform(-1.2, -0.8), chance.uniform(2.6, 3.8)])
-    seen = turned(people, heading) + place
+    seen = turned(persons, heading) + place
     held = _held(chance, seen.shape[:3], INFERRED_FOR)
     inferred = held < np.quantile(held, chance.uniform(*INFERRED))
     off = chance.normal(0, MISTAKE, (*seen.shape[:2], 1, 3)) * inferred[..., None]
@@ -110,9 +110,9 @@ def turned(points: Float[np.ndarray, "*shape 3"], degrees: float) -> Float[np.nd
 
 def _held(
     chance: np.random.Generator, shape: tuple[int, ...], frames: int
-) -> Float[np.ndarray, "people frames joints"]:
+) -> Float[np.ndarray, "persons frames joints"]:
     """Numbers from 0 to 1 that stay for `frames` frames each."""
-    people, length, joints = shape
-    drawn = chance.random((people, length // frames + 2, joints))
+    persons, length, joints = shape
+    drawn = chance.random((persons, length // frames + 2, joints))
     start = int(chance.integers(frames))
     return np.repeat(drawn, frames, axis=1)[:, start : start + length]

@@ -154,16 +154,16 @@ def _drawn(shares: Mapping[str, float], chance: np.random.Generator) -> str | No
 def _clip(name: str, seed: int, kind: str | None, chance: np.random.Generator) -> Tracked:
     columns = {column: int(values[0]) for column, values in columns_of([name]).items()}
     frames = {"one_frame": 1, "two_frames": 2}.get(kind or "", int(chance.integers(FRAMES[0], FRAMES[1] + 1)))
-    people, inferred = _people(columns, seed, frames, chance)
-    present = np.ones(people.shape[:2], dtype=bool)
-    for ghost_kind in _ghost_kinds(kind, len(people), chance):
+    persons, inferred = _people(columns, seed, frames, chance)
+    present = np.ones(persons.shape[:2], dtype=bool)
+    for ghost_kind in _ghost_kinds(kind, len(persons), chance):
         ghost = draw_ghost(ghost_kind, frames, seed, chance)
         there = slice(ghost.start, ghost.start + len(ghost.positions))
-        people, present = _grown(people), _grown(present)
-        people[-1, there], present[-1, there] = ghost.positions, True
-    inferred = np.concatenate([inferred, chance.random((len(people) - len(inferred), frames, 25)) < 0.5])
+        persons, present = _grown(persons), _grown(present)
+        persons[-1, there], present[-1, there] = ghost.positions, True
+    inferred = np.concatenate([inferred, chance.random((len(persons) - len(inferred), frames, 25)) < 0.5])
     _lose(present, kind, chance)
-    return Tracked(people, inferred, present, _ids(len(people), chance), _order(present, kind, chance))
+    return Tracked(persons, inferred, present, _ids(len(persons), chance), _order(present, kind, chance))
 
 
 def _people(
@@ -180,15 +180,15 @@ def _people(
     return film(meet(bodies[0], bodies[1], apart=chance.uniform(0.7, 1.3)), heading / 2, chance)
 
 
-def _ghost_kinds(kind: str | None, people: int, chance: np.random.Generator) -> list[str]:
+def _ghost_kinds(kind: str | None, persons: int, chance: np.random.Generator) -> list[str]:
     if kind == "changed_order":
-        return ["still"] * (2 - people)
+        return ["still"] * (2 - persons)
     if kind != "extra_bodies":
         return []
     total = int(chance.integers(3, MOST_BODIES + 1))
     # Every kind in turn, from any on.
     first = int(chance.integers(len(KINDS)))
-    return [KINDS[(first + at) % len(KINDS)] for at in range(total - people)]
+    return [KINDS[(first + at) % len(KINDS)] for at in range(total - persons)]
 
 
 def _grown(bodies: np.ndarray) -> np.ndarray:

@@ -119,7 +119,7 @@ def write_pku(
                 put(f"skeleton/{name}.txt", _skeleton_text(take, CAMERAS[camera], view))
                 _put_labels(put, name, take, rates, view, written)
                 written.recordings += 1
-                written.frames += take.people.shape[1]
+                written.frames += take.persons.shape[1]
                 bar.update()
         _put_splits(put, recordings, phase, rates, np.random.default_rng((seed, phase)), written)
     return written
@@ -135,7 +135,7 @@ def _subject(phase: int, number: int) -> int:
 
 
 def _skeleton_text(take: Take, heading: float, chance: np.random.Generator) -> bytes:
-    seen, _ = film(take.people, heading + chance.uniform(-10, 10), chance)
+    seen, _ = film(take.persons, heading + chance.uniform(-10, 10), chance)
     seen *= take.present[..., None, None]
     text = number_text(np.ascontiguousarray(seen.transpose(1, 0, 2, 3)).reshape(seen.shape[1], -1))
     return text.tobytes().translate(None, b"\0").rstrip(b"\n").replace(b"\n", b"\n ") + b"\n"
@@ -156,7 +156,7 @@ def _put_labels(
             written.note("long_interval", name)
         if past_end and action is take.actions[-1]:
             written.note("past_end", name)
-            end = take.people.shape[1] + int(chance.integers(5, 61))
+            end = take.persons.shape[1] + int(chance.integers(5, 61))
         elif chance.random() < rates.reversed_interval:
             written.note("reversed_interval", name)
             start, end = end, start

@@ -33,7 +33,7 @@ class Timed:
 class Take:
     """Two people, the second there at times only, around the origin, metres, y up; and what they do."""
 
-    people: Float[np.ndarray, "2 frames 25 3"]
+    persons: Float[np.ndarray, "2 frames 25 3"]
     present: Bool[np.ndarray, "2 frames"]
     actions: tuple[Timed, ...]
 
@@ -60,15 +60,15 @@ def draw_take(
     frames = at + PAUSE_FRAMES[0]
     posture = draw_performer(np.random.default_rng((seed, subject))).posture
     first = body_of(seed, subject, _in_turn(timed, motions, posture, frames))
-    people, present = np.stack([first, np.zeros_like(first)]), np.zeros((2, frames), dtype=bool)
+    persons, present = np.stack([first, np.zeros_like(first)]), np.zeros((2, frames), dtype=bool)
     present[0] = True
     for action in timed:
         if action.number in of_two:
             other = subject + 1 + int(chance.integers(5))
             motion = act(seed, other, action.number - 1, action.end - action.start, chance)
-            people[1, action.start : action.end] = _beside(body_of(seed, other, motion), first[action.start])
+            persons[1, action.start : action.end] = _beside(body_of(seed, other, motion), first[action.start])
             present[1, action.start : action.end] = True
-    return Take(people, present, tuple(timed))
+    return Take(persons, present, tuple(timed))
 
 
 def _in_turn(

@@ -35,14 +35,14 @@ def joint_matrices(draws: ViewDraws, settings: ViewSettings) -> JointMatrices:
     sheared = draws.choice < settings.shear_probability
     shears = shear_matrices(draws.shear, settings.shear)
     corruptions = corruption_matrices(draws.corruption, draws.erase)
-    touched = sheared[:, None] | chosen_joints(draws.joints, settings.corrupt_share)
+    touched = sheared[:, None] | chosen_joints(draws.joints, settings.corrupt_fraction)
     of_the_clip = torch.where(sheared[:, None, None], shears, corruptions)
     unchanged = torch.eye(shears.shape[1], device=shears.device)
     matrices = torch.where(touched[:, :, None, None], of_the_clip[:, None], unchanged)
-    return matrices @ turn_matrices(draws.turn, settings.turn)[:, None] if settings.turn else matrices
+    return matrices @ turn_matrices(draws.turn, settings.rotation)[:, None] if settings.rotation else matrices
 
 
-def turn_matrices(uniform: Float[Tensor, " batch"], degrees: float) -> Float[Tensor, "batch 3 3"]:
+def turn_matrices(uniform: Float[Tensor, " batch"], degrees: float) -> Float[Tensor, "batch_size 3 3"]:
     """Turns about the y axis by an angle uniform in [-degrees, degrees]."""
     angle = torch.deg2rad((uniform * 2 - 1) * degrees)
     matrices = torch.zeros(len(uniform), 3, 3, device=uniform.device)

@@ -20,19 +20,19 @@ def crop_resize(
     begin: Int64[Tensor, " batch"],
     length: Int64[Tensor, " batch"],
     frames: int,
-    people: int,
+    persons: int,
     matrices: JointMatrices | None = None,
-) -> Float32[Tensor, "batch frames joints channels people"]:
+) -> Float32[Tensor, "batch frames joints channels persons"]:
     """Frames begin to begin + length of each clip, resized to `frames`; people that a clip lacks are zeros.
 
     Each position is then multiplied by its joint's of `matrices`. Output frame i reads the source at
     (i + 1/2) length / frames - 1/2, held within the crop, between its two neighbours (PyTorch's bilinear without
     aligned corners; golden: crop_resize.npz). In memory the batch is the last axis, as recurrent encoders like it.
     """
-    rows, weights = _reading(clips, indices, begin, length, frames, people)
-    of_bodies = None if matrices is None else matrices.permute(1, 2, 3, 0).repeat(1, 1, 1, people)
+    rows, weights = _reading(clips, indices, begin, length, frames, persons)
+    of_bodies = None if matrices is None else matrices.permute(1, 2, 3, 0).repeat(1, 1, 1, persons)
     _, joints, channels = clips.rows.shape
-    bodies = people * len(indices)
+    bodies = persons * len(indices)
     x = clips.rows.new_empty(frames, joints, channels, bodies)
     for part in _parts(x):
         # Gathers, weighs and adds in one pass: frame after frame, body after body.
@@ -44,11 +44,11 @@ def crop_resize(
             x[part] = positions
         else:
             transform(positions, of_bodies, out=x[part])
-    return x.unflatten(3, (people, -1)).permute(4, 0, 1, 2, 3)
+    return x.unflatten(3, (persons, -1)).permute(4, 0, 1, 2, 3)
 
 
 def _reading(
-    clips: PackedClips, indices: Tensor, begin: Tensor, length: Tensor, frames: int, people: int
+    clips: PackedClips, indices: Tensor, begin: Tensor, length: Tensor, frames: int, persons: int
 ) -> tuple[Int32[Tensor, "frames bodies 2"], Float32[Tensor, "frames bodies 2"]]:
     """The two rows that each frame of each body lies between, and their weights; first persons first."""
     ratio = length.to(torch.float32) / frames
@@ -58,8 +58,8 @@ def _reading(
     upper = torch.minimum(lower + 1, length.int() - 1)
     weight = position - lower
 
-    person = torch.arange(people, device=begin.device)[:, None]
-    present = person < clips.people[indices]
+    person = torch.arange(persons, device=begin.device)[:, None]
+    present = person < clips.persons[indices]
     # An absent person reads the first one's rows, with no weight.
     first = clips.start[indices] + torch.where(present, person, 0) * clips.frames[indices] + begin
     rows = first.int()[:, :, None] + torch.stack([lower, upper], dim=-1)[:, None]

@@ -13,13 +13,13 @@ class ViewSettings:
     """Length of a view."""
     crop: tuple[float, float] = (0.1, 1.0)
     """Share of the clip's frames that a crop keeps, drawn uniformly."""
-    crop_floor: int | None = None
+    min_crop_frames: int | None = None
     """A crop has at least so many frames, where the clip has; by default as many as a view."""
     shear: float = 1.0
     """Off-diagonal entries of the shear are uniform in [-shear, shear]."""
     shear_probability: float = 0.5
     """A view is sheared with this probability, else some of its joints are corrupted."""
-    corrupt_share: float = 0.6
+    corrupt_fraction: float = 0.6
     """Share of the joints that a corruption touches."""
-    turn: float = 0.0
+    rotation: float = 0.0
     """Every view is turned about the y axis, the vertical of most preparations, by up to so many degrees either way."""

@@ -14,12 +14,12 @@ from i2md.skeletons import Layout
 STREAMS = ("joint", "motion", "bone")
 
 
-def joint(x: Float[Tensor, "batch frames joints channels people"], layout: Layout) -> Tensor:
+def joint(x: Float[Tensor, "batch frames joints channels persons"], layout: Layout) -> Tensor:
     """The positions themselves."""
     return x
 
 
-def motion(x: Float[Tensor, "batch frames joints channels people"], layout: Layout) -> Tensor:
+def motion(x: Float[Tensor, "batch frames joints channels persons"], layout: Layout) -> Tensor:
     """x[t + 1] - x[t]; the last frame is zero.
 
     >>> from i2md.skeletons import get_layout
@@ -30,7 +30,7 @@ def motion(x: Float[Tensor, "batch frames joints channels people"], layout: Layo
     return torch.cat([frames_first.diff(dim=0), torch.zeros_like(frames_first[:1])]).movedim(-1, 0)
 
 
-def bone(x: Float[Tensor, "batch frames joints channels people"], layout: Layout) -> Tensor:
+def bone(x: Float[Tensor, "batch frames joints channels persons"], layout: Layout) -> Tensor:
     """Joint minus parent; zero at the root, which is its own parent."""
     frames_first = x.movedim(0, -1)
     return (frames_first - frames_first.index_select(1, _parents(layout, x.device))).movedim(-1, 0)
@@ -45,7 +45,7 @@ _FORMULAS: dict[str, Callable[[Tensor, Layout], Tensor]] = {"joint": joint, "mot
 
 
 def stream(
-    x: Float[Tensor, "batch frames joints channels people"], name: str, layout: Layout
+    x: Float[Tensor, "batch frames joints channels persons"], name: str, layout: Layout
 ) -> Float[Tensor, "batch frames features"]:
     """One stream as an encoder eats it: each frame flattened in the order joints, channels, people.
 

@@ -15,9 +15,9 @@ from i2md.views.streams import STREAMS
 
 
 def test_the_plain_way_computes_the_same() -> None:
-    encoders = {name: RecurrentEncoder(150, units=6, layers=2) for name in STREAMS}
+    encoders = {name: RecurrentEncoder(150, hidden_size=6, num_layers=2) for name in STREAMS}
     clips = views.packed(views.ntu_shaped(9), torch.device("cpu"))
-    ours, plain = (way() for way in extraction.ways(encoders, clips, frames=12, batch=4).values())
+    ours, plain = (way() for way in extraction.ways(encoders, clips, frames=12, batch_size=4).values())
     for name in STREAMS:
         torch.testing.assert_close(ours[name], plain[name])
 
@@ -28,11 +28,11 @@ def test_operations_are_two_a_term() -> None:
     for below in (150, 12, 12):
         for _gru, _gate in ((g, n) for g in range(2) for n in range(3)):
             by_hand += 2 * 6 * below + 2 * 6 * 6
-    assert extraction.operations(150, units=6, layers=3) == by_hand
+    assert extraction.operations(150, hidden_size=6, num_layers=3) == by_hand
 
 
 def test_it_tells_all_its_figures() -> None:
-    sizes = {"clips": 6, "batch": 4, "frames": 5, "units": 4, "layers": 1, "rounds": 2, "product": 64}
+    sizes = {"clips": 6, "batch_size": 4, "frames": 5, "units": 4, "layers": 1, "rounds": 2, "product": 64}
     words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, extraction.__file__, *words, "--device", "cpu"]
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -39,7 +39,7 @@ def test_the_ways_compute_the_same(name: str) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_on_a_gpu_it_tells_all_its_figures() -> None:
-    sizes = ["--grus", "2", "--units", "64", "--channels", "32", "--batch", "16", "--frames", "4", "--rounds", "2"]
+    sizes = ["--grus", "2", "--units", "64", "--channels", "32", "--batch_size", "16", "--frames", "4", "--rounds", "2"]
     done = started(*sizes)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

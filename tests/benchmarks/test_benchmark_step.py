@@ -13,7 +13,7 @@ from i2md.encoders.gru.encoder import RecurrentEncoder
 
 
 def test_the_plain_way_computes_the_same() -> None:
-    encoders = [RecurrentEncoder(channels=9, units=5, layers=2) for _ in range(2)]
+    encoders = [RecurrentEncoder(channels=9, hidden_size=5, num_layers=2) for _ in range(2)]
     sequences = [torch.randn(4, 7, 9) for _ in encoders]
     ours = RecurrentEncoder.together(encoders, sequences)
     with step.plainly():
@@ -23,7 +23,16 @@ def test_the_plain_way_computes_the_same() -> None:
 
 
 def test_it_tells_all_its_figures() -> None:
-    sizes = {"units": 4, "layers": 1, "batch": 4, "frames": 5, "bank": 8, "rounds": 2, "product": 64, "threads": 1}
+    sizes = {
+        "units": 4,
+        "layers": 1,
+        "batch_size": 4,
+        "frames": 5,
+        "queue": 8,
+        "rounds": 2,
+        "product": 64,
+        "threads": 1,
+    }
     words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, step.__file__, *words, "--device", "cpu"]
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -75,8 +75,8 @@ def test_a_folder_that_holds_no_clips_or_no_run(refused: Refused, clips: Path, r
 
 
 def test_fewer_clips_than_the_batch(refused: Refused, clips: Path, tmp_path: Path) -> None:
-    line = refused("pretrain", clips, tmp_path / "run", *tiny.SETTINGS, "--batch", 32)
-    assert f"{clips}: 16 clips to train on are fewer than a batch of 32; lower --batch" in line
+    line = refused("pretrain", clips, tmp_path / "run", *tiny.SETTINGS, "--batch_size", 32)
+    assert f"{clips}: 16 clips to train on are fewer than a batch of 32; lower --batch_size" in line
 
 
 def test_a_split_that_is_not_there(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:

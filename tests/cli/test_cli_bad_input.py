@@ -111,12 +111,12 @@ def test_prepare_words_that_are_wrong(refused: Refused, tmp_path: Path, words: l
     ("words", "said"),
     [
         (["--epoch", "3"], "unknown setting 'epoch': did you mean epochs?"),
-        (["--optimiser.learningrate=3"], "'optimiser.learningrate': did you mean optimiser.learning_rate?"),
-        (["--objectives.neighbors", "3"], "'objectives.neighbors': did you mean objectives.neighbours?"),
+        (["--optimizer.learningrate=3"], "'optimizer.learningrate': did you mean optimizer.learning_rate?"),
+        (["--objectives.neighbors", "3"], "'objectives.neighbors': did you mean objectives.num_neighbours?"),
         (["--zzzz", "3"], "unknown setting 'zzzz': see i2md pretrain --help"),
         (["--epochs", "many"], '"epochs"'),
         (["--method", "simclr"], "'moco', 'cmd', 'imd', 'i2md'"),
-        (["--objectives.bank", "33"], "objectives.bank 33 must be a multiple of batch 8"),
+        (["--objectives.queue_size", "33"], "objectives.queue_size 33 must be a multiple of batch_size 8"),
         (["--streams", "[joint]"], "method i2md needs at least two streams"),
         (["--streams", "[joint, depth]"], "choose among joint, motion, bone"),
         (["--encoder.name", "nosuch"], "nosuch"),
@@ -135,7 +135,7 @@ def test_a_turn_in_space_of_clips_in_the_plane(refused: Refused, tmp_path: Path)
     np.savez(tmp_path / "flat.npz", positions=np.random.default_rng(0).normal(size=(3, 10, 17, 2)))
     flat = ["--preset", "none", "--options.layout", "coco-17"]
     assert main(["prepare", "arrays", str(tmp_path / "flat.npz"), str(tmp_path / "clips"), *flat]) == 0
-    line = refused("pretrain", tmp_path / "clips", tmp_path / "run", "--views.turn", "30")
+    line = refused("pretrain", tmp_path / "clips", tmp_path / "run", "--views.rotation", "30")
     assert "layout coco-17 is 2-D" in line
 
 
@@ -143,7 +143,7 @@ def test_a_turn_in_space_of_clips_in_the_plane(refused: Refused, tmp_path: Path)
     ("text", "said"),
     [
         ("epoch: 3\n", "mine.yaml: unknown setting 'epoch': did you mean epochs?"),
-        ("encoder:\n  unit: 3\n", "mine.yaml: unknown setting 'encoder.unit': did you mean encoder.units?"),
+        ("encoder:\n  unit: 3\n", "mine.yaml: unknown setting 'encoder.unit': did you mean encoder.hidden_size?"),
         ("{{{", "mine.yaml: "),
         ("- 3\n", "mine.yaml: "),
     ],
@@ -166,9 +166,9 @@ def test_protocols_and_files_that_are_wrong(refused: Refused, clips: Path, run: 
 def test_a_loss_that_is_not_finite_says_what_to_do(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["pretrain", str(clips), str(tmp_path / "run"), *tiny.SETTINGS, "--optimiser.learning_rate", "1e30"]
+    words = ["pretrain", str(clips), str(tmp_path / "run"), *tiny.SETTINGS, "--optimizer.learning_rate", "1e30"]
     assert main(words) == 2
     line = one_line(capsys.readouterr().err)
     assert f"{tmp_path / 'run'}: the loss" in line
-    assert "is not finite at step 2; lower --optimiser.learning_rate" in line
+    assert "is not finite at step 2; lower --optimizer.learning_rate" in line
     assert not list((tmp_path / "run").glob("*.safetensors"))

@@ -46,8 +46,8 @@ def test_clips_that_are_there_already(refused: Refused, tmp_path: Path) -> None:
 
 def test_a_run_of_other_settings_is_there_already(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "run")
-    line = refused("pretrain", clips, tmp_path / "run", *tiny.SETTINGS, "--epochs", 3, "--encoder.units", 4)
-    assert "differs in encoder.units, epochs; name another folder" in line
+    line = refused("pretrain", clips, tmp_path / "run", *tiny.SETTINGS, "--epochs", 3, "--encoder.hidden_size", 4)
+    assert "differs in encoder.hidden_size, epochs; name another folder" in line
 
 
 def test_something_else_is_there_already(refused: Refused, clips: Path, golden: Path, tmp_path: Path) -> None:

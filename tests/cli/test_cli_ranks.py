@@ -19,7 +19,7 @@ from i2md.cli.main import main
 
 EPOCHS = 12
 # Four steps an epoch, and a state after the last of them.
-WORDS = [*tiny.SETTINGS, "--batch", "4", "--epochs", str(EPOCHS), "--knn_every", "5", "--checkpoint_epochs", "1"]
+WORDS = [*tiny.SETTINGS, "--batch_size", "4", "--epochs", str(EPOCHS), "--knn_every", "5", "--checkpoint_epochs", "1"]
 
 
 @pytest.fixture(scope="module")

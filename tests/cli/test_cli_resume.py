@@ -21,7 +21,7 @@ from i2md.cli.main import main
 
 EPOCHS = 8
 # Four steps an epoch, so that states are saved within epochs and at their ends.
-WORDS = [*tiny.SETTINGS, "--batch", "4", "--epochs", str(EPOCHS), "--knn_every", "5"]
+WORDS = [*tiny.SETTINGS, "--batch_size", "4", "--epochs", str(EPOCHS), "--knn_every", "5"]
 SAVING = [*WORDS, "--checkpoint_minutes", "0.0005"]
 PATIENCE = 60.0
 

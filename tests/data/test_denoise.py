@@ -55,19 +55,19 @@ def slow_denoised(bodies: np.ndarray, actors: int) -> np.ndarray | None:
         whole = motion(list(frames.values()))
         return min(whole, motion(upright)) if upright else whole
 
-    people: list[dict[int, np.ndarray]] = []
+    persons: list[dict[int, np.ndarray]] = []
     for frames in sorted(tracked, key=rank, reverse=True):
-        for person in people:
+        for person in persons:
             if max(frames) < min(person) or min(frames) > max(person):
                 person.update(frames)
                 break
         else:
-            if len(people) < actors:
-                people.append(dict(frames))
-    held = [at for at in range(bodies.shape[1]) if any(at in person for person in people)]
-    origin = people[0][min(people[0])][1]
-    prepared = np.zeros((len(people), len(held), *bodies.shape[2:]))
-    for number, person in enumerate(people):
+            if len(persons) < actors:
+                persons.append(dict(frames))
+    held = [at for at in range(bodies.shape[1]) if any(at in person for person in persons)]
+    origin = persons[0][min(persons[0])][1]
+    prepared = np.zeros((len(persons), len(held), *bodies.shape[2:]))
+    for number, person in enumerate(persons):
         for to, at in enumerate(held):
             if at in person:
                 prepared[number, to] = person[at] - origin
@@ -198,8 +198,8 @@ def test_who_moves_most_comes_first() -> None:
 def test_someone_tracked_anew_is_the_same_person() -> None:
     before, after, other = body(0, end=18, stir=0.3), body(0, start=20, stir=0.2), body(1, stir=0.0, size=0.5)
     for actors in (1, 2):
-        people = chosen([after, other, before], actors)
-        np.testing.assert_array_equal(people, [before + after, other][:actors])
+        persons = chosen([after, other, before], actors)
+        np.testing.assert_array_equal(persons, [before + after, other][:actors])
 
 
 def test_frames_without_anybody_are_cut_and_who_comes_late_stays_zero() -> None:

@@ -32,8 +32,8 @@ def _store(folder: Path, contents: list[np.ndarray], **told: list[int]) -> Clips
     return open_clips(folder / "clips")
 
 
-def _clip(seed: int, people: int = 1, frames: int = 4) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(people, frames, 20, 3)).astype(np.float32)
+def _clip(seed: int, persons: int = 1, frames: int = 4) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(persons, frames, 20, 3)).astype(np.float32)
 
 
 @settings(max_examples=40, deadline=None)

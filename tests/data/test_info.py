@@ -16,12 +16,12 @@ from i2md.skeletons import get_layout
 SPLITS = {"xsub": {"train": {"subject": (1,)}, "test": {"subject": (2,)}}}
 
 
-def _clip(subject: int = 1, label: int = 0, frames: int = 8, people: int = 1, scale: float = 1.0) -> Recording:
+def _clip(subject: int = 1, label: int = 0, frames: int = 8, persons: int = 1, scale: float = 1.0) -> Recording:
     """A body 1.7 m high that sways."""
     rng = np.random.default_rng(subject)
-    still = rng.uniform(-0.3, 0.3, size=(people, 1, 20, 3))
+    still = rng.uniform(-0.3, 0.3, size=(persons, 1, 20, 3))
     still[:, :, 3, 1], still[:, :, 15, 1] = 1.7, 0.001
-    moved = still + rng.normal(0, 0.01, size=(people, frames, 20, 3))
+    moved = still + rng.normal(0, 0.01, size=(persons, frames, 20, 3))
     return Recording(f"s{subject}", (scale * moved).astype(np.float32), label=label, subject=subject)
 
 
@@ -38,10 +38,10 @@ SOUND = [_clip(1, 0), _clip(2, 1)]
 
 
 def test_counts_lengths_and_classes(tmp_path: Path) -> None:
-    said = _info(tmp_path, [_clip(1, 0, frames=4), _clip(1, 1, frames=8), _clip(2, 1, frames=12, people=2)])
+    said = _info(tmp_path, [_clip(1, 0, frames=4), _clip(1, 1, frames=8), _clip(2, 1, frames=12, persons=2)])
     assert said["clips"] == 3
     assert said["frames"] == {"min": 4, "25%": 6, "median": 8, "75%": 10, "max": 12}
-    assert said["people"] == {1: 2, 2: 1}
+    assert said["persons"] == {1: 2, 2: 1}
     assert said["classes"] == {"wave": 1, "clap": 2}
     assert said["splits"] == {"xsub": {"train": 2, "test": 1}}
     assert said["bytes"] == (4 + 8 + 24) * 20 * 3 * 4

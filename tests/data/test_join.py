@@ -22,11 +22,11 @@ WALKS = Dataset("walks", LAYOUT, ("walk", "run"), "m", "facing", SPLITS)
 WAVES = Dataset("waves", LAYOUT, ("wave",), "m", "facing")
 
 
-def write(path: Path, dataset: Dataset, labels: list[int], subjects: list[int], people: int = 1) -> Path:
+def write(path: Path, dataset: Dataset, labels: list[int], subjects: list[int], persons: int = 1) -> Path:
     random = np.random.default_rng(len(labels))
     with ClipsWriter(path, len(dataset.layout.joints), 3) as writer:
         for number, (label, subject) in enumerate(zip(labels, subjects, strict=True)):
-            positions = random.normal(size=(people, 4 + number, len(dataset.layout.joints), 3)).astype(np.float32)
+            positions = random.normal(size=(persons, 4 + number, len(dataset.layout.joints), 3)).astype(np.float32)
             writer.add(Recording(f"clip{number}", positions, label, subject, camera=number, fps=30.0))
         writer.finish(dataset)
     return path
@@ -35,7 +35,7 @@ def write(path: Path, dataset: Dataset, labels: list[int], subjects: list[int], 
 @pytest.fixture
 def sets(tmp_path: Path) -> list[Path]:
     walks = write(tmp_path / "walks", WALKS, [1, 0, UNKNOWN], [1, 2, UNKNOWN])
-    return [walks, write(tmp_path / "waves", WAVES, [0, 0], [1, 3], people=2)]
+    return [walks, write(tmp_path / "waves", WAVES, [0, 0], [1, 3], persons=2)]
 
 
 def test_every_clip_is_there_and_none_is_mistaken_for_another_sets(sets, tmp_path):

@@ -21,13 +21,13 @@ def golden_clips(golden):
         yield raw.astype(np.float32), normalised
 
 
-def random_clip(seed, people=1, frames=12):
+def random_clip(seed, persons=1, frames=12):
     rng = np.random.default_rng(seed)
-    pose = rng.normal(0, 0.4, (people, 1, 25, 3))
+    pose = rng.normal(0, 0.4, (persons, 1, 25, 3))
     # Shoulders well apart as seen from above and a trunk of some length, so that directions are defined.
     pose[:, :, V2.across[1]] = pose[:, :, V2.across[0]] + rng.choice([-1, 1], 3) * rng.uniform(0.3, 0.6, 3)
     pose[:, :, V2.spine[1]] = pose[:, :, V2.spine[0]] + [0.1, 0.5, 0.2]
-    drift = np.cumsum(rng.normal(0, 0.03, (people, frames, 25, 3)), axis=1)
+    drift = np.cumsum(rng.normal(0, 0.03, (persons, frames, 25, 3)), axis=1)
     return (pose + drift + [0.3, -0.2, 3.0]).astype(np.float32)
 
 
@@ -78,7 +78,7 @@ def slow_facing(clip, layout, frames=5):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_facing_agrees_with_a_slow_formulation(seed):
-    clip = random_clip(seed, people=2)
+    clip = random_clip(seed, persons=2)
     np.testing.assert_allclose(prepared(clip, "facing"), slow_facing(clip, V2), atol=1e-5)
 
 
@@ -101,8 +101,8 @@ def test_where_the_camera_stands_does_not_matter(seed, angle, shift, scale):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.sampled_from(["ntu", "facing"]))
-def test_bones_keep_their_lengths(seed, people, preset):
-    clip = random_clip(seed, people)
+def test_bones_keep_their_lengths(seed, persons, preset):
+    clip = random_clip(seed, persons)
     np.testing.assert_allclose(bone_lengths(prepared(clip, preset)), bone_lengths(clip), atol=1e-4)
 
 
@@ -125,7 +125,7 @@ def test_a_person_alone_is_filled_in_and_cut_at_the_ends():
 
 
 def test_an_absence_in_company_stays():
-    clip = random_clip(1, people=2)
+    clip = random_clip(1, persons=2)
     clip[1, 3:6] = 0
     ours = prepared(clip, "facing")
     assert not ours[1, 3:6].any() and ours[1, 6:].any()

@@ -53,9 +53,9 @@ def _write(folder: Path, clips: list[Recording], overwrite: bool = False, **chan
     return open_clips(folder)
 
 
-def _clip(subject: int = 1, label: int = 0, people: int = 1, frames: int = 2) -> Recording:
-    size = people * frames * 6
-    positions = np.arange(size, dtype=np.float32).reshape(people, frames, 3, 2)
+def _clip(subject: int = 1, label: int = 0, persons: int = 1, frames: int = 2) -> Recording:
+    size = persons * frames * 6
+    positions = np.arange(size, dtype=np.float32).reshape(persons, frames, 3, 2)
     return Recording(f"s{subject}", positions + subject, label=label, subject=subject)
 
 
@@ -65,7 +65,7 @@ def test_any_clips_come_back_as_they_were(written: list[Recording]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         clips = _write(Path(folder) / "clips", written)
         assert len(clips) == len(written)
-        assert clips.max_people == max(len(recording.positions) for recording in written)
+        assert clips.max_persons == max(len(recording.positions) for recording in written)
         for index, (read, recording) in enumerate(zip(clips, written, strict=True)):
             np.testing.assert_array_equal(read, recording.positions)
             for column in ("name", "label", "subject", "camera", "setup", "trial", "fps", "source"):
@@ -73,14 +73,14 @@ def test_any_clips_come_back_as_they_were(written: list[Recording]) -> None:
 
 
 def test_nothing_is_padded_and_the_layout_on_disk_is_the_contract(tmp_path: Path) -> None:
-    _write(tmp_path / "clips", [_clip(1, people=2, frames=3), _clip(2, frames=4)])
+    _write(tmp_path / "clips", [_clip(1, persons=2, frames=3), _clip(2, frames=4)])
     rows = np.load(tmp_path / "clips" / "frames.npy")
     assert rows.shape == (2 * 3 + 4, 3, 2)
     assert rows.dtype == np.float32
     index = pq.read_table(tmp_path / "clips" / "clips.parquet").to_pydict()
-    assert (index["start"], index["frames"], index["people"]) == ([0, 6], [3, 4], [2, 1])
+    assert (index["start"], index["frames"], index["persons"]) == ([0, 6], [3, 4], [2, 1])
     # Person after person: the second person's first frame follows the first person's last.
-    np.testing.assert_array_equal(rows[3:6], _clip(1, people=2, frames=3).positions[1])
+    np.testing.assert_array_equal(rows[3:6], _clip(1, persons=2, frames=3).positions[1])
 
 
 def test_the_description_comes_back(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ from i2md.errors import InputError
 DATASET = Dataset("odd", LAYOUT, ("a", "b"), "m", "none")
 
 
-def _clip(number: int, people: int = 1, frames: int = 3) -> Recording:
-    positions = np.random.default_rng(number).normal(size=(people, frames, 20, 3)).astype(np.float32)
+def _clip(number: int, persons: int = 1, frames: int = 3) -> Recording:
+    positions = np.random.default_rng(number).normal(size=(persons, frames, 20, 3)).astype(np.float32)
     return Recording(f"clip {number}", positions, label=number % 2, source=f"{number}.txt")
 
 
@@ -58,7 +58,7 @@ def test_however_often_it_was_interrupted_the_bytes_are_the_same(
     cuts: list[int], lost: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("interrupted")
-    clips = [_clip(number, people=1 + number % 2, frames=number + 1) for number in range(7)]
+    clips = [_clip(number, persons=1 + number % 2, frames=number + 1) for number in range(7)]
     clips[3] = replace(clips[3], intervals=(Interval(0, 2, 1), Interval(2, 4, 0)))
     done = 0
     for cut in sorted(cuts):

@@ -22,7 +22,7 @@ from i2md.distributed.batch_norm import InputNorm
 from i2md.distributed.launch import Launch
 from i2md.errors import InputError
 
-SETTINGS = [*tiny.SETTINGS, "--optimiser.name", "sgd", "--optimiser.learning_rate", "0.1", "--epochs", "3"]
+SETTINGS = [*tiny.SETTINGS, "--optimizer.name", "sgd", "--optimizer.learning_rate", "0.1", "--epochs", "3"]
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +47,17 @@ def both(folder: Path) -> list[dict[str, Any]]:
 
 def test_a_process_by_itself_is_alone_and_its_tensors_are_left_as_they_are() -> None:
     x = torch.ones(3, 2)
-    with ranks.together():
-        assert ranks.count() == 1 and ranks.is_first()
-        assert ranks.own_rows(x) is x and ranks.gather_rows(x) is x and ranks.from_first(x) is x
-        ranks.average([x])
-        ranks.add_up([x])
+    with ranks.process_group():
+        assert ranks.world_size() == 1 and ranks.is_main_process()
+        assert ranks.local_rows(x) is x and ranks.all_gather_rows(x) is x and ranks.broadcast(x) is x
+        ranks.all_reduce_mean([x])
+        ranks.all_reduce_sum([x])
         ranks.barrier()
     assert x.tolist() == [[1, 1]] * 3
-    assert list(ranks.own_share(5)) == [0, 1, 2, 3, 4]
-    assert ranks.most(-3) == -3
+    assert list(ranks.local_range(5)) == [0, 1, 2, 3, 4]
+    assert ranks.all_reduce_max(-3) == -3
     with pytest.raises(OSError, match="full"):
-        ranks.first_does(lambda: (_ for _ in ()).throw(OSError(28, "full")))
+        ranks.run_on_main(lambda: (_ for _ in ()).throw(OSError(28, "full")))
 
 
 def test_what_they_exchange(both: list[dict[str, Any]]) -> None:
@@ -131,7 +131,7 @@ def test_banks_and_all_else_of_the_model_are_equal_on_all_ranks(both: list[dict[
     assert any(name.startswith("cluster_banks.bone.keys") for name in first)
     # But for the running statistics of nothing: even batch norm's are of the whole batch.
     assert [name for name, value in first.items() if not torch.equal(value, second[name])] == []
-    assert int(first["banks.joint.filled"]) == 32
+    assert int(first["queues.joint.filled"]) == 32
 
 
 def test_features_of_shared_batches_are_those_of_one_process(clips: Path, both: list[dict[str, Any]]) -> None:
@@ -153,8 +153,8 @@ def test_a_process_that_fails_says_why_and_the_others_keep_silent(both: list[dic
     [
         (
             "odd batch",
-            "i2md: batch 9 is for all processes together and must be a multiple of their number, 2; change --batch or"
-            " start another number of them\n",
+            "i2md: batch_size 9 is for all processes together and must be a multiple of their number, 2;"
+            " change --batch_size or start another number of them\n",
         ),
         ("differ", "i2md: the processes of this job differ in seed; start all of them with the same command\n"),
         ("info", "i2md: info runs in one process; start it without torchrun or srun\n"),

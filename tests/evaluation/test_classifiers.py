@@ -32,7 +32,7 @@ def seeded(seed=0):
 def test_each_stream_learns_as_it_would_alone(encoders):
     """One stream after the other, module after module, PyTorch's schedule: the batches in the loop's own order."""
     views, labels = torch.randn(CLIPS, 6, 15, 3, 1, generator=seeded(1)), torch.arange(CLIPS) % CLASSES
-    settings = FinetuneSettings(epochs=5, batch=4, learning_rate=0.2, drops=(2, 4))
+    settings = FinetuneSettings(epochs=5, batch_size=4, learning_rate=0.2, milestones=(2, 4))
     before = {name: copy.deepcopy(encoder.state_dict()) for name, encoder in encoders.items()}
     together = Classifiers(encoders, LAYOUT, CLASSES, settings, seeded())
     heads = {name: copy.deepcopy(head) for name, head in together.heads.items()}
@@ -50,12 +50,12 @@ def test_each_stream_learns_as_it_would_alone(encoders):
         assert torch.cat(seen[3 * epoch : 3 * epoch + 3]).sort().values.tolist() == list(range(CLIPS))
     for name, encoder in encoders.items():
         alone, head = copy.deepcopy(encoder).train(), heads[name]
-        optimiser = torch.optim.SGD([*alone.parameters(), *head.parameters()], lr=0.2, momentum=0.9)
-        schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones=[2, 4], gamma=0.1)
+        optimizer = torch.optim.SGD([*alone.parameters(), *head.parameters()], lr=0.2, momentum=0.9)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[2, 4], gamma=0.1)
         for number, batch in enumerate(seen):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             F.cross_entropy(head(alone(stream(views[batch], name, LAYOUT))), labels[batch]).backward()
-            optimiser.step()
+            optimizer.step()
             if number % 3 == 2:
                 schedule.step()
         for key, value in together.encoders[name].state_dict().items():
@@ -64,7 +64,7 @@ def test_each_stream_learns_as_it_would_alone(encoders):
         torch.testing.assert_close(together.heads[name].bias, head.bias, atol=1e-5, rtol=1e-4)
         # What was pretrained is left as it was.
         assert all(torch.equal(value, before[name][key]) for key, value in encoder.state_dict().items())
-        assert not torch.equal(alone.layers[0].weight_hh, encoder.layers[0].weight_hh)
+        assert not torch.equal(alone.layers[0].weight_hh, encoder.num_layers[0].weight_hh)
 
 
 def test_chosen_clips_alone_are_learnt_from(encoders):
@@ -75,7 +75,7 @@ def test_chosen_clips_alone_are_learnt_from(encoders):
         return torch.randn(len(clips), 6, 15, 3, 1)
 
     chosen = torch.tensor([3, 8, 9])
-    settings = FinetuneSettings(epochs=2, batch=2)
+    settings = FinetuneSettings(epochs=2, batch_size=2)
     learner = Finetuning(Classifiers(encoders, LAYOUT, 4, settings, seeded()), chosen, torch.tensor([0, 1, 3]), draw)
     train(learner, len(chosen), settings, seeded())
     assert sorted(asked) == [3, 3, 8, 8, 9, 9]

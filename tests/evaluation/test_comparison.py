@@ -54,35 +54,35 @@ def test_seeds_are_one_line_and_settings_are_told_apart(run: Path, tmp_path: Pat
             _like(run, tmp_path / "d", 0.8, seed=0, objectives__dna_neighbours=4),
         ]
     )
-    assert comparison.differing == ["method", "objectives.dna_neighbours"]
+    assert comparison.differing == ["method", "objectives.dna_num_neighbours"]
     assert {label: len(runs) for label, runs in comparison.variants.items()} == {
-        "cmd, dna_neighbours=4": 2,
-        "i2md, dna_neighbours=2": 1,
-        "i2md, dna_neighbours=4": 1,
+        "cmd, dna_num_neighbours=4": 2,
+        "i2md, dna_num_neighbours=2": 1,
+        "i2md, dna_num_neighbours=4": 1,
     }
     rows = accuracy_rows(comparison.results(), by="settings")
     assert [row[1:] for row in rows] == [
         ["settings", "protocol", "joint", "seeds"],
         ["untrained", "knn", "25.0 ± 0.0", "2"],
-        ["cmd, dna_neighbours=4", "knn", "60.0 ± 14.1", "2"],
-        ["i2md, dna_neighbours=2", "knn", "75.0", "1"],
-        ["i2md, dna_neighbours=4", "knn", "80.0", "1"],
+        ["cmd, dna_num_neighbours=4", "knn", "60.0 ± 14.1", "2"],
+        ["i2md, dna_num_neighbours=2", "knn", "75.0", "1"],
+        ["i2md, dna_num_neighbours=4", "knn", "80.0", "1"],
     ]
 
 
 def test_encoders_before_training_are_told_apart_by_what_makes_them(run: Path, tmp_path: Path) -> None:
     small, large = _like(run, tmp_path / "a", 0.5, encoder__units=8), _like(run, tmp_path / "b", 0.5, encoder__units=16)
     called = [result["settings"] for result in compare_runs([small, large]).results()]
-    assert called == ["untrained, units=8", "untrained, units=16", "units=8", "units=16"]
+    assert called == ["untrained, hidden_size=8", "untrained, hidden_size=16", "hidden_size=8", "hidden_size=16"]
 
 
 def test_runs_that_have_names_are_called_by_them(run: Path, tmp_path: Path) -> None:
     base, other = _like(run, tmp_path / "a", 0.5), _like(run, tmp_path / "b", 0.5, objectives__bank=64)
     larger = _like(run, tmp_path / "c", 0.5, encoder__units=16, objectives__bank=64)
-    comparison = compare_runs([base, other, larger], {base: "as is", other: "bank=64"})
-    assert list(comparison.variants) == ["as is", "bank=64", "units=16, bank=64"]
+    comparison = compare_runs([base, other, larger], {base: "as is", other: "queue_size=64"})
+    assert list(comparison.variants) == ["as is", "queue_size=64", "hidden_size=16, queue_size=64"]
     called = [result["settings"] for result in comparison.results()]
-    assert called == ["untrained, as is", "untrained, units=16", *comparison.variants]
+    assert called == ["untrained, as is", "untrained, hidden_size=16", *comparison.variants]
 
 
 def test_accuracy_on_held_out_people_is_kept(run: Path, tmp_path: Path) -> None:

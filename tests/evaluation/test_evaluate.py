@@ -100,7 +100,7 @@ def test_the_last_watched_accuracy_is_the_evaluated_one(evaluated: tuple[Path, d
 
 def test_untrained_encoders_are_those_the_run_began_with(clips: i2md.Clips, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    words = [*tiny.SETTINGS, "--epochs", "1", "--optimiser.learning_rate", "1e-30", "--optimiser.weight_decay", "0"]
+    words = [*tiny.SETTINGS, "--epochs", "1", "--optimizer.learning_rate", "1e-30", "--optimizer.weight_decay", "0"]
     assert main(["pretrain", str(clips.path), str(run), *words]) == 0
     begun = new_encoders(read_config(run))
     for name, encoder in i2md.load(run, "cpu").encoders.items():
@@ -126,7 +126,7 @@ def test_a_sweep_chooses_among_its_rates_without_the_test_clips(
 ) -> None:
     shutil.copytree(tiny.run(tmp_path_factory.getbasetemp()), tmp_path / "run")
     cpu = torch.device("cpu")
-    settings = EvaluationSettings(linear=LinearSettings(epochs=3, drops=(2,), sweep=(0.1, 1.0)))
+    settings = EvaluationSettings(linear=LinearSettings(epochs=3, milestones=(2,), sweep=(0.1, 1.0)))
     (result,) = evaluate_run(tmp_path / "run", clips, ("linear-sweep",), None, cpu, settings=settings)
     assert set(result["validation"]) == {"0.1", "1.0"}
     assert str(result["learning_rate"]) == max(result["validation"], key=result["validation"].__getitem__)

@@ -31,7 +31,7 @@ def encoders():
 
 
 def test_each_clip_alone_by_the_middle_of_its_frames(clips, encoders):
-    features = clip_features(encoders, LAYOUT, clips, frames=16, people=2, batch=3)
+    features = clip_features(encoders, LAYOUT, clips, frames=16, persons=2, batch_size=3)
     for i in range(len(clips)):
         total = int(clips.frames[i])
         begin = int(0.05 * total / 2)

@@ -33,11 +33,11 @@ def test_each_rate_steps_as_pytorchs_sgd():
         factor = 1.0 if step < 8 else 0.1
         features, labels = torch.randn(9, 7) * 3, torch.randint(0, 4, (9,))
         probes.step(features, labels, factor)
-        for index, (layer, optimiser) in enumerate(judges):
-            optimiser.param_groups[0]["lr"] = RATES[index] * factor
-            optimiser.zero_grad()
+        for index, (layer, optimizer) in enumerate(judges):
+            optimizer.param_groups[0]["lr"] = RATES[index] * factor
+            optimizer.zero_grad()
             F.cross_entropy(layer(features), labels).backward()
-            optimiser.step()
+            optimizer.step()
             torch.testing.assert_close(probes.weight[index], layer.weight.T, atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(probes.bias[index, 0], layer.bias, atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(probes.logits(features)[index], layer(features), atol=1e-4, rtol=1e-5)
@@ -53,23 +53,23 @@ def separable(seed: int, clips: int = 60):
 def test_drops_as_a_multi_step_schedule():
     """Batches as large as the data, so that their order says nothing."""
     features, labels = separable(0)
-    settings = LinearSettings(epochs=7, batch=60, drops=(2, 5))
+    settings = LinearSettings(epochs=7, batch_size=60, milestones=(2, 5))
     probes = train_probes(lambda _: {"joint": features}, labels, 3, RATES, settings, seeded(4))["joint"]
     start = LinearProbes(10, 3, RATES, seeded(4))
     for index, rate in enumerate(RATES):
-        layer, optimiser = judge_of(start, index, rate)
-        schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones=[2, 5], gamma=0.1)
+        layer, optimizer = judge_of(start, index, rate)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[2, 5], gamma=0.1)
         for _ in range(7):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             F.cross_entropy(layer(features), labels).backward()
-            optimiser.step()
+            optimizer.step()
             schedule.step()
         torch.testing.assert_close(probes.weight[index], layer.weight.T, atol=1e-5, rtol=1e-4)
 
 
 def test_probes_trained_together_are_those_trained_alone():
     features, labels = separable(1)
-    settings = LinearSettings(epochs=5, batch=16, drops=(3,))
+    settings = LinearSettings(epochs=5, batch_size=16, milestones=(3,))
     draw = lambda _: {"joint": features}  # noqa: E731
     together = train_probes(draw, labels, 3, RATES, settings, seeded(2))["joint"]
     for index, rate in enumerate(RATES):
@@ -86,7 +86,7 @@ def test_every_clip_is_learnt_from_in_every_epoch():
         asked.append(epoch)
         return {"joint": torch.eye(10)}
 
-    settings = LinearSettings(epochs=3, batch=4)
+    settings = LinearSettings(epochs=3, batch_size=4)
     labels = torch.arange(10)
     train_probes(
         epoch_features, labels, 10, (0.1,), settings, seeded(), lambda _, p: weights.append(p["joint"].weight.clone())
@@ -100,7 +100,7 @@ def test_every_clip_is_learnt_from_in_every_epoch():
 
 def test_it_learns_separable_classes_on_each_stream_and_their_average():
     (joint, labels), (bone, _) = separable(0), separable(1)
-    settings = LinearSettings(epochs=30, batch=16, drops=(20,))
+    settings = LinearSettings(epochs=30, batch_size=16, milestones=(20,))
     probes = train_probes(lambda _: {"joint": joint, "bone": bone}, labels, 3, (0.1,), settings, seeded())
     (test_joint, truth), (test_bone, _) = separable(2, 150), separable(3, 150)
     logits = probe_logits(probes, {"joint": test_joint, "bone": test_bone})

@@ -24,9 +24,9 @@ from i2md.views.resize import random_crop
 PROTOCOLS = ("knn", "retrieval", "linear", "finetune", "supervised", "semi", "few-shot")
 WORDS = [
     *("--protocol", *PROTOCOLS, "--device", "cpu", "--knn.k", "1", "3", "--retrieval.recall", "1", "5"),
-    *("--linear.epochs", "3", "--linear.drops", "2", "--linear.crops", "2", "--linear.batch", "5"),
-    *("--finetune.epochs", "2", "--finetune.batch", "8", "--finetune.learning_rate", "0.05"),
-    *("--semi.shares", "0.25", "0.5", "--semi.draws", "2", "--few_shot.labels", "1", "--few_shot.draws", "3"),
+    *("--linear.epochs", "3", "--linear.milestones", "2", "--linear.crops", "2", "--linear.batch_size", "5"),
+    *("--finetune.epochs", "2", "--finetune.batch_size", "8", "--finetune.learning_rate", "0.05"),
+    *("--semi.label_fractions", "0.25", "0.5", "--semi.draws", "2", "--few_shot.labels", "1", "--few_shot.draws", "3"),
 ]
 STREAMS = ["joint", "motion", "bone", "3-stream"]
 
@@ -126,7 +126,7 @@ def _evaluate(run: Path, to: Path, clips: Any, protocol: str, **settings: Any) -
 
 def test_enough_crops_are_the_exact_protocol_and_fewer_come_in_turn(base: Path, tmp_path: Path) -> None:
     clips, run = i2md.open_clips(tiny.clips(base)), tiny.run(base)
-    plain = LinearSettings(epochs=4, drops=(3,), learning_rate=1.0)
+    plain = LinearSettings(epochs=4, milestones=(3,), learning_rate=1.0)
     found = {
         name: _evaluate(run, tmp_path / "run", clips, "linear", linear=dataclasses.replace(plain, **change))
         for name, change in {"exact": {"exact": True}, "four": {"crops": 4}, "one": {"crops": 1}}.items()
@@ -138,7 +138,7 @@ def test_enough_crops_are_the_exact_protocol_and_fewer_come_in_turn(base: Path, 
 def test_linear_is_a_linear_layer_trained_by_pytorch(base: Path, tmp_path: Path) -> None:
     """One crop that is the whole clip, one batch an epoch: nothing random is left but the start."""
     clips, run = i2md.open_clips(tiny.clips(base)), tiny.run(base)
-    settings = LinearSettings(epochs=30, batch=16, drops=(20,), crop=(1.0, 1.0), learning_rate=0.5)
+    settings = LinearSettings(epochs=30, batch_size=16, milestones=(20,), crop=(1.0, 1.0), learning_rate=0.5)
     result = _evaluate(run, tmp_path / "run", clips, "linear", linear=settings)
     model = i2md.load(run, "cpu")
     train, test = clips.part("xsub", "train"), clips.part("xsub", "test")
@@ -149,12 +149,12 @@ def test_linear_is_a_linear_layer_trained_by_pytorch(base: Path, tmp_path: Path)
         layer = torch.nn.Linear(whole[name].shape[1], 4)
         torch.nn.init.zeros_(layer.weight)  # ours starts within 0.01 of it, and the loss is convex
         torch.nn.init.zeros_(layer.bias)
-        optimiser = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
         for epoch in range(30):
-            optimiser.param_groups[0]["lr"] = 0.5 if epoch < 20 else 0.05
-            optimiser.zero_grad()
+            optimizer.param_groups[0]["lr"] = 0.5 if epoch < 20 else 0.05
+            optimizer.zero_grad()
             F.cross_entropy(layer(whole[name]), torch.tensor(train.labels)).backward()
-            optimiser.step()
+            optimizer.step()
         total += layer(torch.tensor(asked[name])).detach()
     agreement = (np.array(result["predictions"]["3-stream"]) == total.argmax(dim=1).numpy()).mean()
     assert agreement >= 15 / 16
@@ -171,7 +171,7 @@ def _whole_clips(model: Any, clips: Any) -> dict[str, torch.Tensor]:
         model.encoders,
         clips.dataset.layout,
         len(packed),
-        lambda indices: crop_resize(packed, indices, begin[indices], length[indices], 8, clips.max_people),
+        lambda indices: crop_resize(packed, indices, begin[indices], length[indices], 8, clips.max_persons),
     )
 
 
@@ -216,8 +216,8 @@ def test_two_processes_find_what_one_does(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--semi.shares", "0"], "semi.shares (0.0,) must be above 0"),
-        (["--semi.share", "0.1"], "did you mean semi.shares?"),
+        (["--semi.label_fractions", "0"], "semi.label_fractions (0.0,) must be above 0"),
+        (["--semi.share", "0.1"], "did you mean semi.label_fractions?"),
         (["--knn.k", "99"], "knn.k 99: there are 16 training clips"),
         (["--linear.epochs", "0"], "must be at least 1"),
         (["--few_shot.labels", "0"], "few_shot.labels (0,) must be numbers from 1 on"),

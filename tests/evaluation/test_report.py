@@ -297,13 +297,13 @@ def unpack(packed: str, shapes: list[tuple[int, int, int, int]]) -> list[np.ndar
     """What the page's script does, value by value."""
     raw = zlib.decompress(base64.b64decode(packed))
     count, at, clips = len(raw) // 2, 0, []
-    for people, frames, joints, axes in shapes:
-        clip = np.zeros((people, frames, joints * axes), dtype=np.int64)
-        for person, frame, value in itertools.product(range(people), range(frames), range(joints * axes)):
+    for persons, frames, joints, axes in shapes:
+        clip = np.zeros((persons, frames, joints * axes), dtype=np.int64)
+        for person, frame, value in itertools.product(range(persons), range(frames), range(joints * axes)):
             step = int.from_bytes(bytes((raw[at], raw[count + at])), "little", signed=True)
             clip[person, frame, value] = step + (clip[person, frame - 1, value] if frame else 0)
             at += 1
-        clips.append(clip.reshape(people, frames, joints, axes))
+        clips.append(clip.reshape(persons, frames, joints, axes))
     assert at == count
     return clips
 
@@ -325,7 +325,7 @@ def test_an_absent_person_stays_all_zero_and_the_present_one_fills_the_view() ->
     clips.skeletons[0] = np.concatenate([clips.skeletons[0] + 3, 0 * clips.skeletons[0]])
     shown = map_clips(clips)
     assert isinstance(shown, dict)
-    shapes = [(p, f, 20, 3) for p, f in zip(shown["people"], shown["frames"], strict=True)]
+    shapes = [(p, f, 20, 3) for p, f in zip(shown["persons"], shown["frames"], strict=True)]
     present, absent = unpack(shown["packed"], shapes)[0]
     assert not absent.any()
     assert np.linalg.norm(present, axis=-1).max() == pytest.approx(1000, abs=60)

@@ -10,18 +10,18 @@ from i2md.evaluation.sweep import folds
 
 
 @given(st.lists(st.integers(-1, 8), min_size=2, max_size=40), st.integers(0, 5))
-def test_each_clip_is_held_out_once_and_nobody_is_on_both_sides(people, seed):
-    people = torch.tensor(people)
-    masks = folds(people, seed)
+def test_each_clip_is_held_out_once_and_nobody_is_on_both_sides(persons, seed):
+    persons = torch.tensor(persons)
+    masks = folds(persons, seed)
     assert 2 <= len(masks) <= 5
     assert torch.stack(masks).sum(dim=0).eq(1).all()
-    if len(people.unique()) > 1:
+    if len(persons.unique()) > 1:
         for held_out in masks:
-            assert not set(people[held_out].tolist()) & set(people[~held_out].tolist())
+            assert not set(persons[held_out].tolist()) & set(persons[~held_out].tolist())
 
 
 def test_folds_depend_on_the_seed_alone():
-    people = torch.arange(20) % 7
-    drawn = [torch.stack(folds(people, seed)) for seed in (3, 3, 4)]
+    persons = torch.arange(20) % 7
+    drawn = [torch.stack(folds(persons, seed)) for seed in (3, 3, 4)]
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])

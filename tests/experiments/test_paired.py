@@ -63,23 +63,31 @@ def test_corrected_is_the_lowest_rate_at_which_a_comparison_is_among_the_found(v
 
 def test_the_baseline_shares_all_other_settings_and_the_seed() -> None:
     runs = {
-        f"{method}-{bank}-{seed}": ({"method": method, "objectives.bank": bank}, seed)
+        f"{method}-{queue}-{seed}": ({"method": method, "objectives.queue_size": queue}, seed)
         for method in ("moco", "cmd")
-        for bank in (8, 16)
+        for queue in (8, 16)
         for seed in (0, 1)
     }
     results = [
         {
-            **{"run": run, "settings": f"{c['method']}, bank={c['objectives.bank']}", "dataset": "d", "split": "s"},
-            **{"protocol": "knn", "accuracy": {"joint": (c["objectives.bank"] + seed * (c["method"] == "cmd")) / 100}},
+            **{
+                "run": run,
+                "settings": f"{c['method']}, queue_size={c['objectives.queue_size']}",
+                "dataset": "d",
+                "split": "s",
+            },
+            **{
+                "protocol": "knn",
+                "accuracy": {"joint": (c["objectives.queue_size"] + seed * (c["method"] == "cmd")) / 100},
+            },
         }
         for run, (c, seed) in runs.items()
         if run != "cmd-16-1"
     ]
     pairs = paired_differences(results, runs, lambda combination: {**combination, "method": "moco"})
     assert [(p.of, p.against, p.seeds) for p in pairs] == [
-        ("cmd, bank=8", "moco, bank=8", (0, 1)),
-        ("cmd, bank=16", "moco, bank=16", (0,)),
+        ("cmd, queue_size=8", "moco, queue_size=8", (0, 1)),
+        ("cmd, queue_size=16", "moco, queue_size=16", (0,)),
     ]
     assert pairs[0].differences == pytest.approx((0.0, 1.0))
 

@@ -175,14 +175,14 @@ def test_what_fails_is_named_with_its_reason_and_the_others_go_on(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    grid = ["--grid", "optimiser.learning_rate=0.001,1e30", "batch=8,12", "--seeds", "0"]
+    grid = ["--grid", "optimizer.learning_rate=0.001,1e30", "batch_size=8,12", "--seeds", "0"]
     assert main(["sweep", str(clips), str(out), *WORDS, *grid]) == 2
     said = capsys.readouterr()
     failed = _json(out / "results.json")["failed"]
-    assert "not finite" in failed.pop("optimiser.learning_rate=1e+30,batch=8,seed=0")
+    assert "not finite" in failed.pop("optimizer.learning_rate=1e+30,batch_size=8,seed=0")
     assert len(failed) == 2
-    assert all("objectives.bank 32 must be a multiple of batch 12" in reason for reason in failed.values())
-    assert said.err.splitlines()[-1].startswith("i2md: 3 runs failed; optimiser.learning_rate=")
+    assert all("objectives.queue_size 32 must be a multiple of batch_size 12" in reason for reason in failed.values())
+    assert said.err.splitlines()[-1].startswith("i2md: 3 runs failed; optimizer.learning_rate=")
     assert "Traceback" not in said.err
     assert len(_cells(said.out)) == 1
     assert said.out.count("not finite") == 1
@@ -201,14 +201,14 @@ def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
         (["--grid", "methods=cmd"], "unknown setting 'methods': did you mean method?"),
         (["--grid", "method=cmd,simclr"], "'moco', 'cmd', 'imd', 'i2md'"),
         (["--grid", "method"], "write NAME=VALUE,VALUE"),
-        (["--grid", "batch=8", "--grid", "batch=16"], "names batch twice"),
-        (["--grid", "batch=8,8"], "two runs would be called batch=8,seed=0"),
+        (["--grid", "batch_size=8", "--grid", "batch_size=16"], "names batch twice"),
+        (["--grid", "batch_size=8,8"], "two runs would be called batch_size=8,seed=0"),
         (["--grid", "seed=1,2"], "give --seeds 0 1 2"),
         (["--seeds", "0", "0"], "two runs would be called seed=0"),
         (["--seed", "1"], "unknown setting 'seed': did you mean seeds?"),
-        (["--grid", "batch=8,16", "--against", "batch=32"], "batch=32 is not in the grid"),
-        (["--grid", "batch=8,16", "--against", "batch=8,16"], "give one value"),
-        (["--grid", "batch=12"], "all 3 runs failed; batch=12,seed=0: objectives.bank 32"),
+        (["--grid", "batch_size=8,16", "--against", "batch_size=32"], "batch_size=32 is not in the grid"),
+        (["--grid", "batch_size=8,16", "--against", "batch_size=8,16"], "give one value"),
+        (["--grid", "batch_size=12"], "all 3 runs failed; batch_size=12,seed=0: objectives.queue_size 32"),
         (["--protocol", "svm"], "choose among knn, retrieval, linear, linear-sweep"),
         (["--split", "xview"], "xview"),
         (["--jobs", "0"], "--jobs 0: give at least 1"),

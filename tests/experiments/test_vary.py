@@ -16,9 +16,9 @@ from i2md.cli.main import main
 from i2md.experiments.ablation import Ablation
 from i2md.pretraining.run import read_config
 
-VARY = ["--vary", "method=i2md,cmd", "--vary", "encoder.units=16"]
+VARY = ["--vary", "method=i2md,cmd", "--vary", "encoder.hidden_size=16"]
 WORDS = [*tiny.SWEEP, "--seeds", "0", "1", "--untrained", *VARY]
-CALLED = {"": "as is", "method=cmd,": "method=cmd", "encoder.units=16,": "units=16"}
+CALLED = {"": "as is", "method=cmd,": "method=cmd", "encoder.hidden_size=16,": "hidden_size=16"}
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +49,14 @@ def _json(path: Path) -> Any:
 def test_there_is_the_base_once_and_each_change_by_itself(varied: Path) -> None:
     runs = {path.parent.name for path in _weights(varied)}
     assert runs == {f"{change}seed={seed}" for change in CALLED for seed in (0, 1)}
-    base, change = (read_config(varied / f"{name}seed=1").settings for name in ("", "encoder.units=16,"))
-    assert (base.method, base.encoder.units, change.method, change.encoder.units) == ("i2md", 8, "i2md", 16)
+    base, change = (read_config(varied / f"{name}seed=1").settings for name in ("", "encoder.hidden_size=16,"))
+    assert (base.method, base.encoder.hidden_size, change.method, change.encoder.hidden_size) == ("i2md", 8, "i2md", 16)
 
 
 def test_a_variant_is_called_by_its_change_and_stands_below_the_base(varied: Path) -> None:
     results = _json(varied / "results.json")["results"]
     assert results == _json(varied.parent / "said.json")["results"]
-    order = ["untrained, as is", "untrained, units=16", *CALLED.values()]
+    order = ["untrained, as is", "untrained, hidden_size=16", *CALLED.values()]
     assert [(r["settings"], r["seed"]) for r in results] == [(name, seed) for name in order for seed in (0, 1)]
     for result in results[4:]:
         change = Path(result["run"]).name.partition("seed=")[0]
@@ -77,20 +77,20 @@ def test_every_variant_is_compared_with_the_base_by_seed(varied: Path) -> None:
     }
     assert len(data["differences"]) == 2 * 4
     for pair in data["differences"]:
-        assert pair["against"] == "as is" and pair["of"] in ("method=cmd", "units=16")
+        assert pair["against"] == "as is" and pair["of"] in ("method=cmd", "hidden_size=16")
         expected = [figures[pair["of"], s, pair["stream"]] - figures["as is", s, pair["stream"]] for s in (0, 1)]
         assert pair["differences"] == pytest.approx(expected)
-    assert "- units=16 - as is, generated xsub, knn: " in (varied / "table.md").read_text()
+    assert "- hidden_size=16 - as is, generated xsub, knn: " in (varied / "table.md").read_text()
 
 
 def test_plots_have_a_panel_a_setting_with_the_base_marked(varied: Path) -> None:
     page = (varied / "report.html").read_text(encoding="utf-8")
     by_value, differences = ((varied / "plots" / f"{n}.svg").read_text() for n in ("by-value", "differences"))
     assert by_value[by_value.index("<svg") :] in page and differences[differences.index("<svg") :] in page
-    for text in ("method", "encoder.units", "i2md", "cmd", "8", "16", "generated xsub, knn"):
+    for text in ("method", "encoder.hidden_size", "i2md", "cmd", "8", "16", "generated xsub, knn"):
         assert f">{text}</text>" in by_value
     assert by_value.count(">(as is)<") == 2
-    assert "units=16" in differences
+    assert "hidden_size=16" in differences
 
 
 def test_what_is_there_is_kept_and_the_function_does_the_same(varied: Path, clips: Path, tmp_path: Path) -> None:
@@ -98,22 +98,22 @@ def test_what_is_there_is_kept_and_the_function_does_the_same(varied: Path, clip
     shutil.copytree(varied, out)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if "seed=" in str(path)}
     settings = read_config(out / "seed=0").settings
-    vary = {"method": ["i2md", "cmd"], "encoder.units": [16]}
+    vary = {"method": ["i2md", "cmd"], "encoder.hidden_size": [16]}
     data = i2md.sweep(clips, out, seeds=[1], settings=settings, protocol=["knn"], device="cpu", vary=vary)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if "seed=" in str(path)} == before
-    assert data["base"] == {"method": "i2md", "encoder.units": 8}
-    assert data["vary"] == {"method": ["cmd"], "encoder.units": [16]}
+    assert data["base"] == {"method": "i2md", "encoder.hidden_size": 8}
+    assert data["vary"] == {"method": ["cmd"], "encoder.hidden_size": [16]}
     assert {(r["settings"], r["seed"]) for r in data["results"]} >= {(name, 1) for name in CALLED.values()}
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--grid", "batch=8,16", "--vary", "batch=16"], "give --grid or --vary, not both"),
-        (["--vary", "batch=8,16", "--against", "batch=8"], "leave --against out"),
+        (["--grid", "batch_size=8,16", "--vary", "batch_size=16"], "give --grid or --vary, not both"),
+        (["--vary", "batch_size=8,16", "--against", "batch_size=8"], "leave --against out"),
         (["--vary", "methods=cmd"], "unknown setting 'methods': did you mean method?"),
-        (["--vary", "batch=16", "--vary", "batch=32"], "names batch twice"),
-        (["--vary", "batch=16,16"], "two runs would be called batch=16,seed=0"),
+        (["--vary", "batch_size=16", "--vary", "batch_size=32"], "names batch twice"),
+        (["--vary", "batch_size=16,16"], "two runs would be called batch_size=16,seed=0"),
         (["--vary", "seed=1"], "give --seeds 0 1 2"),
     ],
 )
@@ -124,15 +124,15 @@ def test_what_contradicts_it_is_refused(
 
 
 def test_a_value_of_the_bases_is_the_base_however_it_is_written() -> None:
-    base = i2md.PretrainSettings(batch=32, streams=("joint", "bone"))
+    base = i2md.PretrainSettings(batch_size=32, streams=("joint", "bone"))
     vary = {
-        **{"batch": [64, 32, 16], "streams": [["joint", "bone"], ("bone",)]},
-        **{"optimiser.weight_decay": [0, 1e-4], "optimiser.name": ["adamw"], "encoder.name": []},
+        **{"batch_size": [64, 32, 16], "streams": [["joint", "bone"], ("bone",)]},
+        **{"optimizer.weight_decay": [0, 1e-4], "optimizer.name": ["adamw"], "encoder.name": []},
     }
     ablation = Ablation.around(base, vary)
     assert [ablation.called(each) for each in ablation.combinations()] == [
-        *("as is", "batch=64", "batch=16", "streams=bone", "weight_decay=0", "optimiser.name=adamw")
+        *("as is", "batch_size=64", "batch_size=16", "streams=bone", "weight_decay=0", "optimizer.name=adamw")
     ]
-    assert ablation.places("batch") == ["16", "32", "64"]
+    assert ablation.places("batch_size") == ["16", "32", "64"]
     assert ablation.places("streams") == ["joint+bone", "bone"]
-    assert ablation.places("optimiser.weight_decay") == ["0", "0.0001"]
+    assert ablation.places("optimizer.weight_decay") == ["0", "0.0001"]

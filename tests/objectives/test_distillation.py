@@ -97,12 +97,12 @@ def test_the_student_alone_learns_and_at_the_neighbours_alone(temperature):
 
 
 @given(st.integers(1, 40), st.data())
-def test_the_nearest_are_the_exact_set(bank, data):
-    count = data.draw(st.integers(1, bank))
-    rows = [data.draw(st.permutations(range(bank))) for _ in range(2)]
-    found = nearest(torch.tensor(rows).float() / bank, count)
+def test_the_nearest_are_the_exact_set(queue, data):
+    count = data.draw(st.integers(1, queue))
+    rows = [data.draw(st.permutations(range(queue))) for _ in range(2)]
+    found = nearest(torch.tensor(rows).float() / queue, count)
     for row, inside in zip(rows, found.tolist(), strict=True):
-        assert {rank for rank, near in zip(row, inside, strict=True) if near} == set(range(bank - count, bank))
+        assert {rank for rank, near in zip(row, inside, strict=True) if near} == set(range(queue - count, queue))
 
 
 def test_where_the_last_of_the_nearest_are_equal_all_of_them_are_taken():
@@ -110,12 +110,12 @@ def test_where_the_last_of_the_nearest_are_equal_all_of_them_are_taken():
 
 
 @given(st.integers(2, 30), st.data())
-def test_excluded_entries_are_never_among_the_nearest(bank, data):
-    count = data.draw(st.integers(1, bank))
-    row = data.draw(st.permutations(range(bank)))
-    excluded = data.draw(st.lists(st.booleans(), min_size=bank, max_size=bank))
+def test_excluded_entries_are_never_among_the_nearest(queue, data):
+    count = data.draw(st.integers(1, queue))
+    row = data.draw(st.permutations(range(queue)))
+    excluded = data.draw(st.lists(st.booleans(), min_size=queue, max_size=queue))
     (inside,) = nearest(torch.tensor([row]).float(), count, torch.tensor([excluded])).tolist()
-    allowed = sorted((j for j in range(bank) if not excluded[j]), key=lambda j: -row[j])
+    allowed = sorted((j for j in range(queue) if not excluded[j]), key=lambda j: -row[j])
     assert {j for j, near in enumerate(inside) if near} == set(allowed[:count])
 
 

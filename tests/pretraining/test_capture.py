@@ -1,4 +1,4 @@
-"""A captured step: the same weights and banks as the step that it captures, and what makes it capture anew."""
+"""A captured step: the same weights and queues as the step that it captures, and what makes it capture anew."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from i2md.skeletons import get_layout
 
 SETTINGS = PretrainSettings(
     batch=4,
-    encoder=EncoderSettings(units=4, layers=2),
+    encoder=EncoderSettings(hidden_size=4, num_layers=2),
     objectives=ObjectiveSettings(
-        embedding=5, bank=8, neighbours=3, dna_neighbours=2, momentum=0.9, warmup_steps=6, heads="two"
+        embedding=5, queue_size=8, num_neighbours=3, dna_num_neighbours=2, momentum=0.9, warmup_steps=6, heads="two"
     ),
 )
 
 
 def start(method="i2md", device="cpu"):
     torch.manual_seed(0)
-    model = I2MD(replace(SETTINGS, method=method), get_layout("openni-15"), people=1).to(device)
+    model = I2MD(replace(SETTINGS, method=method), get_layout("openni-15"), persons=1).to(device)
     return model, torch.optim.SGD(model.query.parameters(), lr=0.05, momentum=0.9, weight_decay=0.1)
 
 
@@ -37,17 +37,17 @@ def batch_of(step, size=4, device="cpu"):
     return query_view, key_view, torch.randint(0, 9, (size,), generator=draws).to(device)
 
 
-def train_by(learning, model, optimiser, steps, batches=batch_of):
+def train_by(learning, model, optimizer, steps, batches=batch_of):
     """Steps whose losses, gradients and keys are by `learning` (None: as they are)."""
     figures = []
     for step in range(steps):
         model.steps = step
-        figures.append(train_step(model, optimiser, *batches(step), learning))
+        figures.append(train_step(model, optimizer, *batches(step), learning))
     return figures
 
 
-def plainly_trained(model, optimiser, steps, batches=batch_of):
-    return train_by(None, model, optimiser, steps, batches)
+def plainly_trained(model, optimizer, steps, batches=batch_of):
+    return train_by(None, model, optimizer, steps, batches)
 
 
 def assert_same(model, figures, other, expected):
@@ -93,10 +93,10 @@ class RunsAgain:
 
 
 def test_replays_are_the_steps_across_the_beginning_of_distillation():
-    (model, optimiser), theirs = start(), start()
+    (model, optimizer), theirs = start(), start()
     recorder = RunsAgain(model)
     given = [batch_of(step) for step in range(14)]
-    figures = train_by(CapturedStep(model, recorder), model, optimiser, 14, given.__getitem__)
+    figures = train_by(CapturedStep(model, recorder), model, optimizer, 14, given.__getitem__)
     assert_same(model, figures, theirs[0], plainly_trained(*theirs, steps=14))
     # Six steps without distillation, eight with: after each beginning some steps run as they are.
     assert (recorder.recorded, recorder.ran, recorder.replayed) == (2, 2 * WARM_UP, 14 - 2 * WARM_UP)
@@ -108,17 +108,17 @@ def test_another_batch_size_is_captured_anew():
     def batches(step):
         return batch_of(step, size=4 if step < 5 else 2)
 
-    (model, optimiser), theirs = start("moco"), start("moco")
+    (model, optimizer), theirs = start("moco"), start("moco")
     recorder = RunsAgain(model)
-    figures = train_by(CapturedStep(model, recorder), model, optimiser, 10, batches)
+    figures = train_by(CapturedStep(model, recorder), model, optimizer, 10, batches)
     assert_same(model, figures, theirs[0], plainly_trained(*theirs, 10, batches))
     assert recorder.recorded == 2
 
 
 def test_a_step_that_cannot_be_captured_says_so_once_and_goes_on(capsys):
-    (model, optimiser), theirs = start(), start()
+    (model, optimizer), theirs = start(), start()
     recorder = RunsAgain(model, refuse=True)
-    figures = train_by(CapturedStep(model, recorder), model, optimiser, steps=14)
+    figures = train_by(CapturedStep(model, recorder), model, optimizer, steps=14)
     assert_same(model, figures, theirs[0], plainly_trained(*theirs, steps=14))
     said = capsys.readouterr().err.strip().splitlines()
     assert said == ["i2md: the step runs without CUDA graphs, slower: operation not permitted when stream is capturing"]
@@ -131,9 +131,9 @@ def test_on_a_gpu_replays_are_the_steps(method, capsys):
     def batches(step):
         return batch_of(step, device="cuda")
 
-    (model, optimiser), theirs = start(method, "cuda"), start(method, "cuda")
+    (model, optimizer), theirs = start(method, "cuda"), start(method, "cuda")
     captured = CapturedStep(model, GraphRecorder(torch.device("cuda")))
-    figures = train_by(captured, model, optimiser, 14, batches)
+    figures = train_by(captured, model, optimizer, 14, batches)
     expected = plainly_trained(*theirs, 14, batches)
     assert captured.recording is not None and not capsys.readouterr().err
     for mine, other in zip(figures, expected, strict=True):

@@ -1,4 +1,4 @@
-"""The model: three training steps of the published program, warm-up, banks in step, and that it learns."""
+"""The model: three training steps of the published program, warm-up, queues in step, and that it learns."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from i2md.views.view import draw_view
 LAYOUT = get_layout("openni-15")
 TINY = PretrainSettings(
     batch=4,
-    encoder=EncoderSettings(units=4, layers=2),
-    objectives=ObjectiveSettings(embedding=5, bank=8, neighbours=3, dna_neighbours=2, momentum=0.9),
+    encoder=EncoderSettings(hidden_size=4, num_layers=2),
+    objectives=ObjectiveSettings(embedding_dim=5, queue_size=8, num_neighbours=3, dna_num_neighbours=2, momentum=0.9),
 )
 
 
@@ -44,11 +44,11 @@ def views(numbers, step):
 
 
 def published(numbers):
-    """The published model before its first step, and its optimiser."""
+    """The published model before its first step, and its optimizer."""
     state = arrays(numbers, "init/")
     settings = official_settings(state)
-    objectives = replace(settings.objectives, neighbours=40, momentum=0.9)
-    model = I2MD(replace(settings, batch=8, objectives=objectives), get_layout("kinect-v2"), people=2)
+    objectives = replace(settings.objectives, num_neighbours=40, momentum=0.9)
+    model = I2MD(replace(settings, batch_size=8, objectives=objectives), get_layout("kinect-v2"), persons=2)
     model.load_state_dict(rename_official(state))
     return model, torch.optim.SGD(model.query.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
 
@@ -58,19 +58,19 @@ def logits(model, query_view, key_view, name):
     model.update_keys()
     x, y = (stream(view, name, model.layout) for view in (query_view, key_view))
     z, k = model.query[name](x)[0], model.key[name](y)[0]
-    level = instance_level(z, k, model.banks[name], torch.arange(len(z)), model.settings.objectives)
-    return contrast_logits((z * k).sum(dim=1), level.query_bank, 0.07)
+    level = instance_level(z, k, model.queues[name], torch.arange(len(z)), model.settings.objectives)
+    return contrast_logits((z * k).sum(dim=1), level.query_queue, 0.07)
 
 
 def test_three_published_steps(numbers):
-    model, optimiser = published(numbers)
+    model, optimizer = published(numbers)
     for step in range(3):
         model.steps = step
-        losses = train_step(model, optimiser, *views(numbers, step), torch.arange(8))
+        losses = train_step(model, optimizer, *views(numbers, step), torch.arange(8))
         for name in STREAMS:
             assert losses[f"contrast/{name}"].item() == pytest.approx(numbers[f"step{step}/loss_{name}"], abs=1e-5)
-            bank = numbers[f"step{step}/queue{'' if name == 'joint' else '_' + name}"]
-            np.testing.assert_allclose(model.banks[name].keys.T.numpy(), bank, atol=1e-5)
+            queue = numbers[f"step{step}/queue{'' if name == 'joint' else '_' + name}"]
+            np.testing.assert_allclose(model.queues[name].keys.T.numpy(), queue, atol=1e-5)
         across = sum(value.item() for kind, value in losses.items() if kind.startswith("cmd/"))
         assert across == pytest.approx(numbers[f"step{step}/loss_cmd"], abs=1e-5)
         assert sum(losses.values()).item() == pytest.approx(numbers[f"step{step}/loss"], abs=2e-5)
@@ -95,27 +95,27 @@ def test_the_published_gradients(numbers):
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_the_published_logits(numbers, name):
-    model, optimiser = published(numbers)
+    model, optimizer = published(numbers)
     for step in range(3):
         with torch.no_grad():
-            looked_at = I2MD(model.settings, model.layout, model.people)
+            looked_at = I2MD(model.settings, model.layout, model.persons)
             looked_at.load_state_dict(model.state_dict())
             found = logits(looked_at, *views(numbers, step), name)
         np.testing.assert_allclose(found.numpy(), numbers[f"step{step}/logits_{name}"], atol=1e-4)
-        train_step(model, optimiser, *views(numbers, step), torch.arange(8))
+        train_step(model, optimizer, *views(numbers, step), torch.arange(8))
 
 
 def start(settings, rate=0.05):
     torch.manual_seed(0)
-    model = I2MD(settings, LAYOUT, people=1)
+    model = I2MD(settings, LAYOUT, persons=1)
     return model, torch.optim.SGD(model.query.parameters(), lr=rate, momentum=0.9)
 
 
-def random_step(model, optimiser, step, batch=4):
+def random_step(model, optimizer, step, batch_size=4):
     model.steps = step
     draw = torch.Generator().manual_seed(step)
     query_view, key_view = torch.randn(2, batch, 6, 15, 3, 1, generator=draw)
-    return train_step(model, optimiser, query_view, key_view, torch.randint(0, 9, (batch,), generator=draw))
+    return train_step(model, optimizer, query_view, key_view, torch.randint(0, 9, (batch,), generator=draw))
 
 
 def with_objectives(method, **changes):
@@ -126,9 +126,9 @@ def with_objectives(method, **changes):
 def test_without_the_weights_of_its_intra_modal_part_it_is_the_plain_method_bit_for_bit(weightless, plain):
     trained = []
     for settings in (with_objectives(weightless, w_dna=0.0, w_imd=0.0), with_objectives(plain)):
-        model, optimiser = start(settings)
+        model, optimizer = start(settings)
         for step in range(6):
-            random_step(model, optimiser, step)
+            random_step(model, optimizer, step)
         trained.append(model.state_dict())
     shared = [name for name in trained[1] if not name.startswith("cluster_banks")]
     assert any(name.startswith("query.bone.encoder") for name in shared)
@@ -149,32 +149,32 @@ KINDS = {"moco": set(), "cmd": {"cmd"}, "imd": {"dna", "imd"}, "i2md": {"cmd", "
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("warmup", "first"), [(None, 2), (0, 0), (3, 3)])
 def test_aggregation_and_distillation_wait_for_full_banks_or_the_stated_step(method, warmup, first):
-    model, optimiser = start(with_objectives(method, warmup_steps=warmup))
+    model, optimizer = start(with_objectives(method, warmup_steps=warmup))
     for step in range(5):
-        kinds = {name.split("/")[0] for name in random_step(model, optimiser, step)}
+        kinds = {name.split("/")[0] for name in random_step(model, optimizer, step)}
         assert kinds == {"contrast"} | (KINDS[method] if step >= first else set()), step
 
 
 def test_positions_correspond_across_streams_and_levels():
-    model, optimiser = start(TINY)
+    model, optimizer = start(TINY)
     seen = []
     for step in range(7):
-        random_step(model, optimiser, step)
+        random_step(model, optimizer, step)
         draw = torch.Generator().manual_seed(step)
         torch.randn(2, 4, 6, 15, 3, 1, generator=draw)
         seen += torch.randint(0, 9, (4,), generator=draw).tolist()
-        banks = [*model.banks.values(), *model.cluster_banks.values()]
-        assert len(banks) == 6
-        for bank in banks[1:]:
-            assert torch.equal(bank.clips, banks[0].clips)
-            assert torch.equal(bank.pointer, banks[0].pointer)
-    pointer = int(banks[0].pointer)
-    assert banks[0].clips.roll(-pointer).tolist() == seen[-8:]
+        queues = [*model.queues.values(), *model.cluster_banks.values()]
+        assert len(queues) == 6
+        for queue in queues[1:]:
+            assert torch.equal(queue.clips, queues[0].clips)
+            assert torch.equal(queue.pointer, queues[0].pointer)
+    pointer = int(queues[0].pointer)
+    assert queues[0].clips.roll(-pointer).tolist() == seen[-8:]
 
 
 def test_keys_move_by_the_momentum_and_keep_statistics_of_their_own():
-    model, optimiser = start(TINY)
-    random_step(model, optimiser, 0)
+    model, optimizer = start(TINY)
+    random_step(model, optimizer, 0)
     before = {n: p.clone() for n, p in model.key.named_parameters()}
     targets = {n: p.detach().clone() for n, p in model.query.named_parameters()}
     statistics = model.key["joint"].encoder.input_norm.running_mean.clone()
@@ -186,12 +186,12 @@ def test_keys_move_by_the_momentum_and_keep_statistics_of_their_own():
 
 
 def test_bfloat16_changes_the_encoders_products_alone():
-    """Losses and banks stay float32, and near those of full precision."""
+    """Losses and queues stay float32, and near those of full precision."""
     losses = {}
     for precision in ("fp32", "bf16"):
-        model, optimiser = start(replace(with_objectives("i2md", warmup_steps=0), precision=precision))
-        losses[precision] = random_step(model, optimiser, 0)
-        assert all(bank.keys.dtype == torch.float32 for bank in model.banks.values())
+        model, optimizer = start(replace(with_objectives("i2md", warmup_steps=0), precision=precision))
+        losses[precision] = random_step(model, optimizer, 0)
+        assert all(queue.keys.dtype == torch.float32 for queue in model.queues.values())
     for name, exact in losses["fp32"].items():
         rough = losses["bf16"][name]
         assert rough.dtype == torch.float32
@@ -208,21 +208,23 @@ def test_it_learns_something(tmp_path):
     settings = replace(
         TINY,
         batch=16,
-        encoder=EncoderSettings(units=16, layers=1),
-        views=ViewSettings(frames=16, crop_floor=16, crop=(0.5, 1.0)),
-        objectives=ObjectiveSettings(embedding=16, bank=32, neighbours=16, dna_neighbours=2, momentum=0.9),
+        encoder=EncoderSettings(hidden_size=16, num_layers=1),
+        views=ViewSettings(frames=16, min_crop_frames=16, crop=(0.5, 1.0)),
+        objectives=ObjectiveSettings(
+            embedding_dim=16, queue_size=32, num_neighbours=16, dna_num_neighbours=2, momentum=0.9
+        ),
     )
     torch.manual_seed(0)
     model, packed = I2MD(settings, clips.dataset.layout), pack(clips)
-    optimiser = torch.optim.AdamW(model.query.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(model.query.parameters(), lr=3e-3)
     draws, totals = torch.Generator().manual_seed(0), []
     for step in range(30):
         indices = torch.randperm(len(packed), generator=draws)[:16]
         query_view, key_view = (draw_view(packed, indices, settings.views, 1, draws) for _ in range(2))
         model.steps = step
-        losses = train_step(model, optimiser, query_view, key_view, indices)
+        losses = train_step(model, optimizer, query_view, key_view, indices)
         totals.append({kind: sum(v.item() for n, v in losses.items() if kind in n) for kind in ("", "contrast")})
-    # The banks are full of real keys from the third step on.
+    # The queues are full of real keys from the third step on.
     for kind in ("", "contrast"):
         early, late = (np.mean([t[kind] for t in part]) for part in (totals[2:7], totals[-5:]))
         assert late < 0.9 * early, (kind, early, late)

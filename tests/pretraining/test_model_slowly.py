@@ -1,4 +1,4 @@
-"""The whole loss of I2MD once more, as docs/method.md sections 3 to 6 tell it: a clip and a bank entry at a time."""
+"""The whole loss of I2MD once more, as docs/method.md sections 3 to 6 tell it: a clip and a queue entry at a time."""
 
 from __future__ import annotations
 
@@ -19,15 +19,22 @@ from i2md.views.streams import stream
 STICK = Layout("stick", ("hip", "left", "right"), (0, 0, 1), (0, 2, 1), 0, (1, 2), (0, 1))
 TINY = PretrainSettings(
     batch=2,
-    encoder=EncoderSettings(units=4, layers=2),
+    encoder=EncoderSettings(hidden_size=4, num_layers=2),
     objectives=ObjectiveSettings(
-        embedding=5, bank=8, neighbours=3, dna_neighbours=2, warmup_steps=0, w_cmd=0.9, w_dna=0.7, w_imd=0.6
+        embedding=5,
+        queue_size=8,
+        num_neighbours=3,
+        dna_num_neighbours=2,
+        warmup_steps=0,
+        w_cmd=0.9,
+        w_dna=0.7,
+        w_imd=0.6,
     ),
 )
 READINGS = {
     "aggregate": ("key", "both"),
     "negatives": ("all", "exclude_neighbours"),
-    "cluster_bank": ("features", "aggregates"),
+    "cluster_queue": ("features", "aggregates"),
     "heads": ("two", "shared"),
     "mask_self": (False, True),
 }
@@ -43,7 +50,7 @@ def softmax(values, temperature):
 
 
 class OneClip:
-    """What one clip contributes, with its embeddings and the banks as lists of rows; `own` are its older keys."""
+    """What one clip contributes, with its embeddings and the queues as lists of rows; `own` are its older keys."""
 
     def __init__(self, o: ObjectiveSettings, own: set[int]) -> None:
         self.o, self.own = o, own
@@ -52,28 +59,28 @@ class OneClip:
         allowed = [j for j in range(len(similarities)) if j not in self.own]
         return sorted(allowed, key=lambda j: -similarities[j].item())[:count]
 
-    def contrast(self, query, target, bank, left_out):
-        negatives = [dot(query, bank[j]) for j in range(len(bank)) if j not in left_out | self.own]
+    def contrast(self, query, target, queue, left_out):
+        negatives = [dot(query, queue[j]) for j in range(len(queue)) if j not in left_out | self.own]
         return -torch.log(softmax([dot(query, target), *negatives], self.o.temperature)[0])
 
     def distil(self, teacher_key, teacher_bank, student_query, student_bank):
         taught = [dot(teacher_key, entry).detach() for entry in teacher_bank]
-        places = self.nearest(taught, self.o.neighbours)
+        places = self.nearest(taught, self.o.num_neighbours)
         p = softmax([taught[j] for j in places], self.o.teacher_temperature)
         q = softmax([dot(student_query, student_bank[j]) for j in places], self.o.student_temperature)
         return sum(a * torch.log(a / b) for a, b in zip(p, q, strict=True))
 
-    def aggregate(self, f, bank, places):
-        weights = softmax([dot(f, bank[j]) for j in places], self.o.dna_temperature)
-        drawn = f + sum(w * bank[j] for w, j in zip(weights, places, strict=True))
+    def aggregate(self, f, queue, places):
+        weights = softmax([dot(f, queue[j]) for j in places], self.o.dna_temperature)
+        drawn = f + sum(w * queue[j] for w, j in zip(weights, places, strict=True))
         return drawn / torch.sqrt(dot(drawn, drawn))
 
-    def cluster(self, u, v, bank):
+    def cluster(self, u, v, queue):
         """The query, the aggregated key, and the entries that are no negatives for being aggregated."""
-        places = self.nearest([dot(v, entry) for entry in bank], self.o.dna_neighbours)
+        places = self.nearest([dot(v, entry) for entry in queue], self.o.dna_num_neighbours)
         if self.o.aggregate == "both":
-            u = self.aggregate(u, bank, places)
-        return u, self.aggregate(v, bank, places), set(places if self.o.negatives != "all" else ())
+            u = self.aggregate(u, queue, places)
+        return u, self.aggregate(v, queue, places), set(places if self.o.negatives != "all" else ())
 
 
 def embeddings(branch, x):
@@ -83,7 +90,7 @@ def embeddings(branch, x):
 
 
 def slow_losses(model, query_view, key_view, clips):
-    """Losses by name, and the cluster keys that the banks are to remember."""
+    """Losses by name, and the cluster keys that the queues are to remember."""
     s, o = model.settings, model.settings.objectives
     losses, remembered = {}, {name: [] for name in s.streams}
 
@@ -96,38 +103,38 @@ def slow_losses(model, query_view, key_view, clips):
         with torch.no_grad():
             k[name], v[name] = embeddings(model.key[name], stream(key_view, name, STICK))
     for b, clip in enumerate(clips.tolist()):
-        held = model.banks["joint"].clips.tolist()
+        held = model.queues["joint"].clips.tolist()
         one = OneClip(o, {j for j, other in enumerate(held) if other == clip} if o.mask_self else set())
-        banks = {name: list(model.banks[name].keys.double()) for name in s.streams}
+        queues = {name: list(model.queues[name].keys.double()) for name in s.streams}
         for name in s.streams:
-            add(f"contrast/{name}", one.contrast(z[name][b], k[name][b], banks[name], set()))
+            add(f"contrast/{name}", one.contrast(z[name][b], k[name][b], queues[name], set()))
         if s.method in ("cmd", "i2md"):
             for a, c in permutations(s.streams, 2):
-                add(f"cmd/{a}>{c}", o.w_cmd * one.distil(k[a][b], banks[a], z[c][b], banks[c]))
+                add(f"cmd/{a}>{c}", o.w_cmd * one.distil(k[a][b], queues[a], z[c][b], queues[c]))
         if s.method in ("imd", "i2md"):
             for name in s.streams:
-                bank = list(model.cluster_banks[name].keys.double())
-                query, drawn, left_out = one.cluster(u[name][b], v[name][b], bank)
-                add(f"dna/{name}", o.w_dna * one.contrast(query, drawn, bank, left_out))
-                down = one.distil(k[name][b], banks[name], query, bank)
-                up = one.distil(drawn, bank, z[name][b], banks[name])
+                queue = list(model.cluster_banks[name].keys.double())
+                query, drawn, left_out = one.cluster(u[name][b], v[name][b], queue)
+                add(f"dna/{name}", o.w_dna * one.contrast(query, drawn, queue, left_out))
+                down = one.distil(k[name][b], queues[name], query, queue)
+                up = one.distil(drawn, queue, z[name][b], queues[name])
                 add(f"imd/{name}", o.w_imd * (down + up))
-                remembered[name].append(v[name][b] if o.cluster_bank == "features" else drawn)
+                remembered[name].append(v[name][b] if o.cluster_queue == "features" else drawn)
     return losses, remembered
 
 
-def model_and_batch(settings, people=2):
-    """A model whose banks hold random keys of few clips, own older keys among them."""
-    torch.manual_seed(settings.batch)
-    model = I2MD(settings, STICK, people).train()
+def model_and_batch(settings, persons=2):
+    """A model whose queues hold random keys of few clips, own older keys among them."""
+    torch.manual_seed(settings.batch_size)
+    model = I2MD(settings, STICK, persons).train()
     held = torch.tensor([0, 5, 1, 6, 0, 7, 2, 3])
-    banks = [*model.banks.values(), *(model.cluster_banks.values() if settings.intra_modal else ())]
-    for bank in banks:
-        bank.enqueue(F.normalize(torch.randn(8, 5), dim=1), held)
+    queues = [*model.queues.values(), *(model.cluster_banks.values() if settings.intra_modal else ())]
+    for queue in queues:
+        queue.enqueue(F.normalize(torch.randn(8, 5), dim=1), held)
     for p in model.key.parameters():
         p.add_(0.1 * torch.randn_like(p))
-    query_view, key_view = torch.randn(2, settings.batch, 6, 3, 3, people)
-    return model, query_view, key_view, torch.arange(settings.batch)
+    query_view, key_view = torch.randn(2, settings.batch_size, 6, 3, 3, persons)
+    return model, query_view, key_view, torch.arange(settings.batch_size)
 
 
 def check(settings):
@@ -156,11 +163,11 @@ def test_every_reading_of_i2md(reading):
 
 
 @pytest.mark.parametrize("mask_self", [False, True])
-@pytest.mark.parametrize("batch", [2, 4])
+@pytest.mark.parametrize("batch_size", [2, 4])
 @pytest.mark.parametrize("method", ["moco", "cmd", "imd", "i2md"])
 def test_every_method_at_two_batch_sizes(method, batch, mask_self):
     objectives = replace(TINY.objectives, mask_self=mask_self)
-    check(replace(TINY, method=method, batch=batch, objectives=objectives))
+    check(replace(TINY, method=method, batch_size=batch, objectives=objectives))
 
 
 def test_two_streams_and_one():

@@ -25,16 +25,16 @@ def checkpoint(golden) -> Path:
 @pytest.fixture(scope="module")
 def model(checkpoint) -> I2MD:
     state = read_official(checkpoint)
-    model = I2MD(official_settings(state), get_layout("kinect-v2"), people=2)
+    model = I2MD(official_settings(state), get_layout("kinect-v2"), persons=2)
     model.load_state_dict(rename_official(state), strict=True)
     return model
 
 
 def test_sizes_come_out_of_the_file(model):
     s = model.settings
-    assert (s.method, s.batch, s.streams) == ("cmd", 32, STREAMS)
-    assert (s.encoder.units, s.encoder.layers) == (24, 3)
-    assert (s.objectives.embedding, s.objectives.bank, s.objectives.neighbours) == (16, 96, 48)
+    assert (s.method, s.batch_size, s.streams) == ("cmd", 32, STREAMS)
+    assert (s.encoder.hidden_size, s.encoder.num_layers) == (24, 3)
+    assert (s.objectives.embedding_dim, s.objectives.queue_size, s.objectives.num_neighbours) == (16, 96, 48)
 
 
 def test_the_file_is_the_final_state_of_the_published_steps(golden, checkpoint):
@@ -81,9 +81,9 @@ def test_both_branches_embed_as_the_official_layers_do(model, checkpoint, name):
 @pytest.mark.parametrize("name", STREAMS)
 def test_banks_are_turned_and_full(model, checkpoint, name):
     queue = read_official(checkpoint)["queue" if name == "joint" else f"queue_{name}"]
-    bank = model.banks[name]
-    assert torch.equal(bank.keys, queue.T)
-    assert bank.full and (bank.clips == -1).all() and int(bank.pointer) == 24
+    queue = model.queues[name]
+    assert torch.equal(queue.keys, queue.T)
+    assert queue.full and (queue.clips == -1).all() and int(queue.pointer) == 24
 
 
 def test_names_of_a_model_trained_on_many_devices(checkpoint, tmp_path):

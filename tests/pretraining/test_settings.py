@@ -10,7 +10,7 @@ from i2md.encoders.settings import EncoderSettings
 from i2md.errors import InputError
 from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.run import CONFIG, RunConfig, read_config, settings_from_dict
-from i2md.pretraining.settings import OptimiserSettings, PretrainSettings
+from i2md.pretraining.settings import OptimizerSettings, PretrainSettings
 from i2md.skeletons import get_layout
 from i2md.views.settings import ViewSettings
 
@@ -23,10 +23,12 @@ UNUSUAL = PretrainSettings(
     streams=("bone", "joint"),
     precision="bf16",
     checkpoint_minutes=0.5,
-    views=ViewSettings(frames=32, crop=(0.2, 0.9), crop_floor=8, shear=0.5, corrupt_share=0.25),
-    encoder=EncoderSettings(units=16, layers=1),
-    objectives=ObjectiveSettings(bank=64, neighbours=32, teacher_temperature=0.0, mask_self=True, warmup_steps=5),
-    optimiser=OptimiserSettings(name="adamw", learning_rate=1e-3, schedule="cosine", drops=(), warmup_epochs=1.5),
+    views=ViewSettings(frames=32, crop=(0.2, 0.9), min_crop_frames=8, shear=0.5, corrupt_fraction=0.25),
+    encoder=EncoderSettings(hidden_size=16, num_layers=1),
+    objectives=ObjectiveSettings(
+        queue_size=64, num_neighbours=32, teacher_temperature=0.0, mask_self=True, warmup_steps=5
+    ),
+    optimizer=OptimizerSettings(name="adamw", learning_rate=1e-3, schedule="cosine", milestones=(), warmup_epochs=1.5),
 )
 
 
@@ -45,12 +47,12 @@ CONTRADICTIONS = [
     ({"streams": ("joint",)}, "method i2md needs at least two streams"),
     ({"streams": ("bone",), "method": "cmd"}, "method cmd needs at least two streams"),
     ({"epochs": 0}, "epochs 0"),
-    ({"batch": 1}, "batch of 2"),
-    ({"batch": 100}, r"objectives.bank 16384 must be a multiple of batch 100"),
-    (objectives(neighbours=0), r"objectives.neighbours 0 must be between 1 and objectives.bank 16384"),
-    (objectives(neighbours=16385), r"objectives.neighbours 16385"),
-    (objectives(dna_neighbours=0), r"objectives.dna_neighbours 0"),
-    (objectives(dna_neighbours=16384), r"objectives.dna_neighbours 16384"),
+    ({"batch_size": 1}, "batch of 2"),
+    ({"batch_size": 100}, r"objectives.queue_size 16384 must be a multiple of batch_size 100"),
+    (objectives(num_neighbours=0), r"objectives.num_neighbours 0 must be between 1 and objectives.queue_size 16384"),
+    (objectives(num_neighbours=16385), r"objectives.num_neighbours 16385"),
+    (objectives(dna_num_neighbours=0), r"objectives.dna_num_neighbours 0"),
+    (objectives(dna_num_neighbours=16384), r"objectives.dna_num_neighbours 16384"),
     (objectives(temperature=0.0), "temperatures must be above 0"),
     (objectives(student_temperature=-0.1), "temperatures must be above 0"),
     (objectives(dna_temperature=0.0), "temperatures must be above 0"),
@@ -60,11 +62,11 @@ CONTRADICTIONS = [
     (views(crop=(0.9, 0.5)), r"views.crop \(0.9, 0.5\) must rise"),
     (views(crop=(0.5, 1.5)), r"views.crop \(0.5, 1.5\) must rise"),
     (views(frames=0), r"views.frames 0"),
-    (views(corrupt_share=1.2), r"views.corrupt_share 1.2"),
-    (views(turn=200.0), r"views.turn 200.0"),
-    ({"encoder": EncoderSettings(units=0)}, "encoder: units and layers"),
-    ({"encoder": EncoderSettings(layers=0)}, "encoder: units and layers"),
-    ({"optimiser": OptimiserSettings(learning_rate=0.0)}, r"optimiser.learning_rate 0.0 must be above 0"),
+    (views(corrupt_fraction=1.2), r"views.corrupt_fraction 1.2"),
+    (views(rotation=200.0), r"views.rotation 200.0"),
+    ({"encoder": EncoderSettings(hidden_size=0)}, "encoder: hidden_size and num_layers"),
+    ({"encoder": EncoderSettings(num_layers=0)}, "encoder: hidden_size and num_layers"),
+    ({"optimizer": OptimizerSettings(learning_rate=0.0)}, r"optimizer.learning_rate 0.0 must be above 0"),
 ]
 
 
@@ -83,12 +85,12 @@ def test_one_stream_is_enough_where_streams_do_not_teach_one_another(method):
 def test_the_defaults_are_the_published_ones():
     """docs/method.md sections 2 to 4 and 7."""
     s = PretrainSettings()
-    assert (s.epochs, s.batch, s.streams) == (450, 64, ("joint", "motion", "bone"))
-    assert (s.encoder.units, s.encoder.layers, s.views.frames, s.views.crop) == (1024, 3, 64, (0.1, 1.0))
-    o, p = s.objectives, s.optimiser
-    assert (o.embedding, o.bank, o.neighbours, o.momentum) == (128, 16384, 8192, 0.999)
+    assert (s.epochs, s.batch_size, s.streams) == (450, 64, ("joint", "motion", "bone"))
+    assert (s.encoder.hidden_size, s.encoder.num_layers, s.views.frames, s.views.crop) == (1024, 3, 64, (0.1, 1.0))
+    o, p = s.objectives, s.optimizer
+    assert (o.embedding_dim, o.queue_size, o.num_neighbours, o.momentum) == (128, 16384, 8192, 0.999)
     assert (o.temperature, o.teacher_temperature, o.student_temperature) == (0.07, 0.05, 0.1)
-    assert (p.name, p.learning_rate, p.weight_decay, p.drops) == ("sgd", 0.01, 1e-4, (350,))
+    assert (p.name, p.learning_rate, p.weight_decay, p.milestones) == ("sgd", 0.01, 1e-4, (350,))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_the_defaults_are_the_published_ones():
     [
         ({"epoch": 3}, "epoch"),
         ({"objectives": {"neighbors": 3}}, "neighbors"),
-        ({"optimiser": {"lr": 0.1}}, "lr"),
+        ({"optimizer": {"lr": 0.1}}, "lr"),
         ({"views": {"frame": 3}}, "frame"),
     ],
 )
@@ -116,13 +118,13 @@ def test_an_ill_typed_setting_is_named(data, named):
 
 
 def test_a_contradiction_in_a_file_is_told_in_the_same_words():
-    with pytest.raises(InputError, match=r"objectives.bank 100 must be a multiple of batch 64"):
-        settings_from_dict({"objectives": {"bank": 100, "neighbours": 50}})
+    with pytest.raises(InputError, match=r"objectives.queue_size 100 must be a multiple of batch_size 64"):
+        settings_from_dict({"objectives": {"queue": 100, "neighbours": 50}})
 
 
 def test_a_number_written_by_its_exponent_is_a_number():
     """YAML reads a bare 1e-4 as text."""
-    assert settings_from_dict({"optimiser": {"weight_decay": "1e-4"}}).optimiser.weight_decay == 1e-4
+    assert settings_from_dict({"optimizer": {"weight_decay": "1e-4"}}).optimizer.weight_decay == 1e-4
 
 
 @pytest.mark.parametrize("settings", [PretrainSettings(), UNUSUAL])

@@ -37,8 +37,8 @@ def test_counts_names_and_splits():
     }
     assert source.splits["xsub"] == {"train": {"subject": (1, 3)}, "test": {"subject": (2, 4)}}
     for recording in recordings:
-        people, frames, joints, channels = recording.positions.shape
-        assert (people, joints, channels) == (1, 20, 3) and 40 <= frames <= 120
+        persons, frames, joints, channels = recording.positions.shape
+        assert (persons, joints, channels) == (1, 20, 3) and 40 <= frames <= 120
         assert recording.positions.dtype == np.float32 and np.isfinite(recording.positions).all()
 
 

@@ -226,14 +226,14 @@ def test_extra_bodies_are_short_still_or_no_body(irregular: tuple[Path, Written]
     data, short, still, wide = files_in(folder), 0, 0, 0
     for name in written.irregular["extra_bodies"]:
         frames = frames_of(data[name])
-        people = 2 if 50 <= int(name[-3:]) <= 60 else 1
+        persons = 2 if 50 <= int(name[-3:]) <= 60 else 1
         ids = {body for frame in frames for body in frame}
         bodies = {body: [np.array(f[body], float)[:, :3] for f in frames if body in f] for body in ids}
         flat = [np.median(np.ptp(seen, axis=1)[:, 0] / np.ptp(seen, axis=1)[:, 1]) for seen in bodies.values()]
         moved = [np.median(np.stack(seen).std(axis=0)) for seen in bodies.values()]
         passing = [len(seen) <= 11 for seen in bodies.values()]
         noise = [a or b > 0.8 or c < 0.05 for a, b, c in zip(passing, flat, moved, strict=True)]
-        assert sum(noise) >= len(bodies) - people
+        assert sum(noise) >= len(bodies) - persons
         short, still, wide = short + any(passing), still + (min(moved) < 0.05), wide + (max(flat) > 0.8)
     assert min(short, still, wide) > 2
 

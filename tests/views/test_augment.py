@@ -28,7 +28,7 @@ def uniform(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def transformed(x: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """(batch, frames, joints, channels, people) by (batch, joints, channels, channels)."""
+    """(batch, frames, joints, channels, persons) by (batch, joints, channels, channels)."""
     bodies = x.permute(1, 2, 3, 4, 0).flatten(3)
     out = torch.full_like(bodies, torch.nan)
     transform(bodies, matrices.permute(1, 2, 3, 0).repeat(1, 1, 1, x.shape[4]), out)
@@ -135,5 +135,5 @@ def test_a_turn_keeps_heights_and_distances_and_stays_within_its_range(degrees, 
 
 def test_a_view_is_turned_before_it_is_sheared_or_corrupted():
     draws = ViewDraws.draw(20, 4, 3, seeded())
-    plain, turned = (joint_matrices(draws, ViewSettings(turn=degrees)) for degrees in (0.0, 40.0))
+    plain, turned = (joint_matrices(draws, ViewSettings(rotation=degrees)) for degrees in (0.0, 40.0))
     torch.testing.assert_close(turned, plain @ turn_matrices(draws.turn, 40.0)[:, None])

@@ -30,11 +30,11 @@ def ragged(numbers, pack_arrays):
 
 
 def official(x):
-    """(batch, frames, joints, channels, people) to the official order, without the batch of one."""
+    """(batch, frames, joints, channels, persons) to the official order, without the batch of one."""
     return x[0].permute(2, 0, 1, 3).numpy()
 
 
-def uniform(batch: int, seed: int) -> torch.Tensor:
+def uniform(batch_size: int, seed: int) -> torch.Tensor:
     return torch.rand(2, batch, generator=torch.Generator().manual_seed(seed))
 
 

@@ -11,14 +11,14 @@ from i2md.views.streams import STREAMS, stream
 
 def loops(x, name, layout):
     """Each number of a stream by its definition in docs/method.md section 1, in the order joints, channels, people."""
-    batch, frames, joints, channels, people = x.shape
+    batch, frames, joints, channels, persons = x.shape
     rows = []
     for b in range(batch):
         for t in range(frames):
             row = []
             for v in range(joints):
                 for c in range(channels):
-                    for m in range(people):
+                    for m in range(persons):
                         here = x[b, t, v, c, m].item()
                         parent = x[b, t, layout.parents[v], c, m].item()
                         following = x[b, t + 1, v, c, m].item() if t + 1 < frames else here
@@ -29,10 +29,10 @@ def loops(x, name, layout):
 
 @pytest.mark.parametrize("name", STREAMS)
 @pytest.mark.parametrize("layout_name", layout_names())
-@pytest.mark.parametrize("people", [1, 2])
-def test_streams_by_their_definition(name, layout_name, people):
+@pytest.mark.parametrize("persons", [1, 2])
+def test_streams_by_their_definition(name, layout_name, persons):
     layout = get_layout(layout_name)
-    x = torch.randn(2, 4, len(layout.joints), layout.channels, people)
+    x = torch.randn(2, 4, len(layout.joints), layout.channels, persons)
     torch.testing.assert_close(stream(x, name, layout), loops(x, name, layout))
 
 
@@ -58,7 +58,7 @@ def test_the_motion_of_one_frame_is_nothing():
 
 
 def test_the_published_order_of_a_frame():
-    """The official (clips, xyz, frames, joints, people), permuted as golden/README.md says."""
+    """The official (clips, xyz, frames, joints, persons), permuted as golden/README.md says."""
     official = torch.randn(2, 3, 5, 25, 2)
     theirs = official.permute(0, 2, 3, 1, 4).reshape(2, 5, 150)
     ours = stream(official.permute(0, 2, 3, 1, 4), "joint", get_layout("kinect-v2"))

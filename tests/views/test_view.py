@@ -15,7 +15,7 @@ from i2md.views.settings import ViewSettings
 from i2md.views.view import cropped_view, draw_view, make_view
 
 SETTINGS = ViewSettings(frames=12)
-PLAIN = replace(SETTINGS, shear_probability=0.0, corrupt_share=0.0)
+PLAIN = replace(SETTINGS, shear_probability=0.0, corrupt_fraction=0.0)
 EVERY = torch.arange(40)
 
 
@@ -31,7 +31,7 @@ def draw(clips, settings, seed=0):
 
 
 def matrix_between(before, after):
-    """The 3x3 matrix that takes positions (..., 3, people) from `before` to `after`, and what it leaves over."""
+    """The 3x3 matrix that takes positions (..., 3, persons) from `before` to `after`, and what it leaves over."""
     a, b = (v.movedim(-2, -1).reshape(-1, 3).double() for v in (before, after))
     solution = torch.linalg.lstsq(a, b).solution
     return solution.T, (a @ solution - b).abs().max()
@@ -121,7 +121,7 @@ def test_a_floor_of_its_own_makes_crops_shorter_than_a_view(pack_arrays):
     indices = torch.zeros(200, dtype=torch.long)
     spans = {}
     for floor in (None, 4):
-        settings = replace(PLAIN, frames=30, crop_floor=floor)
+        settings = replace(PLAIN, frames=30, min_crop_frames=floor)
         x = draw_view(clips, indices, settings, 1, torch.Generator().manual_seed(0))[:, :, 0, 0, 0]
         spans[floor] = (x[:, -1] - x[:, 0]).min().item()
     assert spans[None] >= 28 and 3 <= spans[4] < 9

@@ -34,7 +34,7 @@ _PART = re.compile(r"(?:.*[_-])?(train|val)", re.IGNORECASE)
 _LONGEST_PAUSE = 300
 
 
-def open_source(path: Path, *, people: int = 2, score: float = 0.0) -> Source:
+def open_source(path: Path, *, persons: int = 2, score: float = 0.0) -> Source:
     """The `*.json` files at `path`, one a video: a folder, a parent of it, or a .zip.
 
     Layout openpose-18, two coordinates, shares of the picture from its middle: -0.5 to 0.5, y down; 30 frames a
@@ -44,8 +44,8 @@ def open_source(path: Path, *, people: int = 2, score: float = 0.0) -> Source:
     Class names come from the publisher's `*_label.json` where they are there, else from a look at every file.
     Split `given`, where both parts are there: the folders train and val, told by `setup` 1 and 2.
     """
-    if people < 1 or not 0 <= score < 1:
-        raise InputError(f"people {people}, score {score}: give at least one person and a score from 0 to below 1")
+    if persons < 1 or not 0 <= score < 1:
+        raise InputError(f"people {persons}, score {score}: give at least one person and a score from 0 to below 1")
     found = find_files(path, _FILE, "*.json files of Kinetics-Skeleton")
     files = tuple(file for file in found if not is_label_file(file))
     if not files:
@@ -57,7 +57,7 @@ def open_source(path: Path, *, people: int = 2, score: float = 0.0) -> Source:
         class_names=classes.names,
         units="image",
         preset="none",
-        read=Reading(files, _LAYOUT, _Parser(classes, people, score)),
+        read=Reading(files, _LAYOUT, _Parser(classes, persons, score)),
         count=len(files),
         splits=_splits(files),
     )
@@ -82,7 +82,7 @@ class _Parser:
     """From a file's bytes to its recording, with what was found out before and asked for."""
 
     classes: Classes
-    people: int
+    persons: int
     score: float
 
     def __call__(self, file: File, data: bytes) -> Recording:
@@ -96,12 +96,12 @@ class _Parser:
             source=file.name,
         )
 
-    def _positions(self, data: Any) -> Float32[np.ndarray, "people frames 18 2"]:
+    def _positions(self, data: Any) -> Float32[np.ndarray, "persons frames 18 2"]:
         frames, length, poses, scores = _bodies(data)
         joints = np.where(scores[..., None] > self.score, poses - 0.5, 0.0)
         rank = _rank(frames, scores.sum(axis=1))
-        kept = rank < self.people
-        positions = np.zeros((self.people, length, _JOINTS, 2))
+        kept = rank < self.persons
+        positions = np.zeros((self.persons, length, _JOINTS, 2))
         positions[rank[kept], frames[kept]] = joints[kept]
         return to_positions(without_absent_people(positions))
 

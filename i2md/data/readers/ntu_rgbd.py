@@ -76,7 +76,7 @@ def _parse_everybody(file: File, data: bytes) -> Recording:
     return _recording(file, to_positions(parse_bodies(data)))
 
 
-def _recording(file: File, positions: Float32[np.ndarray, "people frames 25 3"]) -> Recording:
+def _recording(file: File, positions: Float32[np.ndarray, "persons frames 25 3"]) -> Recording:
     numbers = numbers_in_name(file, _FILE)
     label = label_of(numbers["action"], class_names())
     return Recording(
@@ -151,7 +151,7 @@ def _positions(
 
 def choose_people(
     bodies: Float[np.ndarray, "bodies frames joints 3"],
-) -> Float[np.ndarray, "people frames joints 3"]:
+) -> Float[np.ndarray, "persons frames joints 3"]:
     """The two most energetic bodies, most energetic first; one where no second ever appears.
 
     Energy is the sum over x, y, z of the standard deviation over the frames where the body is present

@@ -10,7 +10,7 @@ from i2md.skeletons import Layout
 
 
 def unpadded(
-    values: Num[np.ndarray, "people frames joints channels"], layout: Layout, length: int | None = None
+    values: Num[np.ndarray, "persons frames joints channels"], layout: Layout, length: int | None = None
 ) -> Float32[np.ndarray, "present length joints channels"]:
     """A copy without the frames after the clip's last and without the people who are never there.
 
@@ -22,7 +22,7 @@ def unpadded(
     return without_absent_people(positions)
 
 
-def frames_used(values: Num[np.ndarray, "people frames joints channels"]) -> int:
+def frames_used(values: Num[np.ndarray, "persons frames joints channels"]) -> int:
     """Frames up to the last that is not all zeros; all of them where every frame is zero.
 
     >>> frames_used(np.array([1, 0, 1, 0]).reshape(1, 4, 1, 1))

@@ -56,10 +56,10 @@ class Reading:
         return recording
 
 
-def require_sound(positions: Float32[np.ndarray, "people frames joints channels"], layout: Layout) -> None:
+def require_sound(positions: Float32[np.ndarray, "persons frames joints channels"], layout: Layout) -> None:
     """Raise BadFile unless there is a frame, the joints fit the layout and every value is finite."""
-    people, frames, joints, channels = positions.shape
-    if people == 0 or frames == 0:
+    persons, frames, joints, channels = positions.shape
+    if persons == 0 or frames == 0:
         raise BadFile("no frame")
     if (joints, channels) != (len(layout.joints), layout.channels):
         raise BadFile(
@@ -78,7 +78,7 @@ def to_positions(values: Num[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*sha
 
 
 def without_absent_people(
-    positions: Float[np.ndarray, "people frames joints channels"],
+    positions: Float[np.ndarray, "persons frames joints channels"],
 ) -> Float[np.ndarray, "present frames joints channels"]:
     """The first person, and of the others those who appear in any frame.
 

@@ -29,7 +29,7 @@ class GRUPair(nn.Module):
 
     def __init__(self, channels: int, units: int, initialisation: str = "uniform") -> None:
         super().__init__()
-        self.units = units
+        self.hidden_size = units
         bound = units**-0.5
         self.weight_ih = nn.Parameter(torch.empty(6 * units, channels).uniform_(-bound, bound))
         self.weight_hh = nn.Parameter(torch.empty(2, 3 * units, units).uniform_(-bound, bound))
@@ -42,12 +42,12 @@ class GRUPair(nn.Module):
     @torch.no_grad()
     def _start_orthogonal(self, keep: float) -> None:
         """Orthogonal recurrent weights; no biases but that of the update gate, by which the state is kept."""
-        for block in self.weight_hh.view(-1, self.units, self.units):
+        for block in self.weight_hh.view(-1, self.hidden_size, self.hidden_size):
             nn.init.orthogonal_(block)
         nn.init.xavier_uniform_(self.weight_ih)
         self.bias_ih.zero_()
         self.bias_hh.zero_()
-        self.bias_hh[:, self.units : 2 * self.units] = keep
+        self.bias_hh[:, self.hidden_size : 2 * self.hidden_size] = keep
 
     def weights(self) -> PairWeights:
         """What `gru_layer` takes."""
@@ -55,7 +55,7 @@ class GRUPair(nn.Module):
 
 
 def run_pairs(
-    x: Float[Tensor, "pairs channels frames batch"], pairs: Sequence[GRUPair], recompute: bool = False
+    x: Float[Tensor, "pairs channels frames batch"], pairs: Sequence[GRUPair], activation_checkpointing: bool = False
 ) -> tuple[Float[Tensor, "pairs width frames batch"], Float32[Tensor, "pairs width batch"]]:
     """Hidden states of all frames by several pairs, each of its own sequences, and the last in float32.
 
@@ -63,7 +63,7 @@ def run_pairs(
     `recompute`, what it needs of the gates is computed anew then, instead of being kept.
     """
     layer = _layer_on(x.device.type)
-    if recompute:
+    if activation_checkpointing:
         layer = partial(checkpoint, layer, use_reentrant=False, preserve_rng_state=False)
     together = _pairs_together(x, pairs[0])
     with torch.autocast(x.device.type, enabled=False):
@@ -100,7 +100,7 @@ class RecurrentEncoder(Encoder):
     directions read forward. Two forward GRUs a layer over the whole sequence are the same numbers
     (golden: cmd_step.npz; docs/method.md section 7).
 
-    >>> RecurrentEncoder(channels=60, units=16, layers=2)(torch.zeros(4, 10, 60)).shape
+    >>> RecurrentEncoder(channels=60, hidden_size=16, num_layers=2)(torch.zeros(4, 10, 60)).shape
     torch.Size([4, 32])
     """
 
@@ -110,11 +110,11 @@ class RecurrentEncoder(Encoder):
         units: int = 1024,
         layers: int = 3,
         initialisation: str = "uniform",
-        recompute: bool = False,
+        activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.width = 2 * units
-        self.recompute = recompute
+        self.activation_checkpointing = activation_checkpointing
         self.input_norm = InputNorm(channels)
         below = [channels] + [self.width] * (layers - 1)
         self.layers = nn.ModuleList(GRUPair(size, units, initialisation) for size in below)
@@ -136,6 +136,6 @@ class RecurrentEncoder(Encoder):
                 for encoder, x in zip(encoders, sequences, strict=True)
             ]
         ).to(products)
-        for pairs in zip(*(encoder.layers for encoder in encoders), strict=True):
-            hidden, last = run_pairs(hidden, pairs, encoders[0].recompute)
+        for pairs in zip(*(encoder.num_layers for encoder in encoders), strict=True):
+            hidden, last = run_pairs(hidden, pairs, encoders[0].activation_checkpointing)
         return list(last.transpose(1, 2))

@@ -25,7 +25,7 @@ class MappedClips:
     """The test clips that the map shows, one entry a clip in every field.
 
     `labels` are 0-based into `class_names`, -1 where unknown; `features` are the three streams side by side;
-    each skeleton is (people, frames, joints, channels), prepared; a person absent from a frame is all zeros.
+    each skeleton is (persons, frames, joints, channels), prepared; a person absent from a frame is all zeros.
     """
 
     names: list[str]
@@ -33,7 +33,7 @@ class MappedClips:
     predictions: Int[np.ndarray, " clips"] | None
     class_names: tuple[str, ...]
     features: Float32[np.ndarray, "clips width"]
-    skeletons: list[Float32[np.ndarray, "people frames joints channels"]]
+    skeletons: list[Float32[np.ndarray, "persons frames joints channels"]]
     layout: Layout
 
     def __post_init__(self) -> None:
@@ -71,7 +71,7 @@ def map_clips(clips: MappedClips) -> dict[str, Any] | str:
         "joints": len(clips.layout.joints),
         "bones": [list(bone) for bone in clips.layout.bones],
         "sides": [_side(clips.layout.joints[child]) for _, child in clips.layout.bones],
-        "people": [len(skeleton) for skeleton in skeletons],
+        "persons": [len(skeleton) for skeleton in skeletons],
         "frames": [min(skeleton.shape[1], frames) for skeleton in skeletons],
         "recorded": [skeleton.shape[1] for skeleton in skeletons],
         "packed": packed,
@@ -98,7 +98,7 @@ def project(features: Float32[np.ndarray, "clips width"]) -> Float64[np.ndarray,
 
 
 def viewing_axes(
-    skeletons: list[Float32[np.ndarray, "people frames joints channels"]], layout: Layout
+    skeletons: list[Float32[np.ndarray, "persons frames joints channels"]], layout: Layout
 ) -> Float64[np.ndarray, "3 channels"]:
     """The signed axes that put most bodies upright, facing us: rows are right, up and towards us.
 
@@ -119,7 +119,7 @@ def viewing_axes(
 
 
 def _mean_direction(
-    skeletons: list[Float32[np.ndarray, "people frames joints channels"]], ends: tuple[int, int]
+    skeletons: list[Float32[np.ndarray, "persons frames joints channels"]], ends: tuple[int, int]
 ) -> Float64[np.ndarray, " channels"]:
     segments = [np.nan_to_num(s[:, :, ends[1]] - s[:, :, ends[0]]).sum((0, 1), dtype=np.float64) for s in skeletons]
     return np.sum(segments, axis=0)
@@ -137,8 +137,8 @@ def _side(joint: str) -> str:
 
 
 def _to_view(
-    skeleton: Float32[np.ndarray, "people frames joints channels"], view: Float64[np.ndarray, "3 channels"]
-) -> Int16[np.ndarray, "people frames joints 3"]:
+    skeleton: Float32[np.ndarray, "persons frames joints channels"], view: Float64[np.ndarray, "3 channels"]
+) -> Int16[np.ndarray, "persons frames joints 3"]:
     """The clip turned to the viewer, centred, scaled to its extent and quantised; absent people stay zero."""
     finite = np.nan_to_num(skeleton)
     present = finite.any(axis=(2, 3))
@@ -152,7 +152,7 @@ def _to_view(
     return centred.round().astype(np.int16)
 
 
-def _pack_within(clips: list[Int16[np.ndarray, "people frames joints 3"]]) -> tuple[int, str]:
+def _pack_within(clips: list[Int16[np.ndarray, "persons frames joints 3"]]) -> tuple[int, str]:
     """The most frames a clip, and the clips packed with them, that keep the page small."""
     for frames in _FRAMES:
         packed = pack([clip[:, _even_frames(clip.shape[1], frames)] for clip in clips])
@@ -165,7 +165,7 @@ def _even_frames(available: int, wanted: int) -> Int64[np.ndarray, " frames"]:
     return np.linspace(0, available - 1, min(available, wanted)).round().astype(np.int64)
 
 
-def pack(clips: list[Int16[np.ndarray, "people frames joints 3"]]) -> str:
+def pack(clips: list[Int16[np.ndarray, "persons frames joints 3"]]) -> str:
     """The clips as text: int16 steps from frame to frame, all low bytes before all high, deflate, base64.
 
     Steps are small, so that most high bytes are alike and a value costs about one byte in place of two.

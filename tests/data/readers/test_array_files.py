@@ -19,8 +19,8 @@ from i2md.data.recording import Divisible, Recording, Source, Unreadable
 from i2md.data.store import open_clips
 
 
-def _clip(frames: int, people: int | None = None, seed: int = 0) -> np.ndarray:
-    shape = (frames, 25, 3) if people is None else (frames, people, 25, 3)
+def _clip(frames: int, persons: int | None = None, seed: int = 0) -> np.ndarray:
+    shape = (frames, 25, 3) if persons is None else (frames, persons, 25, 3)
     return np.random.default_rng(seed).normal(size=shape)
 
 

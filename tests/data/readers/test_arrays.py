@@ -77,17 +77,17 @@ def test_a_split_told_in_words(tmp_path: Path) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(lengths=st.lists(st.integers(1, 7), min_size=1, max_size=5), people=st.integers(1, 3))
+@given(lengths=st.lists(st.integers(1, 7), min_size=1, max_size=5), persons=st.integers(1, 3))
 def test_zeros_at_the_tail_are_not_frames(
-    lengths: list[int], people: int, tmp_path_factory: pytest.TempPathFactory
+    lengths: list[int], persons: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    positions = np.zeros((len(lengths), 7, people, 25, 3))
+    positions = np.zeros((len(lengths), 7, persons, 25, 3))
     for clip, length in zip(positions, lengths, strict=True):
         # A gap of zeros within a clip is no tail.
         clip[length - 1, 0, 4] = clip[0, -1, 2] = 1.0
     path = _save(tmp_path_factory.mktemp("tail") / "walk.npz", positions=positions)
     for clip, length, expected in zip(open_source("arrays", path).read(), lengths, positions, strict=True):
-        present = expected[:length].swapaxes(0, 1)[sorted({0, people - 1})]
+        present = expected[:length].swapaxes(0, 1)[sorted({0, persons - 1})]
         np.testing.assert_array_equal(clip.positions, present)
 
 

@@ -34,21 +34,21 @@ def write(folder: Path, part: str, data: np.ndarray, frames: Any, content: Any, 
 
 
 def filled(clip: np.ndarray, frames: int = 300) -> np.ndarray:
-    """A clip (people, frames, joints, 3) in the official layout, its tail filled by repetition."""
+    """A clip (persons, frames, joints, 3) in the official layout, its tail filled by repetition."""
     repeated = clip[:, np.arange(frames) % clip.shape[1]]
     official = np.zeros((3, frames, 25, 2), np.float32)
     official[..., : len(clip)] = repeated.transpose(3, 1, 2, 0)
     return official
 
 
-def _clips(lengths: list[int], people: int = 2) -> list[np.ndarray]:
+def _clips(lengths: list[int], persons: int = 2) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
-    return [rng.normal(size=(people, length, 25, 3)).astype(np.float32) for length in lengths]
+    return [rng.normal(size=(persons, length, 25, 3)).astype(np.float32) for length in lengths]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    train, val = _clips([40, 7]), _clips([300], people=1)
+    train, val = _clips([40, 7]), _clips([300], persons=1)
     write(tmp_path / "xsub", "train", np.stack([filled(c) for c in train]), [40, 7], (NAMES[:2], [0, 6]))
     write(tmp_path / "xsub", "val", np.stack([filled(c) for c in val]), [300], (NAMES[2:], [49]))
     return tmp_path / "xsub"
@@ -58,7 +58,7 @@ def test_each_clip_is_cut_to_its_frames(folder: Path) -> None:
     source = open_source("cmd-arrays", folder)
     recordings = list(source.read())
     assert [r.name for r in recordings] == [name.removesuffix(".skeleton") for name in NAMES]
-    for recording, clip in zip(recordings, [*_clips([40, 7]), *_clips([300], people=1)], strict=True):
+    for recording, clip in zip(recordings, [*_clips([40, 7]), *_clips([300], persons=1)], strict=True):
         assert isinstance(recording, Recording)
         np.testing.assert_array_equal(recording.positions, clip)
     assert [(r.label, r.subject, r.camera, r.setup, r.trial, r.fps) for r in recordings] == [
@@ -84,7 +84,7 @@ def test_the_clips_are_those_of_the_skeleton_files(golden: Path, tmp_path: Path)
     theirs = prepare("cmd-arrays", tmp_path / "120" / "xsub", tmp_path / "theirs")
     assert theirs.dataset.preparation == ours.dataset.preparation == "ntu"
     assert theirs.dataset.layout == ours.dataset.layout and theirs.dataset.class_names == ours.dataset.class_names
-    for column in ("name", "label", "subject", "camera", "setup", "trial", "people", "frames", "fps"):
+    for column in ("name", "label", "subject", "camera", "setup", "trial", "persons", "frames", "fps"):
         assert theirs.columns[column].tolist() == ours.columns[column].tolist(), column
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(other, mine, atol=1e-5)

@@ -23,15 +23,15 @@ FRAMES = 40
 
 
 def _row(clip: np.ndarray, frames: int = FRAMES) -> np.ndarray:
-    """A clip (people, frames, 25, 3) as that program lays it out, written number by number."""
+    """A clip (persons, frames, 25, 3) as that program lays it out, written number by number."""
     row = np.zeros((frames, 150), np.float32)
     for person, frame, joint, axis in np.ndindex(clip.shape):
         row[frame, person * 75 + joint * 3 + axis] = clip[person, frame, joint, axis]
     return row
 
 
-def _clip(people: int, frames: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(people, frames, 25, 3)).astype(np.float32)
+def _clip(persons: int, frames: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(persons, frames, 25, 3)).astype(np.float32)
 
 
 def _one_hot(labels: list[int], classes: int = 60) -> np.ndarray:
@@ -78,7 +78,7 @@ def test_clips_come_back_without_their_padding(tmp_path: Path, save: Callable[..
     kind=st.sampled_from(["f2", "f8"]),
 )
 def test_any_lengths(shapes: list[tuple[int, int]], kind: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    clips = [_clip(people, frames, seed).astype(kind) for seed, (people, frames) in enumerate(shapes)]
+    clips = [_clip(persons, frames, seed).astype(kind) for seed, (persons, frames) in enumerate(shapes)]
     data = np.stack([_row(clip, 12).astype(kind) for clip in clips])
     labels = np.arange(len(clips))
     path = _save(tmp_path_factory.mktemp("x") / "a.npz", x_train=data, y_train=labels)

@@ -67,13 +67,13 @@ def test_folders_tell_the_split(folder: Path) -> None:
     assert open_source("kinetics-skeleton", folder / "train").splits == {}
 
 
-def _slowly(content: dict[str, Any], people: int) -> np.ndarray:
+def _slowly(content: dict[str, Any], persons: int) -> np.ndarray:
     """Frame by frame and person by person, as ST-GCN loads its clips, of all people in the file."""
     frames = content["data"]
-    positions = np.zeros((people, len(frames), 18, 2))
+    positions = np.zeros((persons, len(frames), 18, 2))
     for at, frame in enumerate(frames):
         ranked = sorted(frame["skeleton"], key=lambda body: sum(body["score"]), reverse=True)
-        for person, body in enumerate(ranked[:people]):
+        for person, body in enumerate(ranked[:persons]):
             for joint, score in enumerate(body["score"]):
                 if score > 0:
                     x, y = body["pose"][2 * joint : 2 * joint + 2]
@@ -81,20 +81,20 @@ def _slowly(content: dict[str, Any], people: int) -> np.ndarray:
     return positions
 
 
-@pytest.mark.parametrize("people", [1, 2, 7])
-def test_the_people_of_the_highest_score_are_kept_best_first(people: int, folder: Path) -> None:
-    _, clips = _read(folder, people=people)
+@pytest.mark.parametrize("persons", [1, 2, 7])
+def test_the_people_of_the_highest_score_are_kept_best_first(persons: int, folder: Path) -> None:
+    _, clips = _read(folder, persons=persons)
     for file in folder.glob("*/*.json"):
-        slowly = _slowly(json.loads(file.read_text()), people)
+        slowly = _slowly(json.loads(file.read_text()), persons)
         found = clips[file.stem].positions
         np.testing.assert_allclose(found, slowly[: len(found)], atol=1e-6)
         assert not slowly[len(found) :].any()
-    assert len(clips["cU1fyH2QssA"].positions) == people
+    assert len(clips["cU1fyH2QssA"].positions) == persons
 
 
 def test_joints_of_a_low_score_are_not_found(folder: Path) -> None:
     content = json.loads((folder / "train" / "cU1fyH2QssA.json").read_text())
-    _, clips = _read(folder, people=1, score=0.3)
+    _, clips = _read(folder, persons=1, score=0.3)
     kept = clips["cU1fyH2QssA"].positions[0].any(axis=-1)
     for frame, seen in zip(content["data"], kept, strict=True):
         best = max((body["score"] for body in frame["skeleton"]), key=sum, default=[0] * 18)
@@ -233,7 +233,7 @@ def test_a_label_file_that_is_not_right_is_refused_in_one_line(content: str, tmp
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("options", [{"people": 0}, {"score": 1.0}, {"score": -0.1}, {"score": float("nan")}])
+@pytest.mark.parametrize("options", [{"persons": 0}, {"score": 1.0}, {"score": -0.1}, {"score": float("nan")}])
 def test_options_out_of_range_are_refused(options: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give at least one person and a score"):
         open_source("kinetics-skeleton", tmp_path, **options)
@@ -277,7 +277,7 @@ def test_prepare_and_info_from_the_command_line(folder: Path, tmp_path: Path, ca
     assert main(["prepare", "kinetics-skeleton", str(folder), str(tmp_path / "clips"), *options]) == 0
     said = json.loads((tmp_path / "said.json").read_text())
     assert said["units"] == "image" and said["preparation"] == "none"
-    assert said["people"] == {"1": 1, "2": 2, "3": 2}
+    assert said["persons"] == {"1": 1, "2": 2, "3": 2}
     assert said["splits"] == {"given": {"train": 3, "test": 2}}
     clips = open_clips(tmp_path / "clips")
     found = clips[clips.columns["name"].tolist().index("cU1fyH2QssA")]

@@ -33,9 +33,9 @@ def test_positions_are_those_of_the_published_program(golden: Path) -> None:
     assert source.count == len(recordings) == 6
     for recording in recordings:
         expected = published[f"{recording.name}/raw"].transpose(3, 1, 2, 0)
-        people = 2 if expected[1].any() else 1
+        persons = 2 if expected[1].any() else 1
         assert recording.positions.dtype == np.float32
-        np.testing.assert_allclose(recording.positions, expected[:people], atol=1e-5)
+        np.testing.assert_allclose(recording.positions, expected[:persons], atol=1e-5)
 
 
 def test_what_the_name_tells(golden: Path) -> None:

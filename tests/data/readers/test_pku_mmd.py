@@ -56,11 +56,11 @@ def _one(folder: Path, labels: str, frames: int = 10) -> tuple[list[Recording | 
 
 
 def _slow(text: str) -> np.ndarray:
-    people = np.zeros((2, len(text.splitlines()), 25, 3), np.float32)
+    persons = np.zeros((2, len(text.splitlines()), 25, 3), np.float32)
     for frame, line in enumerate(text.splitlines()):
         for at, value in enumerate(line.split()):
-            people[at // 75, frame, at % 75 // 3, at % 3] = float(value)
-    return people
+            persons[at // 75, frame, at % 75 // 3, at % 3] = float(value)
+    return persons
 
 
 def _parts(source: Source, split: str, recordings: list[Recording]) -> list[list[str]]:
@@ -73,14 +73,14 @@ def test_a_clip_is_a_labelled_interval_and_the_whole_stays(tmp_path: Path) -> No
     text = _text(20, second=slice(3, 5))
     labels = "7,2,6,2\n51,6,20,1\n"
     source = open_source("pku-mmd", _write(tmp_path, {"A26N13-R": text}, {"A26N13-R": labels}))
-    people = _slow(text)
+    persons = _slow(text)
     clap, write = source.read()
     assert (clap.name, write.name) == ("A26N13-R_001", "A26N13-R_002")
     assert (CLASS_NAMES[clap.label - 1], CLASS_NAMES[write.label]) == ("clapping", "writing")
-    np.testing.assert_array_equal(clap.positions, people[:, 2:6])
-    np.testing.assert_array_equal(write.positions, people[:1, 6:20])
+    np.testing.assert_array_equal(clap.positions, persons[:, 2:6])
+    np.testing.assert_array_equal(write.positions, persons[:1, 6:20])
     (whole,) = source.untrimmed.read()
-    np.testing.assert_array_equal(whole.positions, people)
+    np.testing.assert_array_equal(whole.positions, persons)
     assert [tuple(interval) for interval in whole.intervals] == [(2, 6, 6), (6, 20, 50)]
     assert whole.label == -1 and clap.intervals == ()
     for item in (clap, whole):
@@ -352,7 +352,7 @@ def test_any_token_changed_is_read_as_float_reads_it_or_refused(data: st.DataObj
     whole = "\n ".join(" ".join(row) for row in tokens).encode()
     text = whole[: data.draw(st.integers(0, len(whole)))]
     try:
-        people = parse_skeleton(text)
+        persons = parse_skeleton(text)
     except BadFile as refusal:
         assert "\n" not in str(refusal)
         return
@@ -361,7 +361,7 @@ def test_any_token_changed_is_read_as_float_reads_it_or_refused(data: st.DataObj
     for frame, line in enumerate(lines):
         for person in (0, 1):
             expected = [float(value) for value in line[75 * person : 75 * person + 75]]
-            np.testing.assert_array_equal(people[person, frame].reshape(-1), expected)
+            np.testing.assert_array_equal(persons[person, frame].reshape(-1), expected)
 
 
 @settings(max_examples=200, deadline=None)

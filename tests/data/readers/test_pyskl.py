@@ -23,8 +23,8 @@ from i2md.errors import InputError
 NTU = ["S001C001P001R001A001", "S001C002P003R001A007", "S001C003P002R002A050"]
 
 
-def _keypoint(people: int, frames: int, joints: int = 25, channels: int = 3, seed: int = 0) -> np.ndarray:
-    positions = np.random.default_rng(seed).normal(size=(people, frames, joints, channels))
+def _keypoint(persons: int, frames: int, joints: int = 25, channels: int = 3, seed: int = 0) -> np.ndarray:
+    positions = np.random.default_rng(seed).normal(size=(persons, frames, joints, channels))
     return (positions if channels == 3 else 400 + 100 * positions).astype(np.float16)
 
 

@@ -285,7 +285,7 @@ def test_one_token_changed_changes_one_number_or_is_refused(tmp_path_factory, at
 
 def test_prepared_in_metres_with_both_people(real_data: Path, tmp_path: Path) -> None:
     clips = prepare("sbu-interaction", real_data / "sbu-interaction" / "SBU" / "s01s07", tmp_path / "clips")
-    assert clips.dataset.units == "m" and clips.max_people == 2
+    assert clips.dataset.units == "m" and clips.max_persons == 2
     assert clips.dataset.report["left_out_files"] == []
     torso = clips.dataset.layout.joints.index("torso")
     assert all(np.abs(clip[0, 0, torso]).max() < 1e-6 for clip in clips)

@@ -27,7 +27,7 @@ def gru_cell(x, h, w_ih, w_hh, b_ih, b_hh):
 
 def weights_of(pair, direction):
     """Input and hidden weights and biases of one of a pair's two GRUs."""
-    rows = slice(direction * 3 * pair.units, (direction + 1) * 3 * pair.units)
+    rows = slice(direction * 3 * pair.hidden_size, (direction + 1) * 3 * pair.hidden_size)
     return pair.weight_ih[rows], pair.weight_hh[direction], pair.bias_ih[rows], pair.bias_hh[direction]
 
 
@@ -39,10 +39,10 @@ def frame_by_frame(x, encoder):
     else:
         mean, variance = norm.running_mean, norm.running_var
     x = (x - mean) / torch.sqrt(variance + norm.eps) * norm.weight + norm.bias
-    states = [[x.new_zeros(len(x), pair.units) for _ in range(2)] for pair in encoder.layers]
+    states = [[x.new_zeros(len(x), pair.hidden_size) for _ in range(2)] for pair in encoder.num_layers]
     for frame in x.unbind(dim=1):
         below = frame
-        for layer, pair in enumerate(encoder.layers):
+        for layer, pair in enumerate(encoder.num_layers):
             states[layer] = [gru_cell(below, states[layer][d], *weights_of(pair, d)) for d in range(2)]
             below = torch.cat(states[layer], dim=1)
     return below
@@ -91,7 +91,7 @@ def test_encoders_run_together_are_each_alone():
 def test_computing_the_gates_anew_changes_nothing_but_what_is_kept():
     torch.manual_seed(0)
     keeping = RecurrentEncoder(9, 5, 3)
-    anew = RecurrentEncoder(9, 5, 3, recompute=True)
+    anew = RecurrentEncoder(9, 5, 3, activation_checkpointing=True)
     anew.load_state_dict(keeping.state_dict())
     x = torch.randn(4, 13, 9)
     kept: dict[str, int] = {}
@@ -172,7 +172,7 @@ def test_the_feature_depends_on_the_frames_and_their_order():
 
 
 def test_an_unknown_encoder_is_refused_and_the_known_one_states_its_width():
-    assert build_encoder(EncoderSettings(units=6, layers=1), 9).width == 12
+    assert build_encoder(EncoderSettings(hidden_size=6, num_layers=1), 9).width == 12
     with pytest.raises(InputError, match="encoder 'graf' is not known; choose"):
         build_encoder(EncoderSettings(name="graf"), 9)
 
@@ -181,7 +181,7 @@ def test_a_retentive_start_remembers_the_first_frames():
     def influence(initialisation: str) -> float:
         """How much the feature moves, on average, with the first of 32 frames."""
         torch.manual_seed(0)
-        encoder = RecurrentEncoder(channels=6, units=32, layers=2, initialisation=initialisation).eval()
+        encoder = RecurrentEncoder(channels=6, hidden_size=32, num_layers=2, initialisation=initialisation).eval()
         x = torch.randn(64, 32, 6, requires_grad=True)
         (gradient,) = torch.autograd.grad(encoder(x).square().sum(), x)
         return float(gradient[:, 0].norm() / gradient[:, -1].norm())
@@ -192,6 +192,6 @@ def test_a_retentive_start_remembers_the_first_frames():
 
 @pytest.mark.parametrize("initialisation", ["orthogonal", "retentive"])
 def test_such_a_start_is_orthogonal_in_each_gate(initialisation):
-    pair = GRUPair(channels=5, units=12, initialisation=initialisation)
+    pair = GRUPair(channels=5, hidden_size=12, initialisation=initialisation)
     blocks = pair.weight_hh.detach().view(-1, 12, 12)
     assert torch.allclose(blocks @ blocks.transpose(1, 2), torch.eye(12).expand(6, 12, 12), atol=1e-5)

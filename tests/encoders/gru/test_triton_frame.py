@@ -84,7 +84,7 @@ def away(ours, exact):
 
 
 @pytest.mark.parametrize(
-    ("frames", "grus", "units", "batch"),
+    ("frames", "grus", "units", "batch_size"),
     [(5, 1, 32, 16), (3, 2, 70, 5), (4, 6, 16, 17), (2, 3, 33, 66), (1, 2, 9, 3), (6, 1, 1, 1)],
 )
 def test_states_and_gradients_are_those_of_torch(frames, grus, units, batch):
@@ -183,7 +183,7 @@ def bfloat16_products(monkeypatch):
 
 
 @pytest.mark.usefixtures("bfloat16_products")
-@pytest.mark.parametrize(("frames", "grus", "units", "batch"), [(6, 2, 40, 8), (3, 1, 70, 66)])
+@pytest.mark.parametrize(("frames", "grus", "units", "batch_size"), [(6, 2, 40, 8), (3, 1, 70, 66)])
 def test_bfloat16_products_are_off_by_their_rounding(frames, grus, units, batch):
     inputs, weight, bias, at_hidden, at_last = drawn(frames, grus, units, batch)
     rounded = weight.bfloat16()

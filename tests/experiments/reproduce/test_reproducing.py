@@ -27,10 +27,10 @@ from i2md.recipes import load_recipe
 
 # Sizes alone: everything else is the table's.
 SMALL = [
-    *("batch=8", "views.frames=8", "encoder.units=8", "encoder.layers=1", "objectives.embedding=8"),
-    *("objectives.bank=32", "objectives.neighbours=8"),
+    *("batch_size=8", "views.frames=8", "encoder.hidden_size=8", "encoder.num_layers=1", "objectives.embedding_dim=8"),
+    *("objectives.queue_size=32", "objectives.num_neighbours=8"),
 ]
-SHORT = ["objectives.warmup_steps=2", "linear.epochs=2", "finetune.epochs=2", "semi.shares=[0.25,0.5]"]
+SHORT = ["objectives.warmup_steps=2", "linear.epochs=2", "finetune.epochs=2", "semi.label_fractions=[0.25,0.5]"]
 WORDS = [
     "--seeds",
     "0",
@@ -163,7 +163,9 @@ def test_a_result_of_other_settings_or_a_lost_share_is_made_anew(made: Path, cli
     shutil.copytree(made / "moco,seed=0", run)
     protocols = ("knn", "linear", "semi", "finetune", "supervised")
     table = load_table("utd-mhad")
-    settings = changed(table.evaluation, {"linear.epochs": 2, "finetune.epochs": 2, "semi.shares": (0.25, 0.5)})
+    settings = changed(
+        table.evaluation, {"linear.epochs": 2, "finetune.epochs": 2, "semi.label_fractions": (0.25, 0.5)}
+    )
 
     def missing(values: dict[str, Any]) -> tuple[list[str], EvaluationSettings]:
         asked = changed(settings, values)
@@ -173,7 +175,7 @@ def test_a_result_of_other_settings_or_a_lost_share_is_made_anew(made: Path, cli
     assert missing({"linear.exact": True})[0] == ["linear"]
     assert missing({"finetune.epochs": 3})[0] == ["semi", "finetune", "supervised"]
     assert missing({"semi.draws": 3})[0] == ["semi"]
-    assert missing({"semi.shares": (0.25, 0.5, 0.75)})[1].semi.shares == (0.75,)
+    assert missing({"semi.label_fractions": (0.25, 0.5, 0.75)})[1].semi.label_fractions == (0.75,)
     for epochs, there in ((2, True), (3, False)):
         asked = replace(table, evaluation=changed(settings, {"linear.epochs": epochs}))
         cells = read_figures(asked, {run: ("moco", 0)}, "generated", "xsub").cells
@@ -181,7 +183,7 @@ def test_a_result_of_other_settings_or_a_lost_share_is_made_anew(made: Path, cli
         assert (Cell("untrained", "linear", "joint") in cells) == there
     (run / "evaluation" / "semi-0.5-generated-xsub.json").unlink()
     left, narrowed = missing({})
-    assert (left, narrowed.semi.shares) == (["semi"], (0.5,))
+    assert (left, narrowed.semi.label_fractions) == (["semi"], (0.5,))
 
 
 def test_a_table_of_ones_own_from_recordings_and_what_fails_in_it(
@@ -218,10 +220,10 @@ def test_a_table_of_ones_own_from_recordings_and_what_fails_in_it(
         (["ntu60-xsub", "out", "--dry-run", "--clips", "x"], "name no clips and no recordings"),
         (
             ["utd-mhad", "out", "--change", "encoder.unit=8"],
-            "unknown setting 'encoder.unit': did you mean encoder.units?",
+            "unknown setting 'encoder.unit': did you mean encoder.hidden_size?",
         ),
         (["utd-mhad", "out", "--change", "method=cmd"], "the table decides it; choose by --methods"),
-        (["utd-mhad", "out", "--change", "batch=8,16"], "--change batch: give one value"),
+        (["utd-mhad", "out", "--change", "batch_size=8,16"], "--change batch: give one value"),
         (["utd-mhad", "out", "--precision", "fp8"], "'fp32', 'tf32', 'bf16'"),
         (["utd-mhad", "out", "--jobs", "0"], "--jobs 0: give at least 1"),
     ],
@@ -251,7 +253,7 @@ def test_runs_of_other_settings_and_clips_without_the_split_are_refused(
     assert _times(made) == before
 
 
-SMALL_DRY = ["--change", *SMALL[1:5], "objectives.bank=64", "objectives.neighbours=8"]
+SMALL_DRY = ["--change", *SMALL[1:5], "objectives.queue_size=64", "objectives.num_neighbours=8"]
 
 
 @pytest.mark.parametrize("table", [pytest.param("ntu120-xset", marks=pytest.mark.slow), "transfer-ntu60-pku-mmd2"])

@@ -118,7 +118,7 @@ def array_in(data: bytes) -> np.ndarray:
     return np.asarray(array)
 
 
-def people_of(array: np.ndarray) -> Num[np.ndarray, "people frames joints channels"]:
+def people_of(array: np.ndarray) -> Num[np.ndarray, "persons frames joints channels"]:
     """One clip's array with its people first; BadFile where it is no clip."""
     if array.dtype.kind not in "fiu" or array.ndim not in (3, 4):
         raise BadFile(f"{array.dtype} of shape {array.shape}, not numbers (frames, [people,] joints, 2 or 3)")

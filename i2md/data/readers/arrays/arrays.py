@@ -93,7 +93,7 @@ class _Clips:
         for index, clip in enumerate(self.rows):
             yield self._one(index, clip[:, None] if clip.ndim == 3 else clip)
 
-    def _one(self, index: int, clip: Shaped[np.ndarray, "frames people joints channels"]) -> Recording | Unreadable:
+    def _one(self, index: int, clip: Shaped[np.ndarray, "frames persons joints channels"]) -> Recording | Unreadable:
         place = self.rows.start + index
         source = f"{self.rows.path.name}[{place}]"
         length = None if self.lengths is None else int(self.lengths[index])

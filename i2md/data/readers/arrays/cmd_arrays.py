@@ -79,17 +79,17 @@ class _Part:
         for index, row in enumerate(self.rows):
             yield self._recording(index, row.transpose(3, 1, 2, 0))
 
-    def _recording(self, index: int, people: np.ndarray) -> Recording | Unreadable:
+    def _recording(self, index: int, persons: np.ndarray) -> Recording | Unreadable:
         source = f"{self.rows.path.name}[{self.rows.start + index}]"
         try:
-            positions = unpadded(people, _LAYOUT, true_length(people, int(self.lengths[index])))
+            positions = unpadded(persons, _LAYOUT, true_length(persons, int(self.lengths[index])))
         except BadFile as error:
             return Unreadable(source, f"{source}: {error}")
         name = self.names[index]
         return Recording(name, positions, label=int(self.labels[index]), source=source, **facts_of(name))
 
 
-def true_length(people: Float[np.ndarray, "people frames 25 3"], told: int) -> int:
+def true_length(persons: Float[np.ndarray, "persons frames 25 3"], told: int) -> int:
     """The number of frames before the clip repeats itself, at most the number `told`.
 
     The program tells a recording's frames, with those at the start that it then cut because nobody was there; as
@@ -100,10 +100,10 @@ def true_length(people: Float[np.ndarray, "people frames 25 3"], told: int) -> i
     >>> true_length(np.tile(clip, (1, 4, 1, 1)), 5)
     3
     """
-    frames = people.shape[1]
+    frames = persons.shape[1]
     for length in range(min(told, frames), 0, -1):
-        starts_again = length == frames or np.array_equal(people[:, length], people[:, 0])
-        if starts_again and np.array_equal(people[:, length:], people[:, : frames - length]):
+        starts_again = length == frames or np.array_equal(persons[:, length], persons[:, 0])
+        if starts_again and np.array_equal(persons[:, length:], persons[:, : frames - length]):
             return length
     return min(told, frames)
 
@@ -119,7 +119,7 @@ def _require_folder(path: Path) -> None:
 def _open_part(path: Path, part: str) -> _Part:
     rows = open_rows(path / f"{part}{_DATA}", "clips")
     if len(rows.shape) != 5 or rows.shape[1::2] != (3, 25) or rows.dtype.kind != "f":
-        raise InputError(f"{rows.path}: {rows.dtype} of shape {rows.shape}; give CMD's (clips, 3, frames, 25, people)")
+        raise InputError(f"{rows.path}: {rows.dtype} of shape {rows.shape}; give CMD's (clips, 3, frames, 25, persons)")
     names, labels = _named(path / f"{part}_label.pkl", rows.shape[0])
     return _Part(part, rows, names, labels, _lengths(path / f"{part}_num_frame.npy", rows.shape[0]))
 

@@ -72,10 +72,10 @@ class _Part:
 
     def _recording(self, index: int, row: np.ndarray) -> Recording | Unreadable:
         source = f"{self.rows.path.name}:x_{self.name}[{self.rows.start + index}]"
-        people = row.reshape(len(row), 2, 25, 3).swapaxes(0, 1)
-        alone = np.array_equal(people[0], people[1])
+        persons = row.reshape(len(row), 2, 25, 3).swapaxes(0, 1)
+        alone = np.array_equal(persons[0], persons[1])
         try:
-            positions = unpadded(people[:1] if alone else people, _LAYOUT)
+            positions = unpadded(persons[:1] if alone else persons, _LAYOUT)
         except BadFile as error:
             return Unreadable(source, f"{source}: {error}")
         return Recording(self.clip(index), positions, label=int(self.labels[index]), fps=30.0, source=source)

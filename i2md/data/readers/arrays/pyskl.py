@@ -1,6 +1,6 @@
 """PYSKL (Duan, Wang, Chen, Lin, 2022): a data set in one pickle, a dict of `annotations` and `split`.
 
-An annotation is a dict of `frame_dir` (the clip's name), `label`, `keypoint` (people, frames, joints, 2 or 3),
+An annotation is a dict of `frame_dir` (the clip's name), `label`, `keypoint` (persons, frames, joints, 2 or 3),
 `total_frames` and, in 2-D, `img_shape` (height and width in pixels); `split` lists names under `xsub_train`,
 `xsub_val` and so on. The pickle is read by i2md.data.readers.arrays.safe_pickle. Scores of joints are not kept.
 """
@@ -69,7 +69,7 @@ class _Clip:
     frames: int
     image: tuple[int, int] | None
 
-    def positions(self, layout: Layout, in_image: bool) -> Float32[np.ndarray, "people frames joints channels"]:
+    def positions(self, layout: Layout, in_image: bool) -> Float32[np.ndarray, "persons frames joints channels"]:
         positions = unpadded(self.keypoint[:, : self.frames], layout)
         return over_image(positions, self.image) if in_image and self.image else positions
 
@@ -104,8 +104,8 @@ class _Pass:
 
 
 def over_image(
-    positions: Float32[np.ndarray, "people frames joints 2"], image: tuple[int, int]
-) -> Float32[np.ndarray, "people frames joints 2"]:
+    positions: Float32[np.ndarray, "persons frames joints 2"], image: tuple[int, int]
+) -> Float32[np.ndarray, "persons frames joints 2"]:
     """Pixels as -1 to 1 from the image's left to right and top to bottom; what is all zero was not seen and stays.
 
     `image` is height and width, as PYSKL's PreNormalize2D has them.
@@ -146,7 +146,7 @@ def _checked(source: str, annotation: Any) -> _Clip:
     if keypoint is None and "raw_file" in annotation:
         raise BadFile(f"{name}: the skeletons are in a file of their own (raw_file), which is not read")
     if not isinstance(keypoint, np.ndarray) or keypoint.ndim != 4 or keypoint.dtype.kind not in "fiu":
-        raise BadFile(f"{name}: keypoint is no array of numbers (people, frames, joints, 2 or 3)")
+        raise BadFile(f"{name}: keypoint is no array of numbers (persons, frames, joints, 2 or 3)")
     return _Clip(
         name,
         source,

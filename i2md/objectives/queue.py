@@ -1,4 +1,4 @@
-"""The memory bank: the newest keys, first in first out. The only state that the objectives have."""
+"""The queue: the newest keys, first in first out. The only state that the objectives have."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 
-class Bank(nn.Module):
+class KeyQueue(nn.Module):
     """`size` unit vectors and the clip each came from; all of it is saved with the model.
 
-    A new bank holds random vectors that belong to no clip (index -1); `filled` counts the entries that real
+    A new queue holds random vectors that belong to no clip (index -1); `filled` counts the entries that real
     keys have replaced. Source: docs/method.md section 3.
     """
 
