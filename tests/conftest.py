@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,34 @@ def pack_arrays() -> Callable[[Sequence[np.ndarray]], Any]:
         )
 
     return pack
+
+
+@pytest.fixture
+def entry_point(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable]:
+    """Registers an entry point, as installing a package whose pyproject.toml declares it does, until the test ends.
+
+    `entry_point("i2md.readers", "poses", "reader:open_source", folder)` stands for
+
+        [project.entry-points."i2md.readers"]
+        poses = "reader:open_source"
+
+    of a package whose modules are the files in `folder`. Processes started by the test see it too.
+    """
+    modules: set[str] = set()
+
+    def register(group: str, name: str, target: str, folder: Path) -> None:
+        site = tmp_path_factory.mktemp("site-packages")
+        # Of two installed packages with one name only the first counts.
+        package = f"plugin-of-{group}-{name}".replace(".", "-")
+        metadata = site / f"{package.replace('-', '_')}-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n", encoding="utf-8")
+        (metadata / "entry_points.txt").write_text(f"[{group}]\n{name} = {target}\n", encoding="utf-8")
+        for path in (folder, site):
+            monkeypatch.syspath_prepend(path)
+            monkeypatch.setenv("PYTHONPATH", str(path), prepend=os.pathsep)
+        modules.add(target.partition(":")[0])
+
+    yield register
+    for module in modules:
+        sys.modules.pop(module, None)
