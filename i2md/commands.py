@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from i2md.data.storage.remote import place
+from i2md.data.storage.remote import to_path
 from i2md.data.store import Clips, open_clips
 from i2md.distributed import collectives as ranks
 from i2md.errors import InputError
@@ -126,7 +126,7 @@ def embed(
     on. `cluster` is the address of a Ray cluster that does it; all three places may be URLs.
     """
     clips = clips if isinstance(clips, Clips) else open_clips(clips)
-    return embed_into(place(run), clips, place(out), device, cluster)
+    return embed_into(to_path(run), clips, to_path(out), device, cluster)
 
 
 def report(runs: Sequence[PathLike], out: PathLike = "comparison.html") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from i2md.data.storage.remote import files_below, in_store, inside, reaching, store, version_of
+from i2md.data.storage.remote import file_version, filesystem, fs_path, is_remote, list_file_info, remote_errors
 
 
 def fingerprint(source: Path, target: Path, **told: Any) -> str:
@@ -18,7 +18,7 @@ def fingerprint(source: Path, target: Path, **told: Any) -> str:
     It changes where a file is added, removed, written to or renamed. Hidden folders do not count.
     """
     digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
-    for path, size, version in _stored_files(source, target) if in_store(source) else _files_here(source, target):
+    for path, size, version in _stored_files(source, target) if is_remote(source) else _files_here(source, target):
         digest.update(f"{path}\0{size}\0{version}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
@@ -30,12 +30,12 @@ def _files_here(source: Path, target: Path) -> Iterator[tuple[str, int, int]]:
 
 
 def _stored_files(source: Path, target: Path) -> Iterator[tuple[str, int, str]]:
-    with reaching(source):
-        below = files_below(source) or {"": store(source).info(inside(source))}
+    with remote_errors(source):
+        below = list_file_info(source) or {"": filesystem(source).info(fs_path(source))}
     for name, told in sorted(below.items()):
         path = f"{source}/{name}"
         if not path.startswith(f"{target}/"):
-            yield path, told["size"], version_of(told)
+            yield path, told["size"], file_version(told)
 
 
 def _files(source: Path, target: Path) -> Iterator[str]:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from i2md.data.dataset import COLUMNS, Dataset
 from i2md.data.recording import UNKNOWN, Recording
-from i2md.data.storage.remote import place
+from i2md.data.storage.remote import to_path
 from i2md.data.store import Clips, ClipsWriter, open_clips
 from i2md.errors import InputError
 from i2md.runtime.exit_codes import terminated_as_interrupted
@@ -37,7 +37,7 @@ def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = Fal
     names = [each.dataset.name for each in sets]
     if len(set(names)) < len(names):
         raise InputError(f"two of the sets are called the same ({', '.join(names)}); name each once")
-    layout, target = first.layout, Path(place(out))
+    layout, target = first.layout, Path(to_path(out))
     with terminated_as_interrupted(), ClipsWriter(target, len(layout.joints), layout.channels, overwrite) as writer:
         for recording in tqdm(_recordings(sets), total=sum(map(len, sets)), unit="clip", desc="join"):
             writer.add(recording)

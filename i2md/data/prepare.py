@@ -22,7 +22,7 @@ from i2md.data.presets import CHOOSING, preset_names
 from i2md.data.readers import open_source
 from i2md.data.recording import Divisible, Source
 from i2md.data.report import Report
-from i2md.data.storage.remote import place
+from i2md.data.storage.remote import to_path
 from i2md.data.store import UNTRIMMED, Clips, ClipsWriter, Dataset, open_clips
 from i2md.errors import InputError, naming
 from i2md.runtime.exit_codes import terminated_as_interrupted
@@ -69,7 +69,9 @@ def prepare(
     if jobs is not None and cluster is not None:
         raise InputError(f"jobs {jobs} counts processes of this machine; leave it out with a cluster")
     with crew_at(cluster) as crew:
-        _write(format, place(source), place(clips), preset, strict, overwrite, Labour(jobs, crew), precision, options)
+        _write(
+            format, to_path(source), to_path(clips), preset, strict, overwrite, Labour(jobs, crew), precision, options
+        )
     return open_clips(clips)
 
 

@@ -19,8 +19,8 @@ from jaxtyping import Float32, Int64
 
 from i2md.data.dataset import COLUMNS, INTERVALS, PRECISIONS, Dataset
 from i2md.data.splits import select_part
-from i2md.data.storage.remote import in_store, place
-from i2md.data.storage.remote_frames import StoredFrames
+from i2md.data.storage.remote import is_remote, to_path
+from i2md.data.storage.remote_frames import RemoteFrames
 from i2md.data.writer import ClipsWriter
 from i2md.errors import InputError
 
@@ -41,7 +41,7 @@ class Clips:
         self,
         path: Path,
         dataset: Dataset,
-        frames: np.ndarray | StoredFrames,
+        frames: np.ndarray | RemoteFrames,
         columns: Mapping[str, np.ndarray],
         intervals: Mapping[str, np.ndarray] | None = None,
     ) -> None:
@@ -94,7 +94,7 @@ class Clips:
         columns = {name: values[start:stop] for name, values in self.columns.items()}
         ends = columns["start"] + columns["persons"] * columns["frames"]
         first, last = int(columns["start"].min()), int(ends.max())
-        frames = self.frames.part(first, last) if isinstance(self.frames, StoredFrames) else self.frames[first:last]
+        frames = self.frames.part(first, last) if isinstance(self.frames, RemoteFrames) else self.frames[first:last]
         return Clips(self.path, self.dataset, frames, columns | {"start": columns["start"] - first})
 
     def in_memory(self) -> Clips:
@@ -127,7 +127,7 @@ def open_clips(path: str | os.PathLike[str]) -> Clips:
 
     Raises InputError where the folder is not a whole set of clips.
     """
-    folder = place(path)
+    folder = to_path(path)
     missing = [name for name in ("dataset.json", "clips.parquet", "frames.npy") if not (folder / name).is_file()]
     if missing:
         raise InputError(f"{folder}: not a folder of clips ({missing[0]} is missing); make one with i2md prepare")
@@ -149,14 +149,14 @@ def open_clips(path: str | os.PathLike[str]) -> Clips:
     return Clips(folder, dataset, frames, columns, intervals)
 
 
-def _open_frames(path: Path) -> np.ndarray | StoredFrames:
-    return StoredFrames.open(path) if in_store(path) else np.load(path, mmap_mode="r", allow_pickle=False)
+def _open_frames(path: Path) -> np.ndarray | RemoteFrames:
+    return RemoteFrames.open(path) if is_remote(path) else np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _read_columns(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
     # Group after group, without reading ahead: read at once it takes ten times the memory of the columns.
     with ExitStack() as opened:
-        where = opened.enter_context(path.open("rb")) if in_store(path) else path
+        where = opened.enter_context(path.open("rb")) if is_remote(path) else path
         file = opened.enter_context(pq.ParquetFile(where, pre_buffer=False))
         columns = {field.name: np.empty(file.metadata.num_rows, field.type.to_pandas_dtype()) for field in schema}
         end = 0

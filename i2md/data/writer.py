@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from i2md.data.dataset import COLUMNS, INTERVALS, PRECISIONS, Dataset
 from i2md.data.recording import Recording
 from i2md.data.storage.local import DiskShelf, Shelf
-from i2md.data.storage.remote import in_store
+from i2md.data.storage.remote import is_remote
 from i2md.errors import InputError, Stopped, naming
 
 _GROUP = 1024
@@ -149,7 +149,7 @@ class ClipsWriter:
 
 
 def _shelf(path: Path, overwrite: bool) -> Shelf:
-    if not in_store(path):
+    if not is_remote(path):
         return DiskShelf(path, overwrite)
     from i2md.data.storage.remote_writer import StoreShelf
 

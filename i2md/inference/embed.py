@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from i2md.data.storage.remote import in_store
+from i2md.data.storage.remote import is_remote
 from i2md.data.store import Clips
 from i2md.distributed import collectives as ranks
 from i2md.errors import InputError
@@ -40,7 +40,7 @@ def embed_into(run: Path, clips: Clips, out: Path, device: str, cluster: str | N
     missing: list[int] = ranks.broadcast_result(folder.missing)
     # Whoever made them writes them, where everybody reaches the place; what is on this disk only this process does.
     there = partial(write_share, out)
-    for share, features in _done(run, clips, missing, device, cluster, there if cluster and in_store(out) else None):
+    for share, features in _done(run, clips, missing, device, cluster, there if cluster and is_remote(out) else None):
         if features:
             ranks.run_on_main(partial(there, share, span_of(clips, share), features))
     return {"clips": len(clips), "features": ranks.broadcast_result(folder.finish)}

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from i2md.data.storage.remote import in_store, names_below, put_bytes, reaching
+from i2md.data.storage.remote import is_remote, list_files, remote_errors, write_bytes
 from i2md.data.store import Clips
 from i2md.errors import InputError
 from i2md.inference.feature_shares import Features, share_count
@@ -30,10 +30,10 @@ _ABOUT = "_embedding.json"
 def write_npz(out: Path, clips: Clips, features: Features) -> None:
     """One file: `names`, `labels`, and an array (clips, width) a stream."""
     arrays: dict[str, Any] = {"names": clips.columns["name"].astype(str), "labels": clips.labels, **features}
-    if in_store(out):
+    if is_remote(out):
         whole = io.BytesIO()
         np.savez(whole, **arrays)
-        put_bytes(out, whole.getvalue())
+        write_bytes(out, whole.getvalue())
         return
     with written_whole(out) as partial, open(partial, "wb") as file:
         np.savez(file, **arrays)
@@ -49,8 +49,8 @@ class FeatureFolder:
 
     def missing(self) -> list[int]:
         """The shares that are not there yet. Raises InputError where the folder is of something else."""
-        if in_store(self.out):
-            names = set(names_below(self.out))
+        if is_remote(self.out):
+            names = set(list_files(self.out))
         else:
             names = {path.name for path in self.out.iterdir()} if self.out.exists() else set()
         if names:
@@ -60,7 +60,7 @@ class FeatureFolder:
         return [share for share in range(share_count(self.clips)) if _name(share) not in names]
 
     def _require_mine(self, names: set[str]) -> None:
-        with reaching(self.out):
+        with remote_errors(self.out):
             about = json.loads((self.out / _ABOUT).read_bytes()) if _ABOUT in names else {}
         if about.get("key") != self.key:
             raise InputError(f"{self.out}: holds something else, or of another run or clips; name another")
@@ -72,7 +72,7 @@ class FeatureFolder:
     def finish(self) -> dict[str, list[int]]:
         """Say that all are there; the shape of each stream's features."""
         self._tell(whole=True)
-        with reaching(self.out), (self.out / _name(0)).open("rb") as file:
+        with remote_errors(self.out), (self.out / _name(0)).open("rb") as file:
             schema = pq.read_schema(file)
         return {field.name: [len(self.clips), field.type.list_size] for field in list(schema)[2:]}
 
@@ -100,8 +100,8 @@ def _name(share: int) -> str:
 
 
 def _write(place: Path, content: bytes) -> None:
-    if in_store(place):
-        put_bytes(place, content)
+    if is_remote(place):
+        write_bytes(place, content)
         return
     with written_whole(place) as partial:
         partial.write_bytes(content)

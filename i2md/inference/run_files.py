@@ -9,7 +9,7 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-from i2md.data.storage.remote import in_store, reaching
+from i2md.data.storage.remote import is_remote, remote_errors
 from i2md.errors import InputError
 from i2md.inference.model import Model
 from i2md.pretraining.run import CONFIG, MODEL, STATE
@@ -25,7 +25,7 @@ class RunFiles:
     @staticmethod
     def read(run: Path) -> RunFiles:
         """The files of the run at a place. Raises InputError where it is none, or has nothing saved yet."""
-        with reaching(run):
+        with remote_errors(run):
             weights = MODEL if (run / MODEL).exists() else STATE
             missing = [name for name in (CONFIG, weights) if not (run / name).exists()]
             if missing:
@@ -46,4 +46,4 @@ def model_of(run: RunFiles, device: str) -> Model:
 
 def open_model(run: Path, device: str) -> Model:
     """The model of the run at a place."""
-    return model_of(RunFiles.read(run), device) if in_store(run) else Model(run, device)
+    return model_of(RunFiles.read(run), device) if is_remote(run) else Model(run, device)

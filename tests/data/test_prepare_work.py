@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from odd_reading import LAYOUT, odd_source
+from faulty_reader import LAYOUT, faulty_source
 
 import i2md.data.executor
 from i2md.data.executor import work_through
@@ -56,7 +56,7 @@ def _told(source: Source, jobs: int | None, start: int = 0) -> tuple[list[int], 
 
 @pytest.mark.parametrize("start", [0, 7, 39, 40])
 def test_any_number_of_processes_tells_the_same_in_the_same_order(start: int) -> None:
-    source = odd_source(40, at=9, fault="unreadable")
+    source = faulty_source(40, at=9, fault="unreadable")
     (alone, told), (together, same) = _told(source, 1, start), _told(source, 3, start)
     assert same == told
     assert alone == sorted(alone) and together == sorted(together)
@@ -81,7 +81,7 @@ def test_a_pass_that_cannot_be_divided_is_read_here_and_gone_on_with() -> None:
 
 
 def test_what_cannot_be_sent_is_read_here() -> None:
-    source = odd_source(12)
+    source = faulty_source(12)
     read = source.read
     here = type("Here", (), {"__len__": lambda s: 12, "part": lambda s, a, b: lambda: read.part(a, b)()})()
     assert _told(replace(source, read=here), 2)[1] == _told(source, 1)[1]
@@ -92,11 +92,11 @@ def test_help_is_called_for_when_the_rest_would_take_long(monkeypatch: pytest.Mo
     worker = i2md.data.executor.Worker
     monkeypatch.setattr(i2md.data.executor, "Worker", lambda: started.append(worker()) or started[-1])
     monkeypatch.setattr(i2md.data.executor, "cores", lambda: 2)
-    told = _told(odd_source(), None)
+    told = _told(faulty_source(), None)
     assert started == []
     monkeypatch.setattr(i2md.data.executor, "_TRIED", 0.0)
     monkeypatch.setattr(i2md.data.executor, "_WORTH_HELP", 0.0)
-    assert _told(odd_source(), None)[1] == told[1]
+    assert _told(faulty_source(), None)[1] == told[1]
     assert len(started) == 2
 
 
@@ -104,11 +104,11 @@ def test_help_is_called_for_when_the_rest_would_take_long(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(("fault", "error"), [("refuses", InputError), ("bug", ZeroDivisionError)])
 def test_an_error_in_another_process_is_raised_here(jobs: int, fault: str, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"(nothing to be done)|(by zero)"):
-        _told(odd_source(at=20, fault=fault), jobs)
+        _told(faulty_source(at=20, fault=fault), jobs)
 
 
 def test_a_process_that_dies_is_told_and_what_is_done_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = odd_source(at=35, fault="dies")
+    source = faulty_source(at=35, fault="dies")
     monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: source)
     monkeypatch.setattr("i2md.data.prepare._BETWEEN_CHECKPOINTS", 0.0)
     with pytest.raises(Stopped, match=r"ended \(9\).*the same command goes on"):

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from faulty_reader import LAYOUT, faulty_source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from odd_reading import LAYOUT, odd_source
 
 from i2md.data.fingerprint import fingerprint
 from i2md.data.info import info
@@ -164,14 +164,16 @@ def test_intervals_go_with_their_recordings(tmp_path: Path) -> None:
 def test_whole_recordings_stand_beside_the_clips_cut_from_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
-    source = replace(odd_source(8), preset="facing", untrimmed=odd_source(6, frames=9))
+    source = replace(faulty_source(8), preset="facing", untrimmed=faulty_source(6, frames=9))
     monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: source)
     clips = prepare("odd", tmp_path / "x", tmp_path / "c", jobs=jobs)
     assert clips.intervals is not None and clips.dataset.preparation == "facing"
     whole = clips.untrimmed
     assert whole is not None and whole.untrimmed is None
     assert whole.dataset.preparation == "none"
-    expected = [recording for index in range(6) for recording in odd_source(6, frames=9).read.part(index, index + 1)()]
+    expected = [
+        recording for index in range(6) for recording in faulty_source(6, frames=9).read.part(index, index + 1)()
+    ]
     assert whole.columns["name"].tolist() == [recording.name for recording in expected]
     for recording, kept in zip(expected, whole, strict=True):
         np.testing.assert_array_equal(kept, recording.positions)
@@ -180,7 +182,7 @@ def test_whole_recordings_stand_beside_the_clips_cut_from_them(
 
 
 def test_stopped_among_the_whole_recordings_it_goes_on_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = replace(odd_source(8), untrimmed=odd_source(30, at=25, fault="dies"))
+    source = replace(faulty_source(8), untrimmed=faulty_source(30, at=25, fault="dies"))
     monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: source)
     monkeypatch.setattr("i2md.data.prepare._BETWEEN_CHECKPOINTS", 0.0)
     with pytest.raises(InputError, match="the same command goes on"):

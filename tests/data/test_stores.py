@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from odd_reading import odd_source
+from faulty_reader import faulty_source
 
 import i2md.data.storage.remote
 from i2md.data.info import info
 from i2md.data.prepare import prepare
 from i2md.data.recording import Recording
-from i2md.data.storage.remote import in_store, inside, place, put_bytes, store
+from i2md.data.storage.remote import filesystem, fs_path, is_remote, to_path, write_bytes
 from i2md.data.store import open_clips
 from i2md.data.writer import ClipsWriter
 from i2md.errors import InputError, Stopped
@@ -31,16 +31,16 @@ def on_disk(folder: Path) -> dict[str, bytes]:
 
 def stored(url: str) -> dict[str, bytes]:
     """All there is below a URL, hidden or not."""
-    below = place(url)
-    files = store(below)
-    return {path[len(inside(below)) + 1 :]: files.cat_file(path) for path in files.find(inside(below))}
+    below = to_path(url)
+    files = filesystem(below)
+    return {path[len(fs_path(below)) + 1 :]: files.cat_file(path) for path in files.find(fs_path(below))}
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
     """A place of its own in a store that keeps all in memory, where folders are parts of names."""
     yield f"memory:/{tmp_path}"
-    files = store(place("memory://x"))
+    files = filesystem(to_path("memory://x"))
     if files.exists(str(tmp_path)):
         files.rm(str(tmp_path), recursive=True)
 
@@ -66,7 +66,7 @@ def expected(skeletons: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 def _copy(folder: Path, url: str) -> None:
     for name, content in on_disk(folder).items():
-        put_bytes(place(f"{url}/{name}"), content)
+        write_bytes(to_path(f"{url}/{name}"), content)
 
 
 def test_from_a_store_to_a_store_the_bytes_are_those_of_a_disk(
@@ -94,7 +94,7 @@ def test_a_zip_in_a_store_is_read_in_place(
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         for name, content in on_disk(skeletons).items():
             archive.writestr(name, content)
-    put_bytes(place(f"{url}/folder/all.zip"), (tmp_path / "all.zip").read_bytes())
+    write_bytes(to_path(f"{url}/folder/all.zip"), (tmp_path / "all.zip").read_bytes())
     prepare("ntu-rgbd", f"{url}/{source}", f"{url}/clips", jobs=1)
     assert stored(f"{url}/clips") == expected
 
@@ -140,7 +140,7 @@ class _Weak:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
         self.left = after
-        files = type(store(place("memory://x")))
+        files = type(filesystem(to_path("memory://x")))
         pipe, put = files.pipe_file, files.put_file
         monkeypatch.setattr(files, "pipe_file", lambda *a, **k: self._count() or pipe(*a, **k))
         monkeypatch.setattr(files, "put_file", lambda *a, **k: self._count() or put(*a, **k))
@@ -154,7 +154,7 @@ class _Weak:
 def test_stopped_at_any_write_it_goes_on_to_the_same_bytes(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: odd_source(13, at=5, fault="unreadable"))
+    monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: faulty_source(13, at=5, fault="unreadable"))
     monkeypatch.setattr("i2md.data.prepare._BETWEEN_CHECKPOINTS", 0.0)
     monkeypatch.setattr("i2md.data.executor._LONGEST_PIECE", 2)
     prepare("odd", tmp_path / "x", tmp_path / "clips", jobs=1)
@@ -205,13 +205,13 @@ def test_a_line_of_the_journal_cut_short_was_never_written(url: str, tmp_path: P
 
     write(tmp_path / "clips", None)
     for damage in ("journal/000000000000002.json", "rows/000000000000720", None):
-        target = place(f"{url}/{damage}")
+        target = to_path(f"{url}/{damage}")
         with pytest.raises(KeyboardInterrupt):
             write(target, 3)
         if damage is not None:
             broken = target.parent / f".{target.name}.partial" / damage
             assert broken.exists()
-            put_bytes(broken, broken.read_bytes()[:-5])
+            write_bytes(broken, broken.read_bytes()[:-5])
         write(target, None)
         assert stored(str(target)) == on_disk(tmp_path / "clips")
 
@@ -219,7 +219,7 @@ def test_a_line_of_the_journal_cut_short_was_never_written(url: str, tmp_path: P
 def odd_dataset() -> Any:
     from i2md.data.dataset import Dataset
 
-    source = odd_source(1)
+    source = faulty_source(1)
     return Dataset(source.name, source.layout, source.class_names, source.units, "none", {}, {})
 
 
@@ -227,7 +227,7 @@ def test_what_a_store_refuses_is_no_recording_that_cannot_be_read(
     skeletons: Path, expected: dict[str, bytes], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _copy(skeletons, f"{url}/source")
-    files = type(store(place("memory://x")))
+    files = type(filesystem(to_path("memory://x")))
     cat = files.cat_file
 
     def refuse(self: Any, path: str, *args: Any, **how: Any) -> bytes:
@@ -247,12 +247,12 @@ def test_a_source_that_changed_in_the_store_is_read_anew(skeletons: Path, url: s
     from i2md.data.fingerprint import fingerprint
 
     _copy(skeletons, f"{url}/source")
-    source, clips = place(f"{url}/source"), place(f"{url}/source/clips")
+    source, clips = to_path(f"{url}/source"), to_path(f"{url}/source/clips")
     before = fingerprint(source, clips)
-    put_bytes(clips / "frames.npy", b"ours")
-    put_bytes(source / ".hidden" / "x", b"nobody's")
+    write_bytes(clips / "frames.npy", b"ours")
+    write_bytes(source / ".hidden" / "x", b"nobody's")
     assert fingerprint(source, clips) == before
-    put_bytes(source / "a" / "S001C001P001R001A001.skeleton", b"2\n")
+    write_bytes(source / "a" / "S001C001P001R001A001.skeleton", b"2\n")
     assert fingerprint(source, clips) != before
 
 
@@ -270,7 +270,7 @@ def test_what_is_there_stays(url: str, tmp_path: Path) -> None:
         ("clips", {"overwrite": True}, "a store can't swap new clips for old; name another place"),
         ("mine", {}, "already exists; name another place"),
     ):
-        put_bytes(place(f"{url}/mine/notes.txt"), b"mine")
+        write_bytes(to_path(f"{url}/mine/notes.txt"), b"mine")
         with pytest.raises(InputError, match=said):
             prepare("generated", "x", f"{url}/{target}", actions=2, bodies=2, repeats=1, **how)
     assert stored(url) == before | {"mine/notes.txt": b"mine"}
@@ -298,7 +298,7 @@ def test_without_the_extra_a_url_says_what_to_install(monkeypatch: pytest.Monkey
 
 
 def test_a_path_stays_a_path(tmp_path: Path) -> None:
-    assert place(tmp_path) == tmp_path and not in_store(tmp_path)
-    assert place("a:b/c") == Path("a:b/c")
-    assert in_store(place("memory://a/b"))
-    assert place(place("memory://a/b")) == place("memory://a/b")
+    assert to_path(tmp_path) == tmp_path and not is_remote(tmp_path)
+    assert to_path("a:b/c") == Path("a:b/c")
+    assert is_remote(to_path("memory://a/b"))
+    assert to_path(to_path("memory://a/b")) == to_path("memory://a/b")

@@ -119,10 +119,10 @@ def test_a_cluster_writes_the_bytes_of_one_machine(
 
 
 def test_clips_made_on_a_cluster_may_go_to_any_store(undisturbed: dict[str, bytes], skeletons: Path) -> None:
-    from i2md.data.storage.remote import place
+    from i2md.data.storage.remote import to_path
 
     prepare("ntu-rgbd", f"file://{skeletons}", "memory://on-a-cluster/clips", cluster="local")
-    target = place("memory://on-a-cluster/clips")
+    target = to_path("memory://on-a-cluster/clips")
     assert {name: (target / name).read_bytes() for name in undisturbed} == undisturbed
 
 

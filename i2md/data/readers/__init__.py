@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from i2md.data.recording import Source
-from i2md.data.storage.remote import in_store, place
+from i2md.data.storage.remote import is_remote, to_path
 from i2md.errors import InputError
 
 # A reader: open_source(path, **options) -> Source. Modules are imported only when asked for.
@@ -39,9 +39,9 @@ def reader_names() -> tuple[str, ...]:
 
 def open_source(format: str, path: Path, **options: Any) -> Source:
     """The recordings at `path`, read as `format`; options are the reader's own, InputError for one it hasn't."""
-    reader, path = _reader(format), place(path)
+    reader, path = _reader(format), to_path(path)
     _check_options(format, reader, options)
-    if in_store(path) and not (format in _FROM_A_STORE or getattr(reader, "reads_stores", False)):
+    if is_remote(path) and not (format in _FROM_A_STORE or getattr(reader, "reads_stores", False)):
         raise InputError(f"{path}: format {format!r} is read from a disk; copy it to one first")
     return reader(path, **options)
 

@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from i2md.data.storage.remote import in_store, inside, names_below, place, reaching, store
+from i2md.data.storage.remote import filesystem, fs_path, is_remote, list_files, remote_errors, to_path
 from i2md.errors import InputError
 
 # A store answers late, but many at once: so many files are on their way while one is read.
@@ -53,7 +53,7 @@ class File:
     @property
     def place(self) -> Path:
         """The absolute path, a .zip counted as a folder of its name without suffix."""
-        container = Path(inside(self.container)) if in_store(self.container) else self.container
+        container = Path(fs_path(self.container)) if is_remote(self.container) else self.container
         container = container.with_suffix("") if self.in_zip else container
         return Path(os.path.abspath(container / self.name))
 
@@ -86,7 +86,7 @@ def any_files(
     wanted: Callable[[File], bool] = lambda file: True,
 ) -> tuple[File, ...]:
     """As `find_files`, but an empty tuple where there is none."""
-    path = place(path)
+    path = to_path(path)
     if not _exists(path):
         raise InputError(f"{path}: no such file or folder; give the folder or .zip that holds {what}")
     files = sorted(_matching(path, pattern, wanted), key=lambda file: (file.container, file.name))
@@ -98,7 +98,7 @@ def load_each(files: Sequence[File]) -> Iterator[tuple[File, Callable[[], bytes]
     """Each file with the call that loads its bytes; that call raises BadFile where they cannot be read."""
     for container, group in groupby(files, key=lambda file: file.container):
         with _opened(container) as read:
-            if in_store(container) and not _is_zip(container):
+            if is_remote(container) and not _is_zip(container):
                 yield from _read_ahead(read, group)
             else:
                 for file in group:
@@ -119,15 +119,15 @@ def _read_ahead(read: Callable[[str], bytes], files: Iterator[File]) -> Iterator
 
 
 def _exists(path: Path) -> bool:
-    if not in_store(path):
+    if not is_remote(path):
         return path.exists()
-    with reaching(path):
+    with remote_errors(path):
         return path.exists()
 
 
 def _is_zip(container: Path) -> bool:
     """By its name alone in a store, where to ask takes time and folders are not called so."""
-    return container.suffix.lower() == ".zip" and (in_store(container) or not container.is_dir())
+    return container.suffix.lower() == ".zip" and (is_remote(container) or not container.is_dir())
 
 
 def _matching(path: Path, pattern: re.Pattern[str], wanted: Callable[[File], bool]) -> list[File]:
@@ -142,8 +142,8 @@ def _matching(path: Path, pattern: re.Pattern[str], wanted: Callable[[File], boo
 
 
 def _in_folder(folder: Path, pattern: re.Pattern[str]) -> list[File]:
-    if in_store(folder):
-        return [File(folder, name) for name in names_below(folder) if pattern.fullmatch(PurePosixPath(name).name)]
+    if is_remote(folder):
+        return [File(folder, name) for name in list_files(folder) if pattern.fullmatch(PurePosixPath(name).name)]
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -176,9 +176,9 @@ def _refuse_copies(path: Path, files: Sequence[File], told_by: int) -> None:
 
 @contextmanager
 def _opened(container: Path) -> Iterator[Callable[[str], bytes]]:
-    if in_store(container) and not _is_zip(container):
+    if is_remote(container) and not _is_zip(container):
         yield lambda name: _fetch(container, name)
-    elif not in_store(container) and container.is_dir():
+    elif not is_remote(container) and container.is_dir():
         yield lambda name: (container / name).read_bytes()
     elif _kept_open is None:
         with _archive(container) as archive:
@@ -190,14 +190,14 @@ def _opened(container: Path) -> Iterator[Callable[[str], bytes]]:
 
 
 def _fetch(container: Path, name: str) -> bytes:
-    with reaching(container / name):
-        return store(container).cat_file(f"{inside(container).rstrip('/')}/{name}")
+    with remote_errors(container / name):
+        return filesystem(container).cat_file(f"{fs_path(container).rstrip('/')}/{name}")
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
-    if not in_store(path):
+    if not is_remote(path):
         return zipfile.ZipFile(path)
-    with reaching(path):
+    with remote_errors(path):
         return _StoredArchive(path, path.open("rb"))
 
 
@@ -209,7 +209,7 @@ class _StoredArchive(zipfile.ZipFile):
         super().__init__(stored)
 
     def read(self, name: str | zipfile.ZipInfo, pwd: bytes | None = None) -> bytes:
-        with reaching(self._path):
+        with remote_errors(self._path):
             return super().read(name, pwd)
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from i2md.data.readers.files import BadFile, File, load_each
 from i2md.data.recording import UNKNOWN
-from i2md.data.storage.remote import in_store
+from i2md.data.storage.remote import is_remote
 from i2md.errors import InputError
 
 _LABEL_FILE = re.compile(r"(.*_)?(train|val|test)_label\.json", re.IGNORECASE)
@@ -109,7 +109,7 @@ def _in_clips(files: Sequence[File]) -> Iterator[tuple[str, int]]:
 
 def _ending(file: File, load: Any) -> Mapping[str, Any]:
     """What a file says of its label."""
-    data = load() if file.in_zip or in_store(file.container) else _tail(file)
+    data = load() if file.in_zip or is_remote(file.container) else _tail(file)
     found = _AT_THE_END.search(data[-_TAIL:])
     return read_content(b"{" + found[1]) if found else read_content(load())
 

@@ -20,16 +20,16 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.*", re.DOTALL)
 _VERSION = ("ETag", "etag", "md5Hash", "generation", "mtime", "LastModified", "last_modified", "updated", "created")
 
 
-def place(path: str | os.PathLike[str]) -> Path:
+def to_path(path: str | os.PathLike[str]) -> Path:
     """The path, or the place in a store where it is a URL.
 
-    >>> place("clips/ntu60")
+    >>> to_path("clips/ntu60")
     PosixPath('clips/ntu60')
 
     Raises InputError where a URL's store is not known, or a package for it is missing.
     """
     if not isinstance(path, str) or not _URL.fullmatch(path):
-        return path if in_store(path) else Path(path)  # type: ignore[return-value]
+        return path if is_remote(path) else Path(path)  # type: ignore[return-value]
     require_extra("upath", path)
     from upath import UPath
 
@@ -42,57 +42,57 @@ def place(path: str | os.PathLike[str]) -> Path:
     return cast(Path, found)
 
 
-def in_store(path: Any) -> bool:
+def is_remote(path: Any) -> bool:
     """Whether a place lies in a store, reached by its URL."""
     return not isinstance(path, (str, Path)) and hasattr(path, "fs")
 
 
-def names_below(folder: Path) -> list[str]:
+def list_files(folder: Path) -> list[str]:
     """The files of a store below a folder, by their paths in it, with slashes; none in hidden folders."""
-    return list(files_below(folder))
+    return list(list_file_info(folder))
 
 
-def files_below(folder: Path) -> dict[str, Mapping[str, Any]]:
+def list_file_info(folder: Path) -> dict[str, Mapping[str, Any]]:
     """The same files, and what the store tells of each."""
-    with reaching(folder):
-        found = store(folder).find(inside(folder), detail=True)
-    start = len(inside(folder).rstrip("/")) + 1
+    with remote_errors(folder):
+        found = filesystem(folder).find(fs_path(folder), detail=True)
+    start = len(fs_path(folder).rstrip("/")) + 1
     names = {path[start:]: told for path, told in found.items() if len(path) > start}
     return {name: told for name, told in names.items() if not re.search(r"(^|/)\.[^/]*/", name)}
 
 
-def version_of(told: Mapping[str, Any]) -> str:
+def file_version(told: Mapping[str, Any]) -> str:
     """What changes when a file of a store is written anew."""
     return next((str(told[name]) for name in _VERSION if told.get(name)), "")
 
 
-def store(place: Path) -> Any:
+def filesystem(place: Path) -> Any:
     """The file system of fsspec that a place lies in."""
     return cast(Any, place).fs
 
 
-def inside(place: Path) -> str:
+def fs_path(place: Path) -> str:
     """The path of a place as its store has it."""
     return str(cast(Any, place).path)
 
 
-def put_bytes(place: Path, content: bytes) -> None:
+def write_bytes(place: Path, content: bytes) -> None:
     """Write a whole file of a store."""
-    with reaching(place):
+    with remote_errors(place):
         try:
-            store(place).pipe_file(inside(place), content)
+            filesystem(place).pipe_file(fs_path(place), content)
         except FileNotFoundError:
             make_folder(place.parent)
-            store(place).pipe_file(inside(place), content)
+            filesystem(place).pipe_file(fs_path(place), content)
 
 
 def make_folder(place: Path) -> None:
     """Where a store's folders are real, and not parts of names, they have to be there before their files."""
-    store(place).makedirs(inside(place), exist_ok=True)
+    filesystem(place).makedirs(fs_path(place), exist_ok=True)
 
 
 @contextmanager
-def reaching(place: Path) -> Iterator[None]:
+def remote_errors(place: Path) -> Iterator[None]:
     """Within the block, what a store or the way to it refuses ends the work, which keeps what it has for another try.
 
     A request that failed tells nothing of the file: it must not count as a recording that can't be read. Of what is
@@ -101,7 +101,7 @@ def reaching(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if not in_store(place):
+        if not is_remote(place):
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise Stopped(

@@ -10,14 +10,14 @@ from typing import IO, Any
 
 import numpy as np
 
-from i2md.data.storage.remote import inside, reaching, store
+from i2md.data.storage.remote import filesystem, fs_path, remote_errors
 
 # Fetched at once where rows are used one after another, in bytes.
 _BLOCK = 8 << 20
 
 
 @dataclass(frozen=True)
-class StoredFrames:
+class RemoteFrames:
     """An array (rows, joints, channels) of which slices of rows are arrays in memory; `at` is where row 0 begins.
 
     It pickles as its place alone.
@@ -29,9 +29,9 @@ class StoredFrames:
     at: int
 
     @staticmethod
-    def open(path: Path) -> StoredFrames:
+    def open(path: Path) -> RemoteFrames:
         """The frames at `path`; ValueError where there is no array."""
-        with reaching(path), path.open("rb") as file:
+        with remote_errors(path), path.open("rb") as file:
             version = np.lib.format.read_magic(file)
             if version != (1, 0):
                 raise ValueError(f"an array of version {version}")
@@ -39,21 +39,21 @@ class StoredFrames:
             at, end = file.tell(), file.seek(0, 2)
         if by_columns or end - at != prod(shape) * dtype.itemsize:
             raise ValueError("frames.npy is not as long as it says")
-        return StoredFrames(path, shape, dtype, at)
+        return RemoteFrames(path, shape, dtype, at)
 
     @property
     def nbytes(self) -> int:
         """Its size."""
         return prod(self.shape) * self.dtype.itemsize
 
-    def part(self, start: int, stop: int) -> StoredFrames:
+    def part(self, start: int, stop: int) -> RemoteFrames:
         """Rows `start` to `stop` - 1, not yet fetched."""
         return replace(self, shape=(stop - start, *self.shape[1:]), at=self.at + start * self._row)
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         start, stop, _ = rows.indices(self.shape[0])
         count = max(stop - start, 0)
-        with reaching(self.path):
+        with remote_errors(self.path):
             self._file.seek(self.at + start * self._row)
             content = self._file.read(count * self._row)
         return np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
@@ -67,7 +67,7 @@ class StoredFrames:
 
     @cached_property
     def _file(self) -> IO[bytes]:
-        return store(self.path).open(inside(self.path), "rb", block_size=_BLOCK)
+        return filesystem(self.path).open(fs_path(self.path), "rb", block_size=_BLOCK)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -20,7 +20,7 @@ import numpy as np
 
 from i2md.data.storage.journal import Journal
 from i2md.data.storage.local import Rows
-from i2md.data.storage.remote import files_below, inside, make_folder, put_bytes, reaching, store
+from i2md.data.storage.remote import filesystem, fs_path, list_file_info, make_folder, remote_errors, write_bytes
 from i2md.errors import InputError
 
 # A piece of frames.npy, in bytes.
@@ -38,11 +38,13 @@ class StoreShelf:
 
     def __init__(self, path: Path, overwrite: bool) -> None:
         self._path, self._partial = path, path.parent / f".{path.name}.partial"
-        self._store = store(path)
+        self._store = filesystem(path)
         if overwrite:
             raise InputError(f"{path}: a store can't swap new clips for old; name another place, or remove it")
-        with reaching(path):
-            if self._store.exists(inside(path / _LAST)) or (files_below(path) and not files_below(self._partial)):
+        with remote_errors(path):
+            if self._store.exists(fs_path(path / _LAST)) or (
+                list_file_info(path) and not list_file_info(self._partial)
+            ):
                 raise InputError(f"{path}: already exists; name another place")
         self._published = False
         self._here = Path(tempfile.mkdtemp(prefix="i2md-"))
@@ -71,8 +73,8 @@ class StoreShelf:
 
     def publish(self) -> None:
         for file in sorted(self.folder.iterdir(), key=lambda file: file.name == _LAST):
-            with reaching(self._path):
-                self._store.put_file(str(file), inside(self._path / file.name))
+            with remote_errors(self._path):
+                self._store.put_file(str(file), fs_path(self._path / file.name))
         self._published = True
 
     def let_go(self, keep: bool) -> None:
@@ -90,17 +92,17 @@ class _StoredJournal(Journal):
 
     def __init__(self, lines: Path, here: Path, what: Path) -> None:
         super().__init__(here, what)
-        self._lines, self._store, self._count = lines, store(lines), 0
-        names = sorted(files_below(lines))
-        with reaching(lines), suppress(ValueError):  # a line that is not whole counts as never written
+        self._lines, self._store, self._count = lines, filesystem(lines), 0
+        names = sorted(list_file_info(lines))
+        with remote_errors(lines), suppress(ValueError):  # a line that is not whole counts as never written
             for name in names:
-                super().append(json.loads(self._store.cat_file(inside(lines / name))))
+                super().append(json.loads(self._store.cat_file(fs_path(lines / name))))
                 self._count += 1
         for name in names[self._count :]:
             _remove(lines / name)
 
     def append(self, entry: Any) -> None:
-        put_bytes(self._lines / f"{self._count:0{_DIGITS}}.json", json.dumps(entry).encode())
+        write_bytes(self._lines / f"{self._count:0{_DIGITS}}.json", json.dumps(entry).encode())
         self._count += 1
         super().append(entry)
 
@@ -114,13 +116,13 @@ class _StoredRows:
     """Rows in a store: pieces that are joined in the end."""
 
     def __init__(self, pieces: Path, target: Path, row_shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
-        self._pieces, self._target, self._store = pieces, target, store(pieces)
+        self._pieces, self._target, self._store = pieces, target, filesystem(pieces)
         self._row_shape, self._dtype = row_shape, dtype
         self._waiting, self._end = io.BytesIO(), 0
 
     def keep(self, rows: int) -> bool:
         wanted, self._end = rows * self._dtype.itemsize * self._row_shape[0] * self._row_shape[1], 0
-        for name, told in sorted(files_below(self._pieces).items()):
+        for name, told in sorted(list_file_info(self._pieces).items()):
             if int(name) == self._end < wanted:
                 self._end += told["size"]
             else:
@@ -135,17 +137,17 @@ class _StoredRows:
     def make_sure(self) -> None:
         piece = self._waiting.getvalue()
         if piece:
-            put_bytes(self._pieces / f"{self._end:0{_DIGITS}}", piece)
+            write_bytes(self._pieces / f"{self._end:0{_DIGITS}}", piece)
             self._end += len(piece)
             self._waiting = io.BytesIO()
 
     def seal(self, rows: int) -> None:
         self.make_sure()
         header = {"descr": self._dtype.str, "fortran_order": False, "shape": (rows, *self._row_shape)}
-        with reaching(self._target), _opened(self._target) as file:
+        with remote_errors(self._target), _opened(self._target) as file:
             np.lib.format.write_array_header_1_0(file, header)
-            for name in sorted(files_below(self._pieces)):
-                file.write(self._store.cat_file(inside(self._pieces / name)))
+            for name in sorted(list_file_info(self._pieces)):
+                file.write(self._store.cat_file(fs_path(self._pieces / name)))
 
     def close(self) -> None:
         self._waiting.close()
@@ -160,8 +162,8 @@ def _opened(place: Path) -> IO[bytes]:
 
 
 def _remove(place: Path) -> None:
-    files = store(place)
-    with reaching(place):
+    files = filesystem(place)
+    with remote_errors(place):
         files.invalidate_cache()
-        if files.exists(inside(place)):
-            files.rm(inside(place), recursive=True)
+        if files.exists(fs_path(place)):
+            files.rm(fs_path(place), recursive=True)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from i2md.commands import PathLike, plan
 from i2md.data.prepare import prepare
-from i2md.data.storage.remote import place
+from i2md.data.storage.remote import to_path
 from i2md.data.store import Clips, open_clips
 from i2md.errors import InputError
 from i2md.evaluation.comparison import flat
@@ -127,7 +127,7 @@ def _open(
 
 
 def _prepared(table: Table, format: str, clips: PathLike, source: PathLike | None, which: str) -> Clips:
-    if (place(clips) / "dataset.json").exists():
+    if (to_path(clips) / "dataset.json").exists():
         return open_clips(clips)
     options = table.reading.get(format, {})
     if source is None:

@@ -32,7 +32,7 @@ from i2md.data.readers.arrays.rows import Rows, arrays_beside, open_rows
 from i2md.data.readers.files import BadFile
 from i2md.data.readers.padding import unpadded
 from i2md.data.recording import Recording, Source, Unreadable
-from i2md.data.storage.remote import in_store, place
+from i2md.data.storage.remote import is_remote, to_path
 from i2md.errors import InputError
 from i2md.skeletons import Layout, get_layout, layout_names
 
@@ -44,11 +44,11 @@ def open_source(path: Path, *, layout: str = "kinect-v2", fps: float = 0.0) -> S
     joints and `fps` is the frame rate (0: unknown). Raises InputError where the joints do not fit the layout or
     the keys do not fit one another; a clip with a coordinate that is not finite is Unreadable, told by its index.
     """
-    path = place(path)
+    path = to_path(path)
     known = get_layout(layout)
     if path.is_dir() or path.suffix.lower() == ".zip":
         return open_folder(path, known, fps)
-    if in_store(path):
+    if is_remote(path):
         raise InputError(f"{path}: one array of all clips is read from a disk; copy it to one first")
     rows = open_rows(path, "positions")
     _require_fit(path, rows, known)

@@ -16,7 +16,7 @@ LAYOUT = get_layout("kinect-v1")
 
 
 @dataclass(frozen=True)
-class Odd:
+class FaultyPass:
     """`count` pieces; piece `at` does what `fault` says, the others are recordings of `frames` frames."""
 
     count: int
@@ -28,7 +28,7 @@ class Odd:
     def __len__(self) -> int:
         return self.count
 
-    def part(self, start: int, stop: int) -> Odd:
+    def part(self, start: int, stop: int) -> FaultyPass:
         """Pieces `start` to `stop` - 1, each knowing its place in the whole."""
         return replace(self, count=stop - start, first=self.first + start)
 
@@ -57,7 +57,7 @@ class Odd:
             os._exit(9)
 
 
-def odd_source(count: int = 40, **how: object) -> Source:
+def faulty_source(count: int = 40, **how: object) -> Source:
     """A source of such pieces."""
-    read = Odd(count, **how)  # type: ignore[arg-type]
+    read = FaultyPass(count, **how)  # type: ignore[arg-type]
     return Source("odd", LAYOUT, ("a", "b"), "m", "none", read)
