@@ -1,7 +1,7 @@
 """The main job from beginning to end: `make demo`, or `python -m i2md.demo [DATA]`.
 
 Prepares recordings, pretrains i2md on them without their labels, evaluates it beside the same encoders
-untrained, and says where the report lies. DATA is a folder of UTD-MHAD; where there is none, recordings are generated.
+untrained, and says where the report lies. DATA is a folder of UTD-MHAD; where there is none, synthetic recordings are used.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from i2md.recipes import load_recipe
 FOLDER = Path("demo")
 USUAL_DATA = Path("../shared/data/utd-mhad")
 # Enough to see it learn within minutes; the recipe's own number is for results.
-EPOCHS = {"utd-mhad": 60, "generated": 80}
+EPOCHS = {"utd-mhad": 60, "synthetic": 80}
 
 
 def choose_data(path: str | None) -> tuple[str, Path]:
-    """The format and place of the recordings: UTD-MHAD where it is, generated ones elsewhere."""
+    """The format and place of the recordings: UTD-MHAD where it is, synthetic ones elsewhere."""
     if path:
         return "utd-mhad", Path(path)
-    return ("utd-mhad", USUAL_DATA) if USUAL_DATA.is_dir() else ("generated", Path("generated"))
+    return ("utd-mhad", USUAL_DATA) if USUAL_DATA.is_dir() else ("synthetic", Path("synthetic"))
 
 
 def main(data: str | None = None) -> None:

@@ -19,7 +19,7 @@ def words(settings: dict[str, object]) -> list[str]:
     return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
 
 
-MAKE_CLIPS = words({"options.actions": 4, "options.bodies": 4, "options.repeats": 2})
+MAKE_CLIPS = words({"options.actions": 4, "options.subjects": 4, "options.repeats": 2})
 SETTINGS = words(
     {
         "epochs": 2,
@@ -43,9 +43,9 @@ GRID = ["--grid", "method=cmd,i2md", "--seeds", "0", "1", "--against", "method=c
 
 @functools.cache
 def clips(base: Path) -> Path:
-    """32 generated clips: 4 actions, 4 bodies, split xsub with 16 and 16."""
+    """32 synthetic clips: 4 actions, 4 subjects, split xsub with 16 and 16."""
     folder = base / "tiny-clips"
-    assert main(["prepare", "generated", "x", str(folder), *MAKE_CLIPS]) == 0
+    assert main(["prepare", "synthetic", "x", str(folder), *MAKE_CLIPS]) == 0
     return folder
 
 

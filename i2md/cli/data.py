@@ -12,9 +12,9 @@ def prepare_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "format",
         help="ntu-rgbd, pku-mmd, kinetics-skeleton, utd-mhad, msr-action3d, nw-ucla, utkinect-action3d,"
-        " sbu-interaction, arrays, cmd-arrays, ctr-gcn, pyskl, generated or a plug-in's",
+        " sbu-interaction, arrays, cmd-arrays, ctr-gcn, pyskl, synthetic or a plug-in's",
     )
-    parser.add_argument("source", help="folder, zip or file of recordings, or its URL (any word for generated)")
+    parser.add_argument("source", help="folder, zip or file of recordings, or its URL (any word for synthetic)")
     parser.add_argument("clips", help="folder to write, or its URL")
     parser.add_argument("--preset", type=str | None, default=None, help="preparation; by default the format's own")
     parser.add_argument("--strict", action="store_true", help="stop at the first recording that can't be read")

@@ -1,6 +1,6 @@
 """Who is seen in the files to be written: people at an action before a Kinect v2, and what a sensor takes for people.
 
-The motion is that of the format `generated` (forward kinematics of i2md.synthetic.kinematics); here its
+The motion is that of the format `synthetic` (forward kinematics of i2md.synthetic.kinematics); here its
 20 joints become the 25 of layout kinect-v2, two people meet, and the tracker's trouble is added.
 """
 

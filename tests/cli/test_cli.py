@@ -47,7 +47,7 @@ def _said(path: Path) -> Any:
 
 
 def test_prepare_tells_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["prepare", "generated", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS, "--json", str(tmp_path / "j.json")]
+    words = ["prepare", "synthetic", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS, "--json", str(tmp_path / "j.json")]
     assert main(words) == 0
     said, printed = _said(tmp_path / "j.json"), capsys.readouterr().out
     assert said["clips"] == 32
@@ -60,7 +60,7 @@ def test_prepare_tells_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_info_repeats_what_prepare_said(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["prepare", "generated", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS]) == 0
+    assert main(["prepare", "synthetic", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS]) == 0
     first = capsys.readouterr().out
     assert main(["info", str(clips), "--json", str(tmp_path / "j.json")]) == 0
     assert capsys.readouterr().out == first
@@ -68,8 +68,8 @@ def test_info_repeats_what_prepare_said(clips: Path, tmp_path: Path, capsys: pyt
 
 
 def test_prepare_lets_options_and_preset_through(tmp_path: Path) -> None:
-    words = ["--options.actions", "1", "--options.bodies", "2", "--options.repeats", "1", "--preset", "none"]
-    assert main(["prepare", "generated", "x", str(tmp_path / "c"), *words]) == 0
+    words = ["--options.actions", "1", "--options.subjects", "2", "--options.repeats", "1", "--preset", "none"]
+    assert main(["prepare", "synthetic", "x", str(tmp_path / "c"), *words]) == 0
     clips = i2md.open_clips(tmp_path / "c")
     assert len(clips) == 2
     assert clips.dataset.preparation == "none"

@@ -94,7 +94,7 @@ def test_a_run_of_another_layout(refused: Refused, clips: Path, golden: Path, tm
 
 
 def test_clips_prepared_otherwise(refused: Refused, run: Path, tmp_path: Path) -> None:
-    assert main(["prepare", "generated", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS, "--preset", "none"]) == 0
+    assert main(["prepare", "synthetic", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS, "--preset", "none"]) == 0
     assert "prepare it with --preset facing" in refused("evaluate", run, tmp_path / "c")
 
 

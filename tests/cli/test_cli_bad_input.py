@@ -96,11 +96,11 @@ def test_joints_that_do_not_fit_the_layout(refused: Refused, tmp_path: Path) -> 
     ("words", "named"),
     [
         (["nosuch", "x"], "choose one of arrays,"),
-        (["generated", "x", "--preset", "nosuch"], "facing, facing-scaled, none"),
-        (["generated", "x", "--options.bodys", "2"], "its options are actions, bodies, repeats, seed"),
-        (["generated", "x", "--options.actions", "many"], "actions"),
-        (["generated", "x", "--options.actions", "99"], "choose 1 to"),
-        (["generated", "x", "--opions.actions", "2"], "unknown setting 'opions.actions'"),
+        (["synthetic", "x", "--preset", "nosuch"], "facing, facing-scaled, none"),
+        (["synthetic", "x", "--options.subjets", "2"], "its options are actions, subjects, repeats, seed"),
+        (["synthetic", "x", "--options.actions", "many"], "actions"),
+        (["synthetic", "x", "--options.actions", "99"], "choose 1 to"),
+        (["synthetic", "x", "--opions.actions", "2"], "unknown setting 'opions.actions'"),
     ],
 )
 def test_prepare_words_that_are_wrong(refused: Refused, tmp_path: Path, words: list[str], named: str) -> None:

@@ -34,8 +34,8 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
 
 
 def test_clips_that_are_there_already(refused: Refused, tmp_path: Path) -> None:
-    few = ["--options.actions", "1", "--options.bodies", "2"]
-    words = ["prepare", "generated", "x", str(tmp_path / "clips")]
+    few = ["--options.actions", "1", "--options.subjects", "2"]
+    words = ["prepare", "synthetic", "x", str(tmp_path / "clips")]
     assert main([*words, *few]) == 0
     assert "add --overwrite" in refused(*words)
     assert main([*words, *few, "--options.repeats", "1", "--overwrite"]) == 0
@@ -56,7 +56,7 @@ def test_something_else_is_there_already(refused: Refused, clips: Path, golden: 
     assert "is not a run" in refused("pretrain", clips, tmp_path / "mine", *tiny.SETTINGS)
     assert "is not a run" in refused("pretrain", clips, tmp_path / "mine" / "letter.txt", *tiny.SETTINGS)
     assert "already exists" in refused("import-cmd", golden / "cmd_step.pth.tar", tmp_path / "mine")
-    assert "a part of it is a file" in refused("prepare", "generated", "x", tmp_path / "mine" / "letter.txt" / "c")
+    assert "a part of it is a file" in refused("prepare", "synthetic", "x", tmp_path / "mine" / "letter.txt" / "c")
     assert "name a file, not a folder" in refused("info", clips, "--json", tmp_path / "mine")
 
 
@@ -85,7 +85,7 @@ def test_a_target_that_cannot_be_written_to(
     refused: Refused, closed: Path, clips: Path, run: Path, golden: Path
 ) -> None:
     for words in (
-        ["prepare", "generated", "x", closed / "clips"],
+        ["prepare", "synthetic", "x", closed / "clips"],
         ["pretrain", clips, closed / "run", *tiny.SETTINGS],
         ["embed", run, clips, closed / "out.npz"],
         ["import-cmd", golden / "cmd_step.pth.tar", closed / "run"],
@@ -110,7 +110,7 @@ def _files_no_larger_than(size: int) -> Iterator[None]:
 @pytest.mark.parametrize("size", [100, 10_000, 600_000])
 def test_no_room_for_clips(refused: Refused, tmp_path: Path, size: int) -> None:
     with _files_no_larger_than(size):
-        line = refused("prepare", "generated", "x", tmp_path / "clips", *tiny.MAKE_CLIPS)
+        line = refused("prepare", "synthetic", "x", tmp_path / "clips", *tiny.MAKE_CLIPS)
     assert line == f"i2md: {tmp_path / 'clips'}: File too large; raise the limit on file sizes"
 
 
@@ -132,7 +132,7 @@ def test_no_room_for_a_run_and_room_again(
     assert (tmp_path / "run" / model).read_bytes() == (run / model).read_bytes()
 
 
-@pytest.mark.parametrize(("size", "file"), [(100, "evaluation/knn-generated-xsub.json"), (20_000, "report.html")])
+@pytest.mark.parametrize(("size", "file"), [(100, "evaluation/knn-synthetic-xsub.json"), (20_000, "report.html")])
 def test_no_room_for_results(
     clips: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int, file: str
 ) -> None:
@@ -151,7 +151,7 @@ def test_a_disk_that_is_full(
 ) -> None:
     disk = tmp_path / "disk"
     commands = {
-        "clips": ["prepare", "generated", "x", disk / "clips", *tiny.MAKE_CLIPS],
+        "clips": ["prepare", "synthetic", "x", disk / "clips", *tiny.MAKE_CLIPS],
         "run": ["pretrain", clips, disk / "run", *tiny.SETTINGS],
         "official": ["import-cmd", golden / "cmd_step.pth.tar", disk / "official"],
     }

@@ -24,8 +24,8 @@ def _save(path: Path, positions: np.ndarray, **others: object) -> Path:
 
 
 def test_generated_clips_are_the_recordings_in_order(tmp_path: Path) -> None:
-    clips = prepare("generated", Path("x"), tmp_path / "c", preset="none", actions=2, bodies=2, repeats=1)
-    recordings = list(open_source("generated", Path("x"), actions=2, bodies=2, repeats=1).read())
+    clips = prepare("synthetic", Path("x"), tmp_path / "c", preset="none", actions=2, subjects=2, repeats=1)
+    recordings = list(open_source("synthetic", Path("x"), actions=2, subjects=2, repeats=1).read())
     assert clips.columns["name"].tolist() == [r.name for r in recordings]
     for clip, recording in zip(clips, recordings, strict=True):
         assert isinstance(recording, Recording)

@@ -180,7 +180,7 @@ def test_reasons_that_differ_in_file_and_number_alone_are_one() -> None:
 @pytest.mark.parametrize("jobs", [0, -2])
 def test_as_many_processes_as_there_can_be(jobs: int, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"jobs {jobs} must be at least 1"):
-        prepare("generated", tmp_path / "x", tmp_path / "c", jobs=jobs)
+        prepare("synthetic", tmp_path / "x", tmp_path / "c", jobs=jobs)
 
 
 def test_the_processes_need_no_torch() -> None:

@@ -263,7 +263,7 @@ def test_strict_leaves_nothing_in_the_store(skeletons: Path, url: str) -> None:
 
 
 def test_what_is_there_stays(url: str, tmp_path: Path) -> None:
-    prepare("generated", "x", f"{url}/clips", actions=2, bodies=2, repeats=1)
+    prepare("synthetic", "x", f"{url}/clips", actions=2, subjects=2, repeats=1)
     before = stored(url)
     for target, how, said in (
         ("clips", {}, "already exists; name another place"),
@@ -272,7 +272,7 @@ def test_what_is_there_stays(url: str, tmp_path: Path) -> None:
     ):
         write_bytes(to_path(f"{url}/mine/notes.txt"), b"mine")
         with pytest.raises(InputError, match=said):
-            prepare("generated", "x", f"{url}/{target}", actions=2, bodies=2, repeats=1, **how)
+            prepare("synthetic", "x", f"{url}/{target}", actions=2, subjects=2, repeats=1, **how)
     assert stored(url) == before | {"mine/notes.txt": b"mine"}
 
 
@@ -294,7 +294,7 @@ def test_without_the_extra_a_url_says_what_to_install(monkeypatch: pytest.Monkey
     with pytest.raises(InputError, match=r's3://a/b needs more packages; .* pip install "i2md\[ray\]"'):
         prepare("ntu-rgbd", "s3://a/b", tmp_path / "clips")
     with pytest.raises(InputError, match=r'--cluster local needs .* pip install "i2md\[ray\]"'):
-        prepare("generated", "x", tmp_path / "clips", cluster="local")
+        prepare("synthetic", "x", tmp_path / "clips", cluster="local")
 
 
 def test_a_path_stays_a_path(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def _require_features(folder: Path, expected: dict[str, np.ndarray]) -> None:
     ],
 )
 def test_words_that_contradict(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
-    assert main(["prepare", "generated", "x", str(tmp_path / "clips"), *words]) == 2
+    assert main(["prepare", "synthetic", "x", str(tmp_path / "clips"), *words]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -242,7 +242,7 @@ def test_devices_a_cluster_has_not(
 
 
 def test_nobody_needs_ray_who_does_not_ask_for_it(tmp_path: Path) -> None:
-    words = ["prepare", "generated", "x", str(tmp_path / "clips"), "--options.actions", "2", "--options.bodies", "2"]
+    words = ["prepare", "synthetic", "x", str(tmp_path / "clips"), "--options.actions", "2", "--options.subjects", "2"]
     code = f"import sys; from i2md.cli.main import main; main({words})"
     code += "; print([n for n in ('ray', 'upath') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

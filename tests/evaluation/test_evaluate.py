@@ -49,7 +49,7 @@ def test_json_holds_what_the_run_keeps_and_the_table_prints(evaluated: tuple[Pat
     run, said, printed = evaluated
     files = {path.name: json.loads(path.read_text()) for path in (run / "evaluation").iterdir()}
     assert set(files) == {
-        f"{protocol}-generated-xsub{suffix}.json" for protocol in ("knn", "linear") for suffix in ("", "-untrained")
+        f"{protocol}-synthetic-xsub{suffix}.json" for protocol in ("knn", "linear") for suffix in ("", "-untrained")
     }
     key = lambda result: (result["protocol"], result["method"])  # noqa: E731
     assert sorted(files.values(), key=key) == sorted(said["results"], key=key)

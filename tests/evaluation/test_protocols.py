@@ -54,8 +54,8 @@ def test_every_protocol_is_written_with_all_that_it_depends_on(
     )
     for name, result in results.items():
         assert list(result["accuracy"]) == STREAMS, name
-        assert (result["dataset"], result["split"], result["seed"], result["recipe"]) == ("generated", "xsub", 0, None)
-        assert result["pretrained_on"] == {"dataset": "generated", "split": "xsub"}
+        assert (result["dataset"], result["split"], result["seed"], result["recipe"]) == ("synthetic", "xsub", 0, None)
+        assert result["pretrained_on"] == {"dataset": "synthetic", "split": "xsub"}
         assert result["versions"]["torch"] == torch.__version__
         assert result["settings"]["finetune"]["epochs"] == 2 and result["settings"]["semi"]["shares"] == [0.25, 0.5]
         assert result["method"] == ("untrained" if name == "supervised" else "i2md")
@@ -192,10 +192,10 @@ def test_a_run_is_evaluated_on_other_clips_of_its_layout(base: Path, tmp_path: P
     moved = i2md.Clips(clips.path, other, clips.frames, clips.columns)
     result = _evaluate(tiny.run(base), tmp_path / "run", moved, "finetune", finetune=FinetuneSettings(epochs=1))
     assert (result["dataset"], result["split"]) == ("other", "mine")
-    assert result["pretrained_on"] == {"dataset": "generated", "split": "xsub"}
+    assert result["pretrained_on"] == {"dataset": "synthetic", "split": "xsub"}
     from i2md.evaluation.table import accuracy_table
 
-    assert "| generated to other mine |" in accuracy_table([result])
+    assert "| synthetic to other mine |" in accuracy_table([result])
 
 
 def test_two_processes_find_what_one_does(

@@ -69,7 +69,7 @@ def test_every_figure_of_every_run_is_kept_and_averaged(swept: Path) -> None:
     }
     for result in results:
         suffix = "-untrained" if result["method"] == "untrained" else ""
-        theirs = _json(Path(result["run"]) / "evaluation" / f"knn-generated-xsub{suffix}.json")
+        theirs = _json(Path(result["run"]) / "evaluation" / f"knn-synthetic-xsub{suffix}.json")
         assert result["accuracy"] == theirs["accuracy"] and result["seed"] == theirs["seed"]
     cells = _cells((swept / "table.md").read_text(encoding="utf-8"))
     assert list(cells) == [("untrained", "knn"), ("cmd", "knn"), ("i2md", "knn")]
@@ -98,7 +98,7 @@ def test_differences_are_paired_by_seed(swept: Path) -> None:
         if len(set(pair["differences"])) > 1:
             assert pair["t_test"] == pytest.approx(stats.ttest_rel(of, base).pvalue)
         assert pair["wilcoxon"] is None
-    (shown,) = re.findall(r"^- i2md - cmd, generated xsub, knn: .*$", (swept / "table.md").read_text(), re.M)
+    (shown,) = re.findall(r"^- i2md - cmd, synthetic xsub, knn: .*$", (swept / "table.md").read_text(), re.M)
     (ensemble,) = [pair for pair in data["differences"] if pair["stream"] == "3-stream"]
     assert ", ".join(f"{value:+.1f}" for value in ensemble["differences"]) in shown
 

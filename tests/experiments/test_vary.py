@@ -80,14 +80,14 @@ def test_every_variant_is_compared_with_the_base_by_seed(varied: Path) -> None:
         assert pair["against"] == "as is" and pair["of"] in ("method=cmd", "hidden_size=16")
         expected = [figures[pair["of"], s, pair["stream"]] - figures["as is", s, pair["stream"]] for s in (0, 1)]
         assert pair["differences"] == pytest.approx(expected)
-    assert "- hidden_size=16 - as is, generated xsub, knn: " in (varied / "table.md").read_text()
+    assert "- hidden_size=16 - as is, synthetic xsub, knn: " in (varied / "table.md").read_text()
 
 
 def test_plots_have_a_panel_a_setting_with_the_base_marked(varied: Path) -> None:
     page = (varied / "report.html").read_text(encoding="utf-8")
     by_value, differences = ((varied / "plots" / f"{n}.svg").read_text() for n in ("by-value", "differences"))
     assert by_value[by_value.index("<svg") :] in page and differences[differences.index("<svg") :] in page
-    for text in ("method", "encoder.hidden_size", "i2md", "cmd", "8", "16", "generated xsub, knn"):
+    for text in ("method", "encoder.hidden_size", "i2md", "cmd", "8", "16", "synthetic xsub, knn"):
         assert f">{text}</text>" in by_value
     assert by_value.count(">(as is)<") == 2
     assert "hidden_size=16" in differences

@@ -33,7 +33,7 @@ def official(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> i2md.Mod
 @pytest.fixture(scope="module")
 def raw() -> list[np.ndarray]:
     """The recordings that the clips were prepared from, as their sensor saw them."""
-    read = open_source("generated", Path("x"), actions=4, bodies=4, repeats=2).read()
+    read = open_source("synthetic", Path("x"), actions=4, subjects=4, repeats=2).read()
     return [recording.positions for recording in read if isinstance(recording, Recording)]
 
 

@@ -204,7 +204,7 @@ def test_it_learns_something(tmp_path):
     from i2md.data.packed import pack
     from i2md.data.prepare import prepare
 
-    clips = prepare("generated", Path(), tmp_path / "clips", actions=4, bodies=4, repeats=2)
+    clips = prepare("synthetic", Path(), tmp_path / "clips", actions=4, subjects=4, repeats=2)
     settings = replace(
         TINY,
         batch=16,

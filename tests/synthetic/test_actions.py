@@ -1,4 +1,4 @@
-"""Generated recordings: the same everywhere, bodies that hold together, and neither trivial nor hopeless."""
+"""Synthetic recordings: reproducible, anatomically consistent, and of a difficulty between trivial and hopeless."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def bone_lengths(positions):
 
 
 def test_counts_names_and_splits():
-    source = open_source("generated", Path("anywhere"), actions=3, bodies=4, repeats=2)
+    source = open_source("synthetic", Path("anywhere"), actions=3, subjects=4, repeats=2)
     recordings = list(source.read())
     assert source.count == len(recordings) == len({r.name for r in recordings}) == 24
     assert {(r.label, r.subject, r.trial) for r in recordings} == {
-        (action, body, repeat) for action in range(3) for body in range(1, 5) for repeat in (1, 2)
+        (action, subject, repeat) for action in range(3) for subject in range(1, 5) for repeat in (1, 2)
     }
     assert source.splits["xsub"] == {"train": {"subject": (1, 3)}, "test": {"subject": (2, 4)}}
     for recording in recordings:
@@ -43,9 +43,9 @@ def test_counts_names_and_splits():
 
 
 def test_a_recording_depends_on_its_own_numbers_only():
-    few = {r.name: r.positions for r in open_source("generated", Path(), actions=2, bodies=2, repeats=1).read()}
-    many = {r.name: r.positions for r in open_source("generated", Path(), actions=3, bodies=3, repeats=2).read()}
-    other = open_source("generated", Path(), actions=2, bodies=2, repeats=1, seed=1)
+    few = {r.name: r.positions for r in open_source("synthetic", Path(), actions=2, subjects=2, repeats=1).read()}
+    many = {r.name: r.positions for r in open_source("synthetic", Path(), actions=3, subjects=3, repeats=2).read()}
+    other = open_source("synthetic", Path(), actions=2, subjects=2, repeats=1, seed=1)
     for name, positions in few.items():
         np.testing.assert_array_equal(positions, many[name])
     for recording in other.read():
@@ -86,7 +86,7 @@ def test_actions_do_what_they_say():
 
 
 def test_neither_trivial_nor_hopeless():
-    source = open_source("generated", Path())
+    source = open_source("synthetic", Path())
     features, labels, subjects = [], [], []
     for recording in source.read():
         clip = prepare_positions(recording.positions, V1, source.preset).positions[0]
@@ -102,7 +102,7 @@ def test_neither_trivial_nor_hopeless():
 
 
 def test_some_frames_are_lost():
-    recordings = islice(open_source("generated", Path()).read(), 120)
+    recordings = islice(open_source("synthetic", Path()).read(), 120)
     frames = [r.positions[0] for r in recordings]
     empty = sum(not clip.any(axis=(1, 2)).all() for clip in frames)
     held = sum(any(a.any() and (a == b).all() for a, b in pairwise(clip)) for clip in frames)
@@ -111,6 +111,6 @@ def test_some_frames_are_lost():
 
 def test_numbers_out_of_range_are_refused():
     with pytest.raises(InputError, match="actions=99 is out of range; choose 1 to 18"):
-        open_source("generated", Path(), actions=99)
-    with pytest.raises(InputError, match="bodies=0"):
-        open_source("generated", Path(), bodies=0)
+        open_source("synthetic", Path(), actions=99)
+    with pytest.raises(InputError, match="subjects=0"):
+        open_source("synthetic", Path(), subjects=0)

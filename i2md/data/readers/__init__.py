@@ -17,7 +17,7 @@ _BUILT_IN = {
     "arrays": "i2md.data.readers.arrays.arrays",
     "cmd-arrays": "i2md.data.readers.arrays.cmd_arrays",
     "ctr-gcn": "i2md.data.readers.arrays.ctr_gcn",
-    "generated": "i2md.synthetic.reader",
+    "synthetic": "i2md.synthetic.reader",
     "kinetics-skeleton": "i2md.data.readers.kinetics_skeleton",
     "msr-action3d": "i2md.data.readers.msr_action3d",
     "ntu-rgbd": "i2md.data.readers.ntu_rgbd",

@@ -129,7 +129,7 @@ def test_claims_are_paired_by_seed_and_departures_are_told(made: Path) -> None:
     (told,) = [note for note in data["notes"] if note.startswith("departs from the table")]
     assert f"epochs 2 in place of {load_recipe('utd-mhad').epochs}" in told
     assert "finetune.epochs 2 in place of 80" in told
-    assert "generated xsub: 16 training clips, 16 test clips" in data["notes"]
+    assert "synthetic xsub: 16 training clips, 16 test clips" in data["notes"]
 
 
 def test_the_pages_hold_the_published_figures_and_are_whole(made: Path) -> None:
@@ -178,10 +178,10 @@ def test_a_result_of_other_settings_or_a_lost_share_is_made_anew(made: Path, cli
     assert missing({"semi.label_fractions": (0.25, 0.5, 0.75)})[1].semi.label_fractions == (0.75,)
     for epochs, there in ((2, True), (3, False)):
         asked = replace(table, evaluation=changed(settings, {"linear.epochs": epochs}))
-        cells = read_figures(asked, {run: ("moco", 0)}, "generated", "xsub").cells
+        cells = read_figures(asked, {run: ("moco", 0)}, "synthetic", "xsub").cells
         assert Cell("moco", "knn", "joint") in cells
         assert (Cell("untrained", "linear", "joint") in cells) == there
-    (run / "evaluation" / "semi-0.5-generated-xsub.json").unlink()
+    (run / "evaluation" / "semi-0.5-synthetic-xsub.json").unlink()
     left, narrowed = missing({})
     assert (left, narrowed.semi.label_fractions) == (["semi"], (0.5,))
 
@@ -190,7 +190,7 @@ def test_a_table_of_ones_own_from_recordings_and_what_fails_in_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = tmp_path / "mine.yaml"
-    own.write_text("kind: small\ntitle: Mine\nformat: generated\nrecipe: generated\nsplits: [xsub]\n", encoding="utf-8")
+    own.write_text("kind: small\ntitle: Mine\nformat: synthetic\nrecipe: synthetic\nsplits: [xsub]\n", encoding="utf-8")
     words = [str(own), str(tmp_path / "out"), "--source", "x", "--seeds", "0", "--methods", "moco", "positive mining"]
     words += ["--protocol", "knn", "--epochs", "1", "--device", "cpu", "--change", "streams=[joint]", *SMALL]
     assert main(["reproduce", *words]) == 2
