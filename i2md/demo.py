@@ -1,7 +1,7 @@
 """The main job from beginning to end: `make demo`, or `python -m i2md.demo [DATA]`.
 
-Prepares recordings, pretrains i2md on them without their labels, evaluates it beside the same encoders
-untrained, and says where the report lies. DATA is a folder of UTD-MHAD; where there is none, synthetic recordings are used.
+Prepares recordings, pretrains i2md on them without their labels, evaluates it beside the same encoders untrained,
+and says where the report lies. DATA is a folder of UTD-MHAD; where there is none, synthetic recordings are used.
 """
 
 from __future__ import annotations
