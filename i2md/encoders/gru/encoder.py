@@ -107,17 +107,17 @@ class RecurrentEncoder(Encoder):
     def __init__(
         self,
         channels: int,
-        units: int = 1024,
-        layers: int = 3,
+        hidden_size: int = 1024,
+        num_layers: int = 3,
         initialisation: str = "uniform",
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        self.width = 2 * units
+        self.width = 2 * hidden_size
         self.activation_checkpointing = activation_checkpointing
         self.input_norm = InputNorm(channels)
-        below = [channels] + [self.width] * (layers - 1)
-        self.layers = nn.ModuleList(GRUPair(size, units, initialisation) for size in below)
+        below = [channels] + [self.width] * (num_layers - 1)
+        self.layers = nn.ModuleList(GRUPair(size, hidden_size, initialisation) for size in below)
 
     def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch width"]:
         """Features of a batch of sequences."""
@@ -136,6 +136,6 @@ class RecurrentEncoder(Encoder):
                 for encoder, x in zip(encoders, sequences, strict=True)
             ]
         ).to(products)
-        for pairs in zip(*(encoder.num_layers for encoder in encoders), strict=True):
+        for pairs in zip(*(encoder.layers for encoder in encoders), strict=True):
             hidden, last = run_pairs(hidden, pairs, encoders[0].activation_checkpointing)
         return list(last.transpose(1, 2))
