@@ -158,7 +158,7 @@ def one_by_one(cls: type, encoders: Sequence[RecurrentEncoder], sequences: Seque
     features = []
     for encoder, x in zip(encoders, sequences, strict=True):
         hidden = encoder.input_norm(x.transpose(1, 2)).permute(2, 0, 1)
-        for pair in encoder.num_layers:
+        for pair in encoder.layers:
             hidden = torch.cat([gru(pair, direction, hidden) for direction in range(2)], dim=2)
         features.append(hidden[-1])
     return features

@@ -111,7 +111,7 @@ def threads_of_gloo() -> int:
 def commanded(*typed: object) -> tuple[int, str]:
     """Exit status of a command of this job's, and what stood on stderr."""
     with contextlib.redirect_stderr(io.StringIO()) as stderr, contextlib.redirect_stdout(io.StringIO()):
-        code = cli.main([str(word) for word in typed])
+        code = cli([str(word) for word in typed])
     return code, stderr.getvalue()
 
 

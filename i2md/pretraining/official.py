@@ -49,7 +49,7 @@ def rename_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             branch, parameter, layer = gru.groups()
             pair = [value, state[f"{name}_reverse"]]
             joined = torch.cat(pair) if parameter.endswith("ih") else torch.stack(pair)
-            renamed[f"{_branch(branch)}.encoder.num_layers.{layer}.{parameter}"] = joined
+            renamed[f"{_branch(branch)}.encoder.layers.{layer}.{parameter}"] = joined
         elif not name.endswith("_reverse"):
             branch, _, rest = name.partition(".")
             head = rest.startswith("fc.")

@@ -64,7 +64,7 @@ def test_each_stream_learns_as_it_would_alone(encoders):
         torch.testing.assert_close(together.heads[name].bias, head.bias, atol=1e-5, rtol=1e-4)
         # What was pretrained is left as it was.
         assert all(torch.equal(value, before[name][key]) for key, value in encoder.state_dict().items())
-        assert not torch.equal(alone.layers[0].weight_hh, encoder.num_layers[0].weight_hh)
+        assert not torch.equal(alone.layers[0].weight_hh, encoder.layers[0].weight_hh)
 
 
 def test_chosen_clips_alone_are_learnt_from(encoders):

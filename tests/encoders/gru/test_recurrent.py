@@ -39,10 +39,10 @@ def frame_by_frame(x, encoder):
     else:
         mean, variance = norm.running_mean, norm.running_var
     x = (x - mean) / torch.sqrt(variance + norm.eps) * norm.weight + norm.bias
-    states = [[x.new_zeros(len(x), pair.hidden_size) for _ in range(2)] for pair in encoder.num_layers]
+    states = [[x.new_zeros(len(x), pair.hidden_size) for _ in range(2)] for pair in encoder.layers]
     for frame in x.unbind(dim=1):
         below = frame
-        for layer, pair in enumerate(encoder.num_layers):
+        for layer, pair in enumerate(encoder.layers):
             states[layer] = [gru_cell(below, states[layer][d], *weights_of(pair, d)) for d in range(2)]
             below = torch.cat(states[layer], dim=1)
     return below
