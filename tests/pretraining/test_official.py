@@ -80,9 +80,9 @@ def test_both_branches_embed_as_the_official_layers_do(model, checkpoint, name):
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_banks_are_turned_and_full(model, checkpoint, name):
-    queue = read_official(checkpoint)["queue" if name == "joint" else f"queue_{name}"]
+    theirs = read_official(checkpoint)["queue" if name == "joint" else f"queue_{name}"]
     queue = model.queues[name]
-    assert torch.equal(queue.keys, queue.T)
+    assert torch.equal(queue.keys, theirs.T)
     assert queue.full and (queue.clips == -1).all() and int(queue.pointer) == 24
 
 
