@@ -34,13 +34,29 @@ class RunLog:
         self._events.write({name: value for name, value in line.items() if name != "epoch"}, line["epoch"])
 
 
-def read_log(run: Path) -> list[dict[str, Any]]:
-    """The log's lines; a last line that a kill cut short is left out."""
+def read_log(run: Path, notes: list[str] | None = None) -> list[dict[str, Any]]:
+    """Read a run's log: one entry per epoch, in order.
+
+    Args:
+        run: The run's folder; where it has no log there are no entries.
+        notes: Lines that cannot be read, such as a last one that a kill cut short, are left out, and a sentence about
+            them is appended here.
+
+    Returns:
+        Entries with "epoch" and what was logged of it. A resumed run may log an epoch again: the later line counts.
+    """
     path = run / LOG
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    by_epoch: dict[int, dict[str, Any]] = {}
+    unreadable = 0
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
-            lines.append(json.loads(text))
+            line = json.loads(text)
         except ValueError:
-            break
-    return lines
+            line = None
+        if isinstance(line, dict) and isinstance(line.get("epoch"), int):
+            by_epoch[line["epoch"]] = line
+        elif text.strip():
+            unreadable += 1
+    if unreadable and notes is not None:
+        notes.append(f"{LOG}: {unreadable} unreadable line{'s' * (unreadable > 1)} left out.")
+    return [by_epoch[epoch] for epoch in sorted(by_epoch)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import yaml
 
 from i2md.errors import InputError
 from i2md.pretraining.settings import PretrainSettings
-from i2md.runtime.settings import checked_settings
+from i2md.runtime.settings import checked_settings, flatten
 from i2md.skeletons import Layout
 
 CONFIG, MODEL, STATE, LOG = "config.yaml", "model.safetensors", "training_state.safetensors", "log.jsonl"
@@ -42,17 +42,9 @@ class RunConfig:
 
     def differences(self, other: RunConfig) -> list[str]:
         """Names of what decides the weights and differs between two configurations."""
-        mine, theirs = (dict(_flatten(json.loads(json.dumps(asdict(c))))) for c in (self, other))
+        mine, theirs = (dict(flatten(json.loads(json.dumps(asdict(c))))) for c in (self, other))
         names = sorted(mine.keys() | theirs.keys())
         return [n for n in names if mine.get(n) != theirs.get(n) and not n.startswith(_DECIDING_NO_WEIGHT)]
-
-
-def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in data.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def versions() -> dict[str, str]:

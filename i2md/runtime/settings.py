@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
@@ -11,6 +11,19 @@ from i2md.errors import InputError
 
 # A dataclass of settings.
 Settings = TypeVar("Settings")
+
+
+def flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as pairs of dotted name and value.
+
+    >>> dict(flatten({"epochs": 2, "encoder": {"name": "recurrent"}}))
+    {'epochs': 2, 'encoder.name': 'recurrent'}
+    """
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def checked_settings(kind: type[Settings], data: Mapping[str, Any]) -> Settings:
