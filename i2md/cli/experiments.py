@@ -95,9 +95,9 @@ def sweep(args: Namespace) -> Any:
 
 def show_sweep(data: dict[str, Any]) -> str:
     """The table, the differences, what failed and where the page is."""
-    from i2md.experiments.outcome import show
+    from i2md.experiments.sweep import markdown_results
 
-    return f"{show(data)}\n\nreport: {data['report']}"
+    return f"{markdown_results(data)}\n\nreport: {data['report']}"
 
 
 def reproduce_arguments(parser: ArgumentParser) -> None:
@@ -173,10 +173,10 @@ def show_reproduced(data: dict[str, Any]) -> str:
 
 
 def require_all_done(data: dict[str, Any]) -> None:
-    """Raise InputError where some runs failed."""
-    if data["failed"]:
-        name, reason = next(iter(data["failed"].items()))
-        raise InputError(f"{len(data['failed'])} runs failed; {name}: {reason}")
+    """Raise an error where some runs failed."""
+    from i2md.experiments.runner import Failure, require_all
+
+    require_all({name: Failure(**failure) for name, failure in data["failed"].items()})
 
 
 # A command each: its help, its arguments, what it calls, how the result reads, and what checks it.

@@ -1,59 +1,74 @@
-"""The grid of a sweep: settings by dotted name, the values of each, and every combination of them."""
+"""Which runs a sweep consists of: every combination of a grid, or one change at a time of a base (an ablation)."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import product
 from typing import Any
 
 from i2md.errors import InputError
+from i2md.evaluation.comparison import flat, short_names
 from i2md.pretraining.settings import PretrainSettings
 from i2md.runtime.settings import Settings, checked_settings
 
-# A combination: a value for each setting of the grid.
+# A value for each of some settings, by dotted name.
 Combination = Mapping[str, Any]
-_LONGEST_NAME = 200
+# What the unchanged base of an ablation is called.
+BASE_NAME = "baseline"
+_MAX_NAME_LENGTH = 200
 
 
 def parse_grid(words: Sequence[str], kinds: Sequence[type] = (PretrainSettings,)) -> dict[str, list[Any]]:
-    """Values by setting out of words such as `method=cmd,i2md`, each as `i2md pretrain` would read it.
-
-    `kinds` are the dataclasses whose settings may be named. A comma within brackets does not part values. InputError
-    where a name or a value is not one.
+    """Parse words such as `method=cmd,i2md` into values by setting, each value read as `i2md pretrain` reads it.
 
     >>> parse_grid(["objectives.dna_num_neighbours=2,4", "streams=[joint,bone],[joint,motion]"])
     {'objectives.dna_num_neighbours': [2, 4], 'streams': [('joint', 'bone'), ('joint', 'motion')]}
+
+    Args:
+        words: `NAME=VALUE,VALUE` each; a comma within brackets does not separate values.
+        kinds: Dataclasses whose settings may be named.
+
+    Returns:
+        The list of values by dotted name.
+
+    Raises:
+        InputError: A name is unknown or given twice, or a value is invalid.
     """
     grid: dict[str, list[Any]] = {}
     for word in words:
         name, sign, values = word.partition("=")
         if not sign or not values:
-            raise InputError(f"{word!r} is no setting with values; write NAME=VALUE,VALUE")
+            raise InputError(f"{word!r} names no setting with values; write NAME=VALUE,VALUE")
         if name == "seed":
-            raise InputError("the seed is no setting to choose values of; give --seeds 0 1 2")
+            raise InputError("seed cannot be swept as a setting; give --seeds 0 1 2")
         if name in grid:
-            raise InputError(f"the command names {name} twice; write all its values behind one NAME=")
-        kind = kind_of(name, kinds)
-        grid[name] = [_read(kind, name, value) for value in re.split(r",(?![^\[]*\])", values)]
+            raise InputError(f"{name} is given twice; list all its values after one {name}=")
+        kind = settings_kind(name, kinds)
+        grid[name] = [_parse_value(kind, name, value) for value in re.split(r",(?![^\[]*\])", values)]
     return grid
 
 
-def kind_of(name: str, kinds: Sequence[type]) -> type:
-    """The kind of settings that has one of that name; InputError, naming the nearest, where none has."""
+def settings_kind(name: str, kinds: Sequence[type]) -> type:
+    """Return the dataclass among `kinds` that has a setting of this dotted name.
+
+    Raises:
+        InputError: None has it; the message names the nearest setting.
+    """
     for kind in kinds:
         if name in setting_names(kind):
             return kind
-    near = difflib.get_close_matches(name, [known for kind in kinds for known in setting_names(kind)], n=1, cutoff=0.5)
+    known = [known for kind in kinds for known in setting_names(kind)]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else "see i2md pretrain --help"
     raise InputError(f"unknown setting {name!r}: {hint}")
 
 
-def _read(kind: type, name: str, text: str) -> Any:
+def _parse_value(kind: type, name: str, text: str) -> Any:
     from jsonargparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
@@ -66,56 +81,62 @@ def _read(kind: type, name: str, text: str) -> Any:
 
 @cache
 def setting_names(kind: type = PretrainSettings) -> tuple[str, ...]:
-    """The dotted name of every setting of a kind."""
-    return tuple(_names(asdict(kind())))
-
-
-def _names(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for name, value in settings.items():
-        yield from _names(value, f"{prefix}{name}.") if isinstance(value, dict) else [f"{prefix}{name}"]
+    """Return the dotted name of every setting of a settings dataclass."""
+    return tuple(name for name, _ in flat(asdict(kind())))
 
 
 def combinations(grid: Mapping[str, Sequence[Any]]) -> list[Combination]:
-    """Every combination, the last setting's values changing fastest.
+    """Return every combination of a grid; the values of the last setting change fastest.
 
-    >>> combinations({"method": ["cmd", "i2md"], "batch": [8]})
-    [{'method': 'cmd', 'batch': 8}, {'method': 'i2md', 'batch': 8}]
+    >>> combinations({"method": ["cmd", "i2md"], "batch_size": [8]})
+    [{'method': 'cmd', 'batch_size': 8}, {'method': 'i2md', 'batch_size': 8}]
     """
     return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
 
-def changed(base: Settings, values: Combination) -> Settings:
-    """Settings of any kind with other values; InputError where they then contradict one another."""
-    data = json.loads(json.dumps(asdict(base)))  # type: ignore[call-overload]
+def with_values(base: Settings, values: Combination) -> Settings:
+    """Return settings of any kind with some values replaced.
+
+    Args:
+        base: A settings dataclass, nested or not.
+        values: New values by dotted name.
+
+    Raises:
+        InputError: A value is invalid, or contradicts another setting.
+    """
+    data = plain(asdict(base))  # type: ignore[call-overload]
     for name, value in values.items():
-        *rooms, last = name.split(".")
-        place = data
-        for room in rooms:
-            place = place[room]
-        place[last] = list(value) if isinstance(value, tuple) else value
+        *parents, last = name.split(".")
+        section = data
+        for parent in parents:
+            section = section[parent]
+        section[last] = list(value) if isinstance(value, tuple) else value
     return checked_settings(type(base), data)
 
 
 def run_names(chosen: Sequence[Combination], seeds: Sequence[int]) -> dict[str, tuple[Combination, int]]:
-    """The folder's name of each run.
+    """Return the combination and the seed of each run by the name of its folder.
 
-    >>> list(run_names([{"method": "cmd", "batch": 8}], [0, 1]))
+    >>> list(run_names([{"method": "cmd", "batch_size": 8}], [0, 1]))
     ['method=cmd,batch_size=8,seed=0', 'method=cmd,batch_size=8,seed=1']
+
+    Raises:
+        InputError: Two runs would have one name, or a name is too long for a folder.
     """
     names: dict[str, tuple[Combination, int]] = {}
     for seed, combination in product(seeds, chosen):
         words = {**combination, "seed": seed}
-        name = folder_name(",".join(f"{key}={value_word(value)}" for key, value in words.items()))
+        name = folder_name(",".join(f"{key}={format_value(value)}" for key, value in words.items()))
         if name in names:
-            raise InputError(f"two runs would be called {name}; name each value and each seed once")
-        if len(name) > _LONGEST_NAME:
-            raise InputError(f"{name}: too long for a folder's name; sweep fewer settings at once")
+            raise InputError(f"two runs would be named {name}; give each value and each seed once")
+        if len(name) > _MAX_NAME_LENGTH:
+            raise InputError(f"{name}: too long for a folder name; sweep fewer settings at once")
         names[name] = combination, seed
     return names
 
 
 def folder_name(text: str) -> str:
-    """A text as the name of a folder.
+    """Return the text with every character that is unsafe in a folder name replaced by `_`.
 
     >>> folder_name("positive mining,seed=0")
     'positive_mining,seed=0'
@@ -123,6 +144,57 @@ def folder_name(text: str) -> str:
     return re.sub(r"[^\w.+=,-]", "_", text)
 
 
-def value_word(value: Any) -> str:
-    """A value as it stands in a name."""
+def format_value(value: Any) -> str:
+    """Return a value as it is written in names and labels: lists are joined by `+`."""
     return "+".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def plain(value: Any) -> Any:
+    """Return settings or a value as JSON reads them back: tuples become lists."""
+    return json.loads(json.dumps(value))
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Settings that are changed one at a time.
+
+    Attributes:
+        base: The value of each varied setting in the base.
+        others: The other values of each.
+    """
+
+    base: Mapping[str, Any]
+    others: Mapping[str, Sequence[Any]]
+
+    @classmethod
+    def around(cls, base: PretrainSettings, vary: Mapping[str, Sequence[Any]]) -> Ablation:
+        """Build the ablation of a base; a value that is the base's own is left out, as it is the base itself.
+
+        >>> vary = {"batch_size": [32, 64], "streams": [("joint", "bone")]}
+        >>> Ablation.around(PretrainSettings(), vary).combinations()
+        [{}, {'batch_size': 32}, {'streams': ('joint', 'bone')}]
+        """
+        own = dict(flat(plain(asdict(base))))
+        others = {name: [value for value in values if plain(value) != own[name]] for name, values in vary.items()}
+        return cls({name: own[name] for name in vary}, others)
+
+    def combinations(self) -> list[Combination]:
+        """Return the base, which is the empty combination, and then each change, setting by setting."""
+        return [{}, *({name: value} for name, values in self.others.items() for value in values)]
+
+    def label(self, combination: Combination) -> str:
+        """Return the label of the base or of a change.
+
+        >>> varied = Ablation.around(PretrainSettings(), {"objectives.queue_size": [8], "batch_size": [8]})
+        >>> [varied.label(each) for each in varied.combinations()]
+        ['baseline', 'queue_size=8', 'batch_size=8']
+        """
+        short = short_names(list(self.base))
+        return ", ".join(f"{short[name]}={format_value(value)}" for name, value in combination.items()) or BASE_NAME
+
+    def values(self, name: str) -> list[str]:
+        """Return all values of a setting as text, the base's among them: sorted if numeric, else the base's first."""
+        values = [self.base[name], *self.others[name]]
+        if all(isinstance(value, (int, float)) for value in values):
+            values.sort()
+        return [format_value(value) for value in values]

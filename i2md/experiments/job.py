@@ -1,9 +1,18 @@
-"""One run, from pretraining to its last evaluation: what it is, and whether it is done."""
+"""One run of a sweep, from pretraining to its last evaluation, and the worker process that executes it.
+
+A worker is `python -m i2md.experiments.job` with the job as one line of JSON on its standard input. When its standard
+input ends, because the process that started it was killed, the worker stops as on Ctrl-C: no run is left behind
+without a parent, and its state is saved.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,26 +24,34 @@ from i2md.evaluation.protocols import outcome_names, semi_name
 from i2md.evaluation.report.run_page import UNTRAINED
 from i2md.evaluation.run_record import read_evaluations
 from i2md.evaluation.settings import EvaluationSettings
+from i2md.experiments.grid import plain
 from i2md.pretraining.run import MODEL, settings_from_dict
+from i2md.runtime.exit_codes import exit_status
 from i2md.runtime.settings import checked_settings
 
-# The settings that decide a protocol's figures, where they are not those of its own name.
+# The settings that decide a protocol's results, where they are not those of its own name.
 _DECIDED_BY = {
     "linear-sweep": ("linear",),
     "supervised": ("finetune",),
     "semi": ("semi", "finetune"),
     "few-shot": ("few_shot", "linear"),
 }
-# What makes several results of one protocol; each result is called by its own.
-_SEVERAL = ("k", "shares", "labels")
+# Settings with several values, a result each.
+_SEVERAL = ("k", "label_fractions", "labels")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Protocols that a run goes through on one split of some clips.
+    """Protocols by which a run is evaluated on one split of a data set.
 
-    They are applied to the run's encoders, or to the same before training if `untrained`; the protocol supervised
-    always begins with the latter.
+    Attributes:
+        clips: Folder of the clips.
+        dataset: Name of the data set.
+        split: Split to train classifiers on and to test.
+        protocols: Names of the protocols.
+        untrained: Evaluate the randomly initialised encoders in place of the pretrained ones. The protocol
+            "supervised" starts from them in any case.
+        settings: Evaluation settings as plain data.
     """
 
     clips: str
@@ -45,7 +62,7 @@ class Evaluation:
     settings: Mapping[str, Any]
 
     @classmethod
-    def on(
+    def of_clips(
         cls,
         clips: Clips,
         split: str,
@@ -53,47 +70,53 @@ class Evaluation:
         untrained: bool = False,
         settings: EvaluationSettings | None = None,
     ) -> Evaluation:
-        """An evaluation on opened clips."""
-        plain = plain_settings(settings or EvaluationSettings())
-        return cls(str(clips.path), clips.dataset.name, split, protocols, untrained, plain)
+        """Return an evaluation on opened clips."""
+        data = plain(asdict(settings or EvaluationSettings()))
+        return cls(str(clips.path), clips.dataset.name, split, protocols, untrained, data)
 
-    def missing(self, run: str) -> tuple[list[str], EvaluationSettings]:
-        """The protocols that the run has not been through, with the settings of what is left of them."""
+    def missing(self, run: Path) -> tuple[list[str], EvaluationSettings]:
+        """Return the protocols without results in the run's folder, and the settings for evaluating what is missing."""
         there = {
             (result["protocol"], result.get("method") == UNTRAINED)
-            for result in read_evaluations(Path(run) / "evaluation", [])
+            for result in read_evaluations(run / "evaluation", [])
             if (result.get("dataset"), result.get("split")) == (self.dataset, self.split)
-            and reached_with(result, self.settings)
+            and has_settings(result, self.settings)
         }
         settings = checked_settings(EvaluationSettings, self.settings)
         done = {name for name, untrained in there if untrained == (self.untrained or name == "supervised")}
         missing = [name for name in self.protocols if not done.issuperset(outcome_names(name, settings))]
-        shares = tuple(share for share in settings.semi.label_fractions if semi_name(share) not in done)
-        # A share costs as much as a protocol, so those that are there are not done again.
-        return missing, replace(settings, semi=replace(settings.semi, label_fractions=shares)) if shares else settings
+        fractions = tuple(value for value in settings.semi.label_fractions if semi_name(value) not in done)
+        # A label fraction takes as long as another protocol, so those that are there are not evaluated again.
+        if fractions:
+            settings = replace(settings, semi=replace(settings.semi, label_fractions=fractions))
+        return missing, settings
 
 
-def reached_with(result: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
-    """Whether a result was reached with these evaluation settings, as plain data, as far as they matter to it."""
+def has_settings(result: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Return whether a result was computed with these evaluation settings, as far as they decide it."""
     protocol = re.sub(r"-[\d.]+$", "", result["protocol"])
-    theirs = result.get("settings", {})
+    own = result.get("settings", {})
     return all(
-        theirs[room].get(name, value) == value
-        for room in _DECIDED_BY.get(protocol, (protocol,))
-        if room in theirs
-        for name, value in settings[room].items()
+        own[section].get(name, value) == value
+        for section in _DECIDED_BY.get(protocol, (protocol,))
+        if section in own
+        for name, value in settings[section].items()
         if name not in _SEVERAL
     )
 
 
-def plain_settings(settings: EvaluationSettings) -> dict[str, Any]:
-    """Settings as JSON would have them."""
-    return json.loads(json.dumps(asdict(settings)))
-
-
 @dataclass(frozen=True)
 class Job:
-    """All that a process of its own has to be told."""
+    """Everything a worker process needs to know about its run.
+
+    Attributes:
+        run: Folder of the run.
+        clips: Folder of the clips to pretrain on.
+        settings: Pretraining settings as plain data.
+        evaluations: The evaluations, in this order.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        recipe: Recipe that the settings were taken from.
+    """
 
     run: str
     clips: str
@@ -103,25 +126,64 @@ class Job:
     recipe: str | None = None
 
     def to_line(self) -> str:
-        """The job as a line of JSON."""
+        """Return the job as one line of JSON."""
         return json.dumps(asdict(self)) + "\n"
 
     @classmethod
     def from_line(cls, line: str) -> Job:
-        """The job that `to_line` wrote."""
+        """Return the job that `to_line` wrote."""
         data = json.loads(line)
         return cls(**{**data, "evaluations": tuple(Evaluation(**each) for each in data["evaluations"])})
 
-    def do(self) -> None:
-        """Do what is missing of it."""
+    def execute(self) -> None:
+        """Pretrain and evaluate, as far as the run's folder does not have it yet."""
         pretrain(self.clips, self.run, settings_from_dict(self.settings), self.device, self.recipe)
         for each in self.evaluations:
-            missing, settings = each.missing(self.run)
+            missing, settings = each.missing(Path(self.run))
             if missing:
                 kinds = {"untrained": each.untrained, "trained": not each.untrained}
                 evaluate(self.run, each.clips, missing, each.split, device=self.device, settings=settings, **kinds)
 
     def is_done(self) -> bool:
-        """Whether the run is there, with all its results."""
-        whole = (Path(self.run) / MODEL).is_file()
-        return whole and not any(each.missing(self.run)[0] for each in self.evaluations)
+        """Return whether the run is complete, with all its results."""
+        run = Path(self.run)
+        return (run / MODEL).is_file() and not any(each.missing(run)[0] for each in self.evaluations)
+
+
+def main() -> int:
+    """Execute the job on standard input; return the exit code of the command line."""
+    line = sys.stdin.readline()
+    threading.Thread(target=_stop_with_input, daemon=True).start()
+    _wait_for_other_worker()
+    return exit_status(lambda: _execute(Job.from_line(line)), goes_on=True)
+
+
+def _execute(job: Job) -> int:
+    job.execute()
+    return 0
+
+
+def _stop_with_input() -> None:
+    # Unbuffered: the buffer may be locked when the interpreter ends.
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _wait_for_other_worker() -> None:
+    """Wait for a worker that still writes to this run's folder, of a sweep that was killed or of another sweep.
+
+    The lock is on the run's log, which is standard error; it is released when a process ends, however it ends.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(sys.stderr.fileno(), fcntl.LOCK_EX)
+    except OSError:  # a file system without locks
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

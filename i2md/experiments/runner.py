@@ -1,46 +1,71 @@
-"""Processes that do jobs, so many at a time, each on a core or a GPU of its own."""
+"""A pool of worker processes for the runs of a sweep: one run per core or GPU at a time, each in its own process.
+
+A worker is a plain subprocess. `concurrent.futures.ProcessPoolExecutor` and joblib's loky give up all remaining tasks
+when one process dies, and would import the caller's `__main__`; here only the run of the dead worker fails.
+"""
 
 from __future__ import annotations
 
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
 
-from i2md.errors import InputError
+from i2md.errors import InputError, RankLost
 from i2md.experiments.job import Job
-from i2md.runtime.exit_codes import terminated_as_interrupted
+from i2md.runtime.exit_codes import TRY_AGAIN, terminated_as_interrupted
 
-# What a process is told by its environment.
-Place = Mapping[str, str]
+WORKER_COMMAND = (sys.executable, "-m", "i2md.experiments.job")
 
 
-def find_places(device: str, jobs: int | None) -> list[Place]:
-    """A place for each process that is to work at once: by default one a core or, on GPUs, one a GPU.
+@dataclass(frozen=True)
+class Failure:
+    """Why a run failed.
 
-    More jobs than GPUs share them by turns. InputError where the device is none or there are no jobs.
+    Attributes:
+        reason: One line.
+        exit_code: Exit code of the run: 2 for what the user can fix, 1 for a bug, 75 where its process died.
+    """
+
+    reason: str
+    exit_code: int
+
+
+def worker_environments(device: str, jobs: int | None) -> list[dict[str, str]]:
+    """Return the environment variables of each worker; their number is the number of runs at once.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        jobs: Number of workers; None for one per core or, on GPUs, one per GPU. More workers than GPUs share them.
+
+    Raises:
+        InputError: The device does not exist, or `jobs` is less than 1.
     """
     from i2md.runtime.device import choose_device
 
-    where = choose_device(device)
+    chosen = choose_device(device)
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs {jobs}: give at least 1")
-    if where.type == "cpu":
-        return [{}] * (jobs or _cores())
-    if where.index is not None:
-        return [{}] * (jobs or 1)
+    if chosen.type == "cpu":
+        return [{} for _ in range(jobs or _available_cores())]
+    if chosen.index is not None:
+        return [{} for _ in range(jobs or 1)]
     gpus = _visible_gpus()
     return [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} for number in range(jobs or len(gpus))]
 
 
-def _cores() -> int:
+def _available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -52,111 +77,164 @@ def _visible_gpus() -> list[str]:
     return named[:count] or [str(number) for number in range(count)]
 
 
-class Hands:
-    """Threads that each see one process after the other through its job."""
+def run_jobs(
+    jobs: Sequence[Job],
+    environments: Sequence[Mapping[str, str]],
+    logs: Path,
+    title: str,
+    command: Sequence[str] = WORKER_COMMAND,
+) -> dict[str, Failure]:
+    """Run all jobs that are not done yet in a pool of workers.
 
-    def __init__(self, places: Sequence[Place], logs: Path) -> None:
-        self._logs = logs
-        self._free: queue.SimpleQueue[Place] = queue.SimpleQueue()
-        for place in places:
-            self._free.put(place)
-        self._threads = ThreadPoolExecutor(len(places))
+    A failure is printed when it happens; the other runs continue.
+
+    Args:
+        jobs: The runs.
+        environments: Environment variables of each worker.
+        logs: Folder for what each run prints, a file each.
+        title: Title of the progress bar.
+        command: Command of a worker, which reads its job from standard input.
+
+    Returns:
+        The failures by the name of the run's folder.
+
+    Raises:
+        KeyboardInterrupt: On Ctrl-C or SIGTERM, after every worker has saved its state and ended.
+    """
+    failed: dict[str, Failure] = {}
+    waiting = [job for job in jobs if not job.is_done()]
+    logs.mkdir(parents=True, exist_ok=True)
+    with terminated_as_interrupted(), WorkerPool(environments, logs, command) as pool:
+        ended, total = pool.run(waiting), len(waiting)
+        bar = tqdm(ended, total=total, unit="run", desc=title, dynamic_ncols=True, disable=not total)
+        for job, failure in bar:
+            if failure is not None:
+                failed[Path(job.run).name] = failure
+                bar.write(f"{Path(job.run).name} failed: {failure.reason}", file=sys.stderr)
+    return failed
+
+
+def require_some(out: Path, runs: Mapping[Any, Any], failed: Mapping[str, Failure]) -> None:
+    """Raise an error if no run is left, see `require_all`."""
+    if not runs:
+        _raise(failed, f"{out}: all {len(failed)} runs failed")
+
+
+def require_all(failed: Mapping[str, Failure]) -> None:
+    """Raise an error if a run failed.
+
+    Raises:
+        RankLost: The process of every failed run died; the same command resumes them.
+        InputError: Another run failed.
+    """
+    if failed:
+        _raise(failed, f"{len(failed)} run{'s' * (len(failed) > 1)} failed")
+
+
+def _raise(failed: Mapping[str, Failure], message: str) -> None:
+    name, first = next(iter(failed.items()))
+    lost = all(each.exit_code == TRY_AGAIN for each in failed.values())
+    raise (RankLost if lost else InputError)(f"{message}; {name}: {first.reason}")
+
+
+class WorkerPool:
+    """Threads that each start one worker process after the other and wait for it.
+
+    As a context manager it stops all workers when the block ends, whichever way.
+
+    Args:
+        environments: Environment variables of each worker.
+        logs: Existing folder for what each run prints.
+        command: Command of a worker.
+    """
+
+    def __init__(
+        self, environments: Sequence[Mapping[str, str]], logs: Path, command: Sequence[str] = WORKER_COMMAND
+    ) -> None:
+        self._logs, self._command = logs, list(command)
+        self._environments: queue.SimpleQueue[Mapping[str, str]] = queue.SimpleQueue()
+        for environment in environments:
+            self._environments.put(environment)
+        self._threads = ThreadPoolExecutor(len(environments))
         self._running: set[subprocess.Popen[str]] = set()
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._stopped = False
 
-    def outcomes(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, str | None]]:
-        """Each job when it has ended, with the reason why it failed if it did."""
-        ends = {self._threads.submit(self._see_through, job): job for job in jobs}
-        for end in as_completed(ends):
-            yield ends[end], end.result()
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Failure | None]]:
+        """Yield each job when it has ended, with its failure if it failed."""
+        futures = {self._threads.submit(self._run_job, job): job for job in jobs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
 
     def stop(self) -> None:
-        """End all processes, once each has saved what it has learnt."""
-        with self._turn:
+        """Terminate all workers and wait until each has saved its state."""
+        with self._lock:
             self._stopped = True
             for process in self._running:
                 process.terminate()
         self._threads.shutdown(cancel_futures=True)
 
-    def _see_through(self, job: Job) -> str | None:
-        place = self._free.get()
+    def _run_job(self, job: Job) -> Failure | None:
+        environment = self._environments.get()
         try:
             log = self._logs / f"{Path(job.run).name}.txt"
-            began = log.stat().st_size if log.is_file() else 0
-            status = self._run(job, place, log)
-            return None if status == 0 else _reason(status, log, began)
+            size = log.stat().st_size if log.is_file() else 0
+            code = self._run_process(job, environment, log)
+            return None if code == 0 else _failure(code, log, size)
         finally:
-            self._free.put(place)
+            self._environments.put(environment)
 
-    def _run(self, job: Job, place: Place, log: Path) -> int:
-        with open(log, "a", encoding="utf-8") as written, self._turn:
+    def _run_process(self, job: Job, environment: Mapping[str, str], log: Path) -> int:
+        with open(log, "a", encoding="utf-8") as output, self._lock:
             if self._stopped:
                 return 130
             process = subprocess.Popen(
-                [sys.executable, "-m", "i2md.experiments.worker"],
+                self._command,
                 stdin=subprocess.PIPE,
-                stdout=written,
-                stderr=written,
+                stdout=output,
+                stderr=output,
                 text=True,
-                env={**_environment(), **place},
-                # In a group of its own Ctrl-C does not reach it: the process that started it decides.
+                env={**_worker_environment(), **environment},
+                # In a session of its own Ctrl-C does not reach the worker: the pool stops it.
                 start_new_session=True,
             )
             self._running.add(process)
         assert process.stdin
         try:
-            # One that has ended already says why in its log.
+            # A worker that has ended already gives its reason in its log.
             with suppress(BrokenPipeError):
                 process.stdin.write(job.to_line())
                 process.stdin.flush()
             return process.wait()
         finally:
-            with self._turn:
+            with self._lock:
                 self._running.discard(process)
             with suppress(BrokenPipeError):
                 process.stdin.close()
 
 
-@contextmanager
-def hands(places: Sequence[Place], logs: Path) -> Iterator[Hands]:
-    """Hands that let go when the block ends, however it ends."""
-    logs.mkdir(parents=True, exist_ok=True)
-    at_work = Hands(places, logs)
-    try:
-        yield at_work
-    finally:
-        at_work.stop()
-
-
-def failures(jobs: Sequence[Job], places: Sequence[Place], logs: Path, title: str) -> dict[str, str]:
-    """Do what is not done yet; the reasons of the runs that failed, by the names of their folders.
-
-    A failure is told as it happens, and the others go on. KeyboardInterrupt when interrupted.
-    """
-    failed: dict[str, str] = {}
-    waiting = [job for job in jobs if not job.is_done()]
-    with terminated_as_interrupted(), hands(places, logs) as at_work:
-        ends, total = at_work.outcomes(waiting), len(waiting)
-        bar = tqdm(ends, total=total, unit="run", desc=title, dynamic_ncols=True, disable=not total)
-        for job, reason in bar:
-            if reason is not None:
-                failed[Path(job.run).name] = reason
-                bar.write(f"{Path(job.run).name} failed: {reason}", file=sys.stderr)
-    return failed
-
-
-def _environment() -> dict[str, str]:
-    """One thread a process unless the user says otherwise, and a log that a progress bar does not fill."""
+def _worker_environment() -> dict[str, str]:
+    """One thread per worker unless the user's environment says otherwise, and few lines of progress in the log."""
     threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
     modules = os.pathsep.join(path for path in sys.path if path)
     return {"TQDM_MININTERVAL": "60", **threads, **os.environ, "PYTHONPATH": modules}
 
 
-def _reason(status: int, log: Path, began: int) -> str:
-    """Why a process failed: what it said last."""
-    if status < 0:
-        return f"ended by signal {-status}, perhaps for want of memory"
-    said = log.read_bytes()[began:].decode("utf-8", errors="replace").replace("\r", "\n").splitlines()
-    told = [line.removeprefix("i2md: ") for line in said if line.startswith("i2md: ")]
-    return told[-1] if told else next((line.strip() for line in reversed(said) if line.strip()), f"status {status}")
+def _failure(code: int, log: Path, size: int) -> Failure:
+    """The failure of a process with this return code; `size` is how long its log was when it started."""
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+        hint = ", possibly out of memory" if -code == signal.SIGKILL else ""
+        return Failure(f"its process was ended by {name}{hint}", TRY_AGAIN)
+    lines = log.read_bytes()[size:].decode("utf-8", errors="replace").replace("\r", "\n").splitlines()
+    messages = [line.removeprefix("i2md: ") for line in lines if line.startswith("i2md: ")]
+    last = next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}")
+    return Failure(messages[-1] if messages else last, code)

@@ -1,4 +1,4 @@
-"""Differences from a baseline, seed by seed, and what tests say of them."""
+"""Paired differences from a baseline by seed, and statistical tests of them."""
 
 from __future__ import annotations
 
@@ -7,45 +7,103 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from i2md.experiments.grid import Combination, value_word
+from i2md.experiments.grid import Combination, format_value
 
-# Below six pairs no outcome of the two-sided signed-rank test comes under 0.05.
-_FEWEST_FOR_WILCOXON = 6
+# With fewer than six pairs the two-sided signed-rank test cannot come below 0.05.
+_MIN_WILCOXON_PAIRS = 6
 _CONFIDENCE = 0.95
 
 
-class Evidence(NamedTuple):
-    """What differences say of their mean, two-sided."""
+class PairedTests(NamedTuple):
+    """Two-sided tests of the hypothesis that paired differences have mean zero.
+
+    Attributes:
+        interval: 95 % confidence interval of the mean (Student's t); None where there is no t-test.
+        t_test: p-value of the paired t-test; None for fewer than two differences and where all are equal.
+        wilcoxon: p-value of Wilcoxon's signed-rank test; None for fewer than six differences that are not zero.
+        corrected: p-value of the t-test corrected for the number of comparisons; None where there is no t-test.
+    """
 
     interval: tuple[float, float] | None
-    """Where the true mean lies with 95 % confidence, by Student's t; None where there is no t-test."""
     t_test: float | None
-    """p of the paired t-test; None below two differences, and where all are one."""
     wilcoxon: float | None
-    """p of Wilcoxon's signed-rank test; None below six differences that are not zero."""
     corrected: float | None = None
-    """p of the t-test, corrected for the number of comparisons; None where there is no t-test."""
 
-    def told(self, mean: float) -> str:
-        """Mean and tests in words.
+    def describe(self, mean: float) -> str:
+        """Return the mean and the tests as one line of text.
 
-        >>> paired_tests([1.0, 2.0, 3.0]).told(2.0)
-        'mean +2.0, 95 % within -0.5 and +4.5, t-test p = 0.074'
+        >>> paired_tests([1.0, 2.0, 3.0]).describe(2.0)
+        'mean +2.0, 95 % CI -0.5 to +4.5, t-test p = 0.074'
         """
         words = [f"mean {mean:+.1f}"]
-        words += [f"95 % within {self.interval[0]:+.1f} and {self.interval[1]:+.1f}"] if self.interval else []
+        words += [f"95 % CI {self.interval[0]:+.1f} to {self.interval[1]:+.1f}"] if self.interval else []
         words += [f"t-test p = {self.t_test:.2g}"] if self.t_test is not None else []
         words += [f"corrected {self.corrected:.2g}"] if self.corrected is not None else []
         words += [f"Wilcoxon p = {self.wilcoxon:.2g}"] if self.wilcoxon is not None else []
         return ", ".join(words)
 
 
+def paired_tests(differences: Sequence[float]) -> PairedTests:
+    """Test differences against zero: the paired t-test with its confidence interval, and Wilcoxon's signed-rank test.
+
+    >>> [round(value, 2) for value in paired_tests([1.0, 2.0, 3.0]).interval]
+    [-0.48, 4.48]
+
+    Args:
+        differences: One difference per pair.
+    """
+    from scipy import stats
+
+    interval = t_test = wilcoxon = None
+    if len(differences) > 1 and max(differences) - min(differences) > 1e-9:
+        student = stats.ttest_1samp(differences, 0.0)
+        low, high = student.confidence_interval(_CONFIDENCE)
+        interval, t_test = (float(low), float(high)), float(student.pvalue)
+    nonzero = [value for value in differences if abs(value) > 1e-9]
+    if len(nonzero) >= _MIN_WILCOXON_PAIRS:
+        wilcoxon = float(stats.wilcoxon(nonzero).pvalue)
+    return PairedTests(interval, t_test, wilcoxon)
+
+
+def corrected_tests(tests: Sequence[PairedTests]) -> list[PairedTests]:
+    """Fill in `corrected` of several tests: p-values that control the false discovery rate.
+
+    Of the tests whose corrected p-value is below 0.05, one in twenty is expected to be chance.
+
+    >>> [round(test.corrected, 3) for test in corrected_tests([PairedTests(None, p, None) for p in (0.01, 0.5, 0.04)])]
+    [0.03, 0.5, 0.06]
+
+    Source:
+        Benjamini and Hochberg, Controlling the false discovery rate, 1995.
+    """
+    from scipy import stats
+
+    known = [test.t_test for test in tests if test.t_test is not None]
+    rates = iter(stats.false_discovery_control(known) if known else [])
+    return [test if test.t_test is None else test._replace(corrected=float(next(rates))) for test in tests]
+
+
 @dataclass(frozen=True)
-class Paired:
-    """Accuracies of one combination less those of its baseline, in points, at the seeds that both have."""
+class PairedDifference:
+    """Accuracies of one configuration minus those of its baseline, in points, at the seeds that both have.
+
+    Attributes:
+        of: Label of the configuration.
+        baseline: Label of its baseline.
+        data: Data set and split.
+        protocol: Protocol of the evaluation.
+        stream: A stream, or the ensemble of all.
+        seeds: Seeds, ascending.
+        differences: A difference per seed.
+        mean: Their mean.
+        interval: As in `PairedTests`.
+        t_test: As in `PairedTests`.
+        wilcoxon: As in `PairedTests`.
+        corrected: As in `PairedTests`, for the comparisons with the baseline on the same data, protocol and stream.
+    """
 
     of: str
-    against: str
+    baseline: str
     data: str
     protocol: str
     stream: str
@@ -56,31 +114,33 @@ class Paired:
     t_test: float | None
     wilcoxon: float | None
     corrected: float | None
-    """Among the comparisons with the baseline by the same data, protocol and stream."""
 
     def __str__(self) -> str:
         listed = ", ".join(f"{value:+.1f}" for value in self.differences)
-        told = Evidence(self.interval, self.t_test, self.wilcoxon, self.corrected).told(self.mean)
-        return f"{self.of} - {self.against}, {self.data}, {self.protocol}: {listed} ({told})"
+        tests = PairedTests(self.interval, self.t_test, self.wilcoxon, self.corrected).describe(self.mean)
+        return f"{self.of} - {self.baseline}, {self.data}, {self.protocol}: {listed} ({tests})"
 
 
 def paired_differences(
     results: Sequence[Mapping[str, Any]],
     runs: Mapping[str, tuple[Combination, int]],
     baseline: Callable[[Combination], Combination],
-) -> list[Paired]:
-    """Each combination beside its baseline, which is another combination, in every stream.
+) -> list[PairedDifference]:
+    """Compare each combination with its baseline, which is another combination, in every stream.
 
-    `results` are those of trained encoders, `runs` each run's combination and seed by the entry `run` of a result.
+    Args:
+        results: Results of pretrained encoders.
+        runs: Combination and seed of each run, by the entry `run` of a result.
+        baseline: The baseline of a combination; a combination that is its own baseline is not compared.
     """
     found: dict[tuple, dict[tuple, dict[int, float]]] = {}
-    called: dict[tuple, str] = {}
-    order: dict[tuple, Combination] = {}
-    whole = together(results)
+    labels: dict[tuple, str] = {}
+    by_key: dict[tuple, Combination] = {}
+    whole = ensemble_name(results)
     for result in results:
         combination, seed = runs[result["run"]]
         key = _key(combination)
-        called[key], order[key] = result["settings"], combination
+        labels[key], by_key[key] = result["settings"], combination
         for stream, accuracy in {**result["accuracy"], whole: list(result["accuracy"].values())[-1]}.items():
             where = (f"{result['dataset']} {result['split']}", result["protocol"], stream)
             found.setdefault(where, {}).setdefault(key, {})[seed] = 100 * accuracy
@@ -88,60 +148,27 @@ def paired_differences(
     for where, figures in found.items():
         compared = []
         for key, own in figures.items():
-            base = _key(baseline(order[key]))
+            base = _key(baseline(by_key[key]))
             if base != key and base in figures:
                 seeds = tuple(sorted(own.keys() & figures[base].keys()))
                 values = tuple(own[seed] - figures[base][seed] for seed in seeds)
                 if values:
-                    compared.append((called[key], called[base], *where, seeds, values, fmean(values)))
+                    compared.append((labels[key], labels[base], *where, seeds, values, fmean(values)))
         tests = corrected_tests([paired_tests(values) for *_, values, _ in compared])
-        pairs += [Paired(*told, *evidence) for told, evidence in zip(compared, tests, strict=True)]
+        pairs += [PairedDifference(*fields, *test) for fields, test in zip(compared, tests, strict=True)]
     return pairs
 
 
-def together(results: Sequence[Mapping[str, Any]]) -> str:
-    """What the accuracy of a result's streams together is called, which of a single stream is its own.
+def ensemble_name(results: Sequence[Mapping[str, Any]]) -> str:
+    """Return the name of the streams' ensemble; for runs of one stream it is that stream.
 
-    >>> together([{"accuracy": {"joint": 0.5}}]), together([{"accuracy": {"joint": 0.5}}, {"accuracy": {"bone": 0.5}}])
+    >>> one, other = {"accuracy": {"joint": 0.5}}, {"accuracy": {"bone": 0.5}}
+    >>> ensemble_name([one]), ensemble_name([one, other])
     ('joint', 'all streams')
     """
     names = {list(result["accuracy"])[-1] for result in results}
     return names.pop() if len(names) == 1 else "all streams"
 
 
-def paired_tests(differences: Sequence[float]) -> Evidence:
-    """The paired t-test with its interval, and Wilcoxon's signed-rank test, of differences about zero.
-
-    >>> [round(value, 2) for value in paired_tests([1.0, 2.0, 3.0]).interval]
-    [-0.48, 4.48]
-    """
-    from scipy import stats
-
-    interval = t_test = wilcoxon = None
-    if len(differences) > 1 and max(differences) - min(differences) > 1e-9:
-        student = stats.ttest_1samp(differences, 0.0)
-        low, high = student.confidence_interval(_CONFIDENCE)
-        interval, t_test = (float(low), float(high)), float(student.pvalue)
-    moved = [value for value in differences if abs(value) > 1e-9]
-    if len(moved) >= _FEWEST_FOR_WILCOXON:
-        wilcoxon = float(stats.wilcoxon(moved).pvalue)
-    return Evidence(interval, t_test, wilcoxon)
-
-
-def corrected_tests(tests: Sequence[Evidence]) -> list[Evidence]:
-    """Tests made side by side, with p of each t-test as the false discovery rate asks (Benjamini and Hochberg, 1995).
-
-    Of those whose corrected p is below 0.05, one in twenty is expected to be chance.
-
-    >>> [round(test.corrected, 3) for test in corrected_tests([Evidence(None, p, None) for p in (0.01, 0.5, 0.04)])]
-    [0.03, 0.5, 0.06]
-    """
-    from scipy import stats
-
-    known = [test.t_test for test in tests if test.t_test is not None]
-    rates = iter(stats.false_discovery_control(known) if known else [])
-    return [test if test.t_test is None else test._replace(corrected=float(next(rates))) for test in tests]
-
-
 def _key(combination: Combination) -> tuple:
-    return tuple((name, value_word(value)) for name, value in combination.items())
+    return tuple((name, format_value(value)) for name, value in combination.items())

@@ -1,4 +1,4 @@
-"""Every combination of settings over every seed: run, evaluated, and put side by side."""
+"""Pretrain and evaluate every combination of settings with every seed, and write tables, plots and a report."""
 
 from __future__ import annotations
 
@@ -11,17 +11,31 @@ from typing import Any
 from i2md.commands import PathLike, plan
 from i2md.data.store import Clips, open_clips
 from i2md.errors import InputError
-from i2md.evaluation.comparison import decides_untrained, flat
+from i2md.evaluation.comparison import compare_runs, decides_untrained, flat
 from i2md.evaluation.evaluate import choose_split
 from i2md.evaluation.protocols import PROTOCOLS
-from i2md.experiments.ablation import Ablation
-from i2md.experiments.grid import Combination, changed, combinations, run_names, setting_names, value_word
+from i2md.evaluation.report.comparison_page import write_comparison
+from i2md.evaluation.report.run_page import UNTRAINED
+from i2md.evaluation.table import accuracy_table
+from i2md.experiments.grid import (
+    Ablation,
+    Combination,
+    combinations,
+    format_value,
+    plain,
+    run_names,
+    setting_names,
+    with_values,
+)
 from i2md.experiments.job import Evaluation, Job
-from i2md.experiments.outcome import gather
-from i2md.experiments.runner import failures, find_places
+from i2md.experiments.plots import plot_ablation, plot_by_value, plot_differences
+from i2md.experiments.runner import Failure, require_some, run_jobs, worker_environments
+from i2md.experiments.statistics import PairedDifference, ensemble_name, paired_differences
 from i2md.pretraining.run import CONFIG, RunConfig, read_config
 from i2md.pretraining.settings import PretrainSettings
+from i2md.runtime.io import write_text
 
+# Folder of what each run prints, beside the runs.
 LOGS = "logs"
 
 
@@ -39,23 +53,36 @@ def sweep(
     device: str = "auto",
     vary: Mapping[str, Sequence[Any]] | None = None,
 ) -> dict[str, Any]:
-    """Pretrain and evaluate each combination of the grid with each seed, and gather table, figures, report, plots.
+    """Pretrain and evaluate each combination of a grid with each seed, and write tables, plots and a report.
 
-    `grid` names values by dotted setting, `settings` holds what all runs share. With `vary` in the grid's place the
-    runs are `settings` as they are and, for each value, the same with that one change, which is compared with the
-    former by seed; in a grid that is done with `against`, the part of a combination to compare the others with.
+    Called again with the same arguments it resumes: finished runs are kept, unfinished ones continue. A failed run is
+    listed with its reason, and the others continue.
 
-    Called again with the same arguments it goes on: finished runs are kept, unfinished ones resume. A run that fails
-    is named with its reason under `failed` in what is returned, and the others go on. Of several splits the first is
-    pretrained on, all are evaluated; `untrained` puts the same encoders before training beside them, once where they
-    are the same.
+    Args:
+        clips: Folder of the clips.
+        out: Folder of the runs, a folder each, and of the results.
+        grid: Values by dotted name of the setting.
+        seeds: Seeds of every combination.
+        settings: Settings that all runs share.
+        protocol: Evaluation protocols.
+        split: Splits to evaluate on; the first is also the one to pretrain on.
+        untrained: Evaluate the randomly initialised encoders too, once where several runs start from the same.
+        against: The part of a combination that makes it the baseline of all others.
+        jobs: Runs at once; by default one per core or GPU.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        vary: Values by setting, changed one at a time, in place of `grid`. The baseline is `settings` unchanged.
 
-    Raises InputError where an argument is wrong or no run at all succeeds, KeyboardInterrupt when interrupted.
+    Returns:
+        What `results.json` holds.
+
+    Raises:
+        InputError: An argument is invalid, or every run failed.
+        KeyboardInterrupt: On Ctrl-C.
     """
     opened, out = open_clips(clips), Path(out)
     grid, base = grid or {}, settings or PretrainSettings()
-    _require_sensible(grid, seeds, protocol, against, vary or {})
-    places = find_places(device, jobs)
+    _require_valid(grid, seeds, protocol, against, vary or {})
+    environments = worker_environments(device, jobs)
     splits = tuple(dict.fromkeys(choose_split(opened, name) for name in split))
     for name in splits:
         opened.part(name, "test")
@@ -65,23 +92,24 @@ def sweep(
     chosen = ablation.combinations() if ablation else combinations(grid)
     runs = run_names(chosen, seeds)
     planned, failed = _plan_jobs(opened, out, runs, base, tuple(protocol), splits, untrained, device)
-    require_any(out, planned, failed)
-    failed |= failures(list(planned.values()), places, out / LOGS, "sweep")
-    # In the order of the combinations, whichever seeds of them failed.
-    in_order = sorted(runs, key=lambda name: chosen.index(runs[name][0]))
-    done = {name: runs[name] for name in in_order if name not in failed}
-    require_any(out, done, failed)
-    return gather(out, done, grid, against, {name: failed[name] for name in runs if name in failed}, ablation)
+    require_some(out, planned, failed)
+    failed |= run_jobs(list(planned.values()), environments, out / LOGS, "sweep")
+    # In the order of the combinations, whichever of their seeds failed.
+    ordered = sorted(runs, key=lambda name: chosen.index(runs[name][0]))
+    done = {name: runs[name] for name in ordered if name not in failed}
+    require_some(out, done, failed)
+    return _write_results(out, done, grid, against, {name: failed[name] for name in runs if name in failed}, ablation)
 
 
-def require_any(out: Path, left: Mapping, failed: Mapping[str, str]) -> None:
-    """Raise InputError where no run is left."""
-    if not left:
-        name, reason = next(iter(failed.items()))
-        raise InputError(f"{out}: all {len(failed)} runs failed; {name}: {reason}")
+def require_same_run(folder: Path, config: RunConfig) -> None:
+    """Raise InputError if the folder holds a run of another configuration."""
+    if (folder / CONFIG).is_file():
+        differing = [name.removeprefix("settings.") for name in read_config(folder).differences(config)]
+        if differing:
+            raise InputError(f"{folder}: holds a run that differs in {', '.join(differing)}; name another folder")
 
 
-def _require_sensible(
+def _require_valid(
     grid: Mapping[str, Sequence[Any]],
     seeds: Sequence[int],
     protocol: Sequence[str],
@@ -90,22 +118,22 @@ def _require_sensible(
 ) -> None:
     unknown = [name for name in protocol if name not in PROTOCOLS]
     if unknown or not protocol:
-        raise InputError(f"protocol {', '.join(unknown)!r} is not known; choose among {', '.join(PROTOCOLS)}")
+        raise InputError(f"unknown protocol {', '.join(unknown)!r}; choose among {', '.join(PROTOCOLS)}")
     if not seeds:
-        raise InputError("no seed to run with; give --seeds 0 1 2")
+        raise InputError("no seed given; give --seeds 0 1 2")
     if grid and vary:
-        raise InputError("a grid is every combination, --vary one change at a time; give --grid or --vary, not both")
+        raise InputError("--grid runs every combination, --vary one change at a time; give --grid or --vary, not both")
     if against and vary:
-        raise InputError("--vary compares every change with the settings as they are; leave --against out")
+        raise InputError("--vary compares every change with the unchanged settings; leave --against out")
     for name, values in {**grid, **vary}.items():
         if name not in setting_names() or name == "seed":
-            raise InputError(f"{name!r} is no setting to choose values of; see i2md sweep --help")
+            raise InputError(f"{name!r} is not a setting that can be swept; see i2md sweep --help")
         if not values:
-            raise InputError(f"no value is given for {name}; write {name}=VALUE,VALUE")
+            raise InputError(f"{name} has no values; write {name}=VALUE,VALUE")
     for name, value in (against or {}).items():
         if value not in grid.get(name, ()):
-            known = ", ".join(f"{n}={value_word(v)}" for n, values in grid.items() for v in values)
-            raise InputError(f"{name}={value_word(value)} is not in the grid, so nothing is against it; it has {known}")
+            known = ", ".join(f"{n}={format_value(v)}" for n, values in grid.items() for v in values)
+            raise InputError(f"baseline {name}={format_value(value)} is not in the grid; it has {known}")
 
 
 def _plan_jobs(
@@ -117,38 +145,102 @@ def _plan_jobs(
     splits: tuple[str, ...],
     untrained: bool,
     device: str,
-) -> tuple[dict[str, Job], dict[str, str]]:
-    """A job for each run whose settings agree with one another; for the others, why they don't."""
+) -> tuple[dict[str, Job], dict[str, Failure]]:
+    """Jobs by the name of their run; failures of the runs whose settings contradict one another."""
     jobs: dict[str, Job] = {}
-    failed: dict[str, str] = {}
-    seen: set[str] = set()
+    failed: dict[str, Failure] = {}
+    initialisations: set[str] = set()
     for name, (combination, seed) in runs.items():
         try:
-            settings = changed(base, {**combination, "seed": seed})
+            settings = with_values(base, {**combination, "seed": seed})
             config = plan(clips, settings)[1]
         except InputError as error:
-            failed[name] = str(error)
+            failed[name] = Failure(str(error), 2)
             continue
         folder = out / name
         require_same_run(folder, config)
-        data = json.loads(json.dumps(asdict(settings)))
-        before_training = json.dumps({n: v for n, v in flat(data) if decides_untrained(n)} | {"seed": seed})
-        evaluated = splits or (choose_split(clips, config.clips["split"]),)
-        beside = untrained and before_training not in seen
-        seen.add(before_training)
+        data = plain(asdict(settings))
+        initialisation = json.dumps({n: v for n, v in flat(data) if decides_untrained(n)} | {"seed": seed})
+        with_untrained = untrained and initialisation not in initialisations
+        initialisations.add(initialisation)
         evaluations = [
-            Evaluation.on(clips, split, protocols, untrained=kind)
-            for split in evaluated
+            Evaluation.of_clips(clips, split, protocols, untrained=kind)
+            for split in splits or (choose_split(clips, config.clips["split"]),)
             for kind in (True, False)
-            if beside or not kind
+            if with_untrained or not kind
         ]
         jobs[name] = Job(str(folder), str(clips.path), data, tuple(evaluations), device)
     return jobs, failed
 
 
-def require_same_run(folder: Path, config: RunConfig) -> None:
-    """Refuse a folder that holds a run of another configuration."""
-    if (folder / CONFIG).is_file():
-        differing = [name.removeprefix("settings.") for name in read_config(folder).differences(config)]
-        if differing:
-            raise InputError(f"{folder}: holds a run that differs in {', '.join(differing)}; name another folder")
+def _write_results(
+    out: Path,
+    runs: Mapping[str, tuple[Combination, int]],
+    grid: Mapping[str, Sequence[Any]],
+    against: Combination | None,
+    failed: Mapping[str, Failure],
+    ablation: Ablation | None,
+) -> dict[str, Any]:
+    """Write table.md, results.json, report.html and plots/ for the finished runs; return what results.json holds."""
+    labels = {out / name: ablation.label(combination) for name, (combination, _) in runs.items()} if ablation else {}
+    comparison = compare_runs([out / name for name in runs], labels)
+    by_path = {str(out / name): run for name, run in runs.items()}
+    results = [{"combination": dict(by_path[r["run"]][0]), **r} for r in comparison.results()]
+    pretrained = [result for result in results if result["method"] != UNTRAINED]
+    pairs = _compare_with_baseline(pretrained, by_path, against, ablation)
+    shown = [pair for pair in pairs if pair.stream == ensemble_name(pretrained)]
+    plots = {
+        "By value": ("by-value", _plot_values(pretrained, by_path, grid, ablation)),
+        "Differences by seed": ("differences", plot_differences(shown)),
+    }
+    data = {
+        "grid": {name: list(values) for name, values in grid.items()},
+        "vary": {name: list(values) for name, values in ablation.others.items()} if ablation else None,
+        "base": dict(ablation.base) if ablation else None,
+        "against": dict(against) if against else None,
+        "results": results,
+        "differences": [asdict(pair) for pair in pairs],
+        "failed": {name: asdict(failure) for name, failure in failed.items()},
+        "report": str(out / "report.html"),
+    }
+    for name, svg in plots.values():
+        if svg:
+            write_text(out / "plots" / f"{name}.svg", svg)
+    write_text(out / "results.json", json.dumps(data, indent=1) + "\n")
+    write_text(out / "table.md", markdown_results(data) + "\n")
+    figures = [(title, svg[svg.index("<svg") :]) for title, (_, svg) in plots.items() if svg]
+    notes = [f"{name} failed: {failure.reason}" for name, failure in failed.items()]
+    write_comparison(comparison, out / "report.html", figures, [str(pair) for pair in shown], notes)
+    return data
+
+
+def _plot_values(
+    results: Sequence[Mapping[str, Any]],
+    runs: Mapping[str, tuple[Combination, int]],
+    grid: Mapping[str, Sequence[Any]],
+    ablation: Ablation | None,
+) -> str | None:
+    return plot_ablation(results, runs, ablation) if ablation else plot_by_value(results, runs, grid)
+
+
+def _compare_with_baseline(
+    results: Sequence[Mapping[str, Any]],
+    runs: Mapping[str, tuple[Combination, int]],
+    against: Combination | None,
+    ablation: Ablation | None,
+) -> list[PairedDifference]:
+    if ablation:
+        return paired_differences(results, runs, lambda combination: {})
+    return paired_differences(results, runs, lambda combination: {**combination, **against}) if against else []
+
+
+def markdown_results(data: Mapping[str, Any]) -> str:
+    """Return what `sweep` returned as Markdown: the table, the ensemble's differences, and the failed runs."""
+    stream = ensemble_name([result for result in data["results"] if result["method"] != UNTRAINED])
+    pairs = [PairedDifference(**pair) for pair in data["differences"] if pair["stream"] == stream]
+    parts = [accuracy_table(data["results"], by="settings")]
+    if pairs:
+        parts.append("\n".join([f"Differences paired by seed, {stream}, in points:\n", *(f"- {p}" for p in pairs)]))
+    if data["failed"]:
+        parts.append("\n".join(["Failed:\n", *(f"- {name}: {f['reason']}" for name, f in data["failed"].items())]))
+    return "\n\n".join(parts)

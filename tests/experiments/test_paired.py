@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-from i2md.experiments.runner import find_places
-from i2md.experiments.statistics import Evidence, corrected_tests, paired_differences, paired_tests
+from i2md.experiments.runner import worker_environments
+from i2md.experiments.statistics import PairedTests, corrected_tests, paired_differences, paired_tests
 
 
 def _all_signs(differences: list[float]) -> float:
@@ -53,7 +53,7 @@ def test_no_test_where_there_is_nothing_to_test_with(differences: list[float], h
 @given(st.lists(st.none() | st.floats(0, 1), max_size=8))
 def test_corrected_is_the_lowest_rate_at_which_a_comparison_is_among_the_found(values: list[float | None]) -> None:
     known = sorted(value for value in values if value is not None)
-    for test in corrected_tests([Evidence(None, value, None) for value in values]):
+    for test in corrected_tests([PairedTests(None, value, None) for value in values]):
         if test.t_test is None:
             assert test.corrected is None
         else:
@@ -85,7 +85,7 @@ def test_the_baseline_shares_all_other_settings_and_the_seed() -> None:
         if run != "cmd-16-1"
     ]
     pairs = paired_differences(results, runs, lambda combination: {**combination, "method": "moco"})
-    assert [(p.of, p.against, p.seeds) for p in pairs] == [
+    assert [(p.of, p.baseline, p.seeds) for p in pairs] == [
         ("cmd, queue_size=8", "moco, queue_size=8", (0, 1)),
         ("cmd, queue_size=16", "moco, queue_size=16", (0,)),
     ]
@@ -100,7 +100,7 @@ def test_streams_together_are_compared_whichever_they_are() -> None:
     ]
     runs = {"base": ({}, 0), "alone": ({"streams": ["bone"]}, 0)}
     pairs = paired_differences(results, runs, lambda combination: {})
-    assert [(p.of, p.against, p.stream, p.mean) for p in pairs] == [
+    assert [(p.of, p.baseline, p.stream, p.mean) for p in pairs] == [
         ("streams=bone", "as is", "bone", 12.5),
         ("streams=bone", "as is", "all streams", -12.5),
     ]
@@ -112,8 +112,8 @@ def test_each_process_has_a_gpu_of_those_that_may_be_seen(monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in find_places("auto", None)] == ["4", "7"]
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in find_places("cuda", 3)] == ["4", "7", "4"]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in worker_environments("auto", None)] == ["4", "7"]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in worker_environments("cuda", 3)] == ["4", "7", "4"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in find_places("cuda", None)] == ["0", "1"]
-    assert find_places("cuda:1", None) == [{}]
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in worker_environments("cuda", None)] == ["0", "1"]
+    assert worker_environments("cuda:1", None) == [{}]

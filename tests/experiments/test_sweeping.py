@@ -178,7 +178,8 @@ def test_what_fails_is_named_with_its_reason_and_the_others_go_on(
     grid = ["--grid", "optimizer.learning_rate=0.001,1e30", "batch_size=8,12", "--seeds", "0"]
     assert main(["sweep", str(clips), str(out), *WORDS, *grid]) == 2
     said = capsys.readouterr()
-    failed = _json(out / "results.json")["failed"]
+    data = _json(out / "results.json")["failed"]
+    failed = {name: failure["reason"] for name, failure in data.items()}
     assert "not finite" in failed.pop("optimizer.learning_rate=1e+30,batch_size=8,seed=0")
     assert len(failed) == 2
     assert all("objectives.queue_size 32 must be a multiple of batch_size 12" in reason for reason in failed.values())
@@ -201,10 +202,10 @@ def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
         (["--grid", "methods=cmd"], "unknown setting 'methods': did you mean method?"),
         (["--grid", "method=cmd,simclr"], "'moco', 'cmd', 'imd', 'i2md'"),
         (["--grid", "method"], "write NAME=VALUE,VALUE"),
-        (["--grid", "batch_size=8", "--grid", "batch_size=16"], "names batch twice"),
-        (["--grid", "batch_size=8,8"], "two runs would be called batch_size=8,seed=0"),
+        (["--grid", "batch_size=8", "--grid", "batch_size=16"], "batch_size is given twice"),
+        (["--grid", "batch_size=8,8"], "two runs would be named batch_size=8,seed=0"),
         (["--grid", "seed=1,2"], "give --seeds 0 1 2"),
-        (["--seeds", "0", "0"], "two runs would be called seed=0"),
+        (["--seeds", "0", "0"], "two runs would be named seed=0"),
         (["--seed", "1"], "unknown setting 'seed': did you mean seeds?"),
         (["--grid", "batch_size=8,16", "--against", "batch_size=32"], "batch_size=32 is not in the grid"),
         (["--grid", "batch_size=8,16", "--against", "batch_size=8,16"], "give one value"),

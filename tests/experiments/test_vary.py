@@ -13,12 +13,12 @@ from refusal import refusing
 
 import i2md
 from i2md.cli.main import main
-from i2md.experiments.ablation import Ablation
+from i2md.experiments.grid import Ablation
 from i2md.pretraining.run import read_config
 
 VARY = ["--vary", "method=i2md,cmd", "--vary", "encoder.hidden_size=16"]
 WORDS = [*tiny.SWEEP, "--seeds", "0", "1", "--untrained", *VARY]
-CALLED = {"": "as is", "method=cmd,": "method=cmd", "encoder.hidden_size=16,": "hidden_size=16"}
+CALLED = {"": "baseline", "method=cmd,": "method=cmd", "encoder.hidden_size=16,": "hidden_size=16"}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_there_is_the_base_once_and_each_change_by_itself(varied: Path) -> None:
 def test_a_variant_is_called_by_its_change_and_stands_below_the_base(varied: Path) -> None:
     results = _json(varied / "results.json")["results"]
     assert results == _json(varied.parent / "said.json")["results"]
-    order = ["untrained, as is", "untrained, hidden_size=16", *CALLED.values()]
+    order = ["untrained, baseline", "untrained, hidden_size=16", *CALLED.values()]
     assert [(r["settings"], r["seed"]) for r in results] == [(name, seed) for name in order for seed in (0, 1)]
     for result in results[4:]:
         change = Path(result["run"]).name.partition("seed=")[0]
@@ -77,10 +77,10 @@ def test_every_variant_is_compared_with_the_base_by_seed(varied: Path) -> None:
     }
     assert len(data["differences"]) == 2 * 4
     for pair in data["differences"]:
-        assert pair["against"] == "as is" and pair["of"] in ("method=cmd", "hidden_size=16")
-        expected = [figures[pair["of"], s, pair["stream"]] - figures["as is", s, pair["stream"]] for s in (0, 1)]
+        assert pair["baseline"] == "baseline" and pair["of"] in ("method=cmd", "hidden_size=16")
+        expected = [figures[pair["of"], s, pair["stream"]] - figures["baseline", s, pair["stream"]] for s in (0, 1)]
         assert pair["differences"] == pytest.approx(expected)
-    assert "- hidden_size=16 - as is, synthetic xsub, knn: " in (varied / "table.md").read_text()
+    assert "- hidden_size=16 - baseline, synthetic xsub, knn: " in (varied / "table.md").read_text()
 
 
 def test_plots_have_a_panel_a_setting_with_the_base_marked(varied: Path) -> None:
@@ -89,7 +89,7 @@ def test_plots_have_a_panel_a_setting_with_the_base_marked(varied: Path) -> None
     assert by_value[by_value.index("<svg") :] in page and differences[differences.index("<svg") :] in page
     for text in ("method", "encoder.hidden_size", "i2md", "cmd", "8", "16", "synthetic xsub, knn"):
         assert f">{text}</text>" in by_value
-    assert by_value.count(">(as is)<") == 2
+    assert by_value.count(">(baseline)<") == 2
     assert "hidden_size=16" in differences
 
 
@@ -112,8 +112,8 @@ def test_what_is_there_is_kept_and_the_function_does_the_same(varied: Path, clip
         (["--grid", "batch_size=8,16", "--vary", "batch_size=16"], "give --grid or --vary, not both"),
         (["--vary", "batch_size=8,16", "--against", "batch_size=8"], "leave --against out"),
         (["--vary", "methods=cmd"], "unknown setting 'methods': did you mean method?"),
-        (["--vary", "batch_size=16", "--vary", "batch_size=32"], "names batch twice"),
-        (["--vary", "batch_size=16,16"], "two runs would be called batch_size=16,seed=0"),
+        (["--vary", "batch_size=16", "--vary", "batch_size=32"], "batch_size is given twice"),
+        (["--vary", "batch_size=16,16"], "two runs would be named batch_size=16,seed=0"),
         (["--vary", "seed=1"], "give --seeds 0 1 2"),
     ],
 )
@@ -130,9 +130,9 @@ def test_a_value_of_the_bases_is_the_base_however_it_is_written() -> None:
         **{"optimizer.weight_decay": [0, 1e-4], "optimizer.name": ["adamw"], "encoder.name": []},
     }
     ablation = Ablation.around(base, vary)
-    assert [ablation.called(each) for each in ablation.combinations()] == [
-        *("as is", "batch_size=64", "batch_size=16", "streams=bone", "weight_decay=0", "optimizer.name=adamw")
+    assert [ablation.label(each) for each in ablation.combinations()] == [
+        *("baseline", "batch_size=64", "batch_size=16", "streams=bone", "weight_decay=0", "optimizer.name=adamw")
     ]
-    assert ablation.places("batch_size") == ["16", "32", "64"]
-    assert ablation.places("streams") == ["joint+bone", "bone"]
-    assert ablation.places("optimizer.weight_decay") == ["0", "0.0001"]
+    assert ablation.values("batch_size") == ["16", "32", "64"]
+    assert ablation.values("streams") == ["joint+bone", "bone"]
+    assert ablation.values("optimizer.weight_decay") == ["0", "0.0001"]

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from i2md.errors import InputError
-from i2md.experiments.statistics import Evidence, corrected_tests, paired_tests
+from i2md.experiments.statistics import PairedTests, corrected_tests, paired_tests
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 _LEVEL = 0.05
@@ -97,7 +97,7 @@ def judge(compared: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
 def claim_line(judged: Mapping[str, Any]) -> str:
     """A judged comparison in one line."""
     listed = ", ".join(f"{value:+.1f}" for value in judged["differences"])
-    told = Evidence(*(judged[name] for name in Evidence._fields)).told(judged["mean"])
+    told = PairedTests(*(judged[name] for name in PairedTests._fields)).describe(judged["mean"])
     return f"{judged['verdict']}: {judged['compares']}: {listed} ({told})"
 
 

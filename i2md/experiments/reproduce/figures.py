@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from i2md.evaluation.report.run_page import UNTRAINED as BEFORE_TRAINING
 from i2md.evaluation.run_record import read_evaluations
-from i2md.experiments.job import plain_settings, reached_with
+from i2md.experiments.grid import plain
+from i2md.experiments.job import has_settings
 from i2md.experiments.reproduce.claims import Cell
 from i2md.experiments.reproduce.published import NOT_TOLD, Published, published_beside
 from i2md.experiments.reproduce.table import SUPERVISED, UNTRAINED, Table
@@ -43,10 +44,10 @@ def read_figures(table: Table, runs: Mapping[Path, tuple[str, int]], dataset: st
 
     Accuracies are those of the last epoch; where labels were drawn several times, a seed's is the mean of its draws.
     """
-    figures, settings = Figures(), plain_settings(table.evaluation)
+    figures, settings = Figures(), plain(asdict(table.evaluation))
     for run, (method, seed) in runs.items():
         for result in read_evaluations(run / "evaluation", []):
-            if (result.get("dataset"), result.get("split")) != (dataset, split) or not reached_with(result, settings):
+            if (result.get("dataset"), result.get("split")) != (dataset, split) or not has_settings(result, settings):
                 continue
             name, protocol = _place(method, result)
             if name not in table.methods or protocol not in table.outcomes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from i2md.experiments.reproduce.claims import claim_line, judge_claims
 from i2md.experiments.reproduce.figures import make_blocks, read_figures
 from i2md.experiments.reproduce.pages import latex_page, markdown_page
 from i2md.experiments.reproduce.table import Table
+from i2md.experiments.runner import Failure
 from i2md.runtime.io import write_text
 
 
@@ -22,7 +24,7 @@ def gather(
     runs: Mapping[Path, tuple[str, int]],
     dataset: str,
     notes: Sequence[str],
-    failed: Mapping[str, str],
+    failed: Mapping[str, Failure],
     dry_run: bool,
 ) -> dict[str, Any]:
     """Put the finished runs' figures together, write them, and return what table.json holds.
@@ -47,12 +49,12 @@ def gather(
         "streams": list(streams),
         "blocks": blocks,
         "claims": claims,
-        "failed": dict(failed),
+        "failed": {name: asdict(failure) for name, failure in failed.items()},
         "report": str(out / "report.html"),
     }
     write_text(out / "table.md", markdown_page(data) + "\n")
     write_text(out / "table.tex", latex_page(data))
     write_text(out / "table.json", json.dumps(data, indent=1) + "\n")
-    said = [*notes, *measured, *(f"{name} failed: {why}" for name, why in failed.items())]
+    said = [*notes, *measured, *(f"{name} failed: {each.reason}" for name, each in failed.items())]
     write_comparison(compare_runs(list(runs)), out / "report.html", (), list(map(claim_line, claims)), said)
     return data

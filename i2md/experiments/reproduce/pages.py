@@ -36,7 +36,7 @@ def markdown_page(data: Mapping[str, Any]) -> str:
     for says, judged in _by_claim(data):
         parts.append("\n".join([f"{says}:\n", *(f"- {claim_line(each)}" for each in judged)]))
     if data["failed"]:
-        parts += ["## Failed", "\n".join(f"- {name}: {why}" for name, why in data["failed"].items())]
+        parts += ["## Failed", "\n".join(f"- {name}: {each['reason']}" for name, each in data["failed"].items())]
     return "\n\n".join(parts)
 
 

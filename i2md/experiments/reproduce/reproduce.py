@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,13 +14,13 @@ from i2md.data.store import Clips, open_clips
 from i2md.errors import InputError
 from i2md.evaluation.comparison import flat
 from i2md.evaluation.settings import EvaluationSettings
-from i2md.experiments.grid import changed, folder_name, kind_of
+from i2md.experiments.grid import folder_name, plain, settings_kind, with_values
 from i2md.experiments.job import Evaluation, Job
 from i2md.experiments.reproduce import dry_run as dry
 from i2md.experiments.reproduce.outcome import gather
 from i2md.experiments.reproduce.table import SUPERVISED, UNTRAINED, Table, load_table
-from i2md.experiments.runner import failures, find_places
-from i2md.experiments.sweep import LOGS, require_any, require_same_run
+from i2md.experiments.runner import Failure, require_some, run_jobs, worker_environments
+from i2md.experiments.sweep import LOGS, require_same_run
 from i2md.pretraining.settings import PretrainSettings
 from i2md.recipes import load_recipe
 
@@ -65,7 +64,7 @@ def reproduce(
     where an argument is wrong or no run at all succeeds, KeyboardInterrupt when interrupted.
     """
     asked, out = load_table(table), Path(out)
-    places = find_places(device, jobs)
+    environments = worker_environments(device, jobs)
     changes = dict(changes or {})
     if dry_run:
         if clips or source or target or target_source:
@@ -82,10 +81,10 @@ def reproduce(
     folder = Path(runs) if runs is not None else out
     told = {folder_name(f"{method},seed={seed}"): (method, seed) for seed in asked.seeds for method in asked.pretrained}
     planned, failed = _plan_jobs(asked, data, folder, told, departing, device)
-    require_any(folder, planned, failed)
-    failed |= failures(list(planned.values()), places, folder / LOGS, asked.name)
+    require_some(folder, planned, failed)
+    failed |= run_jobs(list(planned.values()), environments, folder / LOGS, asked.name)
     done = {folder / name: run for name, run in told.items() if name not in failed}
-    require_any(folder, done, failed)
+    require_some(folder, done, failed)
     notes = [dry.MEANING] * dry_run + _notes(asked, departures)
     return gather(asked, out, done, data.target.dataset.name, notes, failed, dry_run)
 
@@ -98,14 +97,14 @@ def _depart(table: Table, changes: Mapping[str, Any]) -> tuple[Mapping[str, Any]
             raise InputError(f"{name} is no change of the recipe: the table decides it; choose by {by}")
     by_kind: dict[type, dict[str, Any]] = {kind: {} for kind in KINDS}
     for name, value in changes.items():
-        by_kind[kind_of(name, KINDS)][name] = value
+        by_kind[settings_kind(name, KINDS)][name] = value
     before: dict[str, Any] = {}
     for settings in (load_recipe(table.specification.recipe), table.evaluation):
         before |= dict(flat(asdict(settings)))
     departures = [
         f"{name} {value} in place of {before[name]}" for name, value in changes.items() if value != before[name]
     ]
-    evaluation = changed(table.evaluation, by_kind[EvaluationSettings])
+    evaluation = with_values(table.evaluation, by_kind[EvaluationSettings])
     return by_kind[PretrainSettings], replace(table, evaluation=evaluation), departures
 
 
@@ -146,24 +145,24 @@ def _plan_jobs(
     runs: Mapping[str, tuple[str, int]],
     changes: Mapping[str, Any],
     device: str,
-) -> tuple[dict[str, Job], dict[str, str]]:
+) -> tuple[dict[str, Job], dict[str, Failure]]:
     """A job for each run whose settings agree with one another; for the others, why they don't."""
     spec, split = table.specification, table.pretrained_on
     recipe = load_recipe(spec.recipe)
     jobs: dict[str, Job] = {}
-    failed: dict[str, str] = {}
+    failed: dict[str, Failure] = {}
     for name, (method, seed) in runs.items():
         try:
             # All at once: with another method of the recipe's some changes may not agree.
-            settings = changed(recipe, {**changes, "split": split, **table.pretrained[method], "seed": seed})
+            settings = with_values(recipe, {**changes, "split": split, **table.pretrained[method], "seed": seed})
             require_same_run(folder / name, plan(data.clips, settings)[1])
         except InputError as error:
-            failed[name] = str(error)
+            failed[name] = Failure(str(error), 2)
             continue
         beside = name == _carrier(table, data.target, folder, [n for n, run in runs.items() if run[1] == seed])
         evaluations = tuple(_evaluations(table, data.target, beside))
-        plain = json.loads(json.dumps(asdict(settings)))
-        jobs[name] = Job(str(folder / name), str(data.clips.path), plain, evaluations, device, spec.recipe)
+        settings_data = plain(asdict(settings))
+        jobs[name] = Job(str(folder / name), str(data.clips.path), settings_data, evaluations, device, spec.recipe)
     return jobs, failed
 
 
@@ -172,7 +171,7 @@ def _evaluations(table: Table, clips: Clips, beside: bool) -> list[Evaluation]:
     found = []
     for split in table.specification.splits:
         found += _without_runs(table, clips, split) if beside else []
-        found.append(Evaluation.on(clips, split, table.protocols, settings=table.evaluation))
+        found.append(Evaluation.of_clips(clips, split, table.protocols, settings=table.evaluation))
     return found
 
 
@@ -181,16 +180,16 @@ def _without_runs(table: Table, clips: Clips, split: str) -> list[Evaluation]:
     # Fine-tuned on all labels, the untrained encoders are the supervised ones.
     protocols = tuple(name for name in table.protocols if name != "finetune")
     if UNTRAINED in table.methods and protocols:
-        found.append(Evaluation.on(clips, split, protocols, untrained=True, settings=table.evaluation))
+        found.append(Evaluation.of_clips(clips, split, protocols, untrained=True, settings=table.evaluation))
     if SUPERVISED in table.methods and "finetune" in table.protocols:
-        found.append(Evaluation.on(clips, split, ("supervised",), settings=table.evaluation))
+        found.append(Evaluation.of_clips(clips, split, ("supervised",), settings=table.evaluation))
     return found
 
 
 def _carrier(table: Table, clips: Clips, folder: Path, names: Sequence[str]) -> str:
     """The run of a seed beside which the methods without runs are evaluated: one that has it done, or the first."""
     wanted = [each for split in table.specification.splits for each in _without_runs(table, clips, split)]
-    done = (name for name in names if not any(each.missing(str(folder / name))[0] for each in wanted))
+    done = (name for name in names if not any(each.missing(folder / name)[0] for each in wanted))
     return next(done, names[0])
 
 

@@ -14,7 +14,7 @@ import yaml
 from i2md.errors import InputError
 from i2md.evaluation.protocols import outcome_names
 from i2md.evaluation.settings import EvaluationSettings
-from i2md.experiments.grid import changed
+from i2md.experiments.grid import with_values
 from i2md.experiments.reproduce.claims import Claim, Comparison
 from i2md.recipes import recipe_path
 from i2md.runtime.settings import checked_settings
@@ -135,7 +135,7 @@ def _as_table(name: str, data: Mapping[str, Any]) -> Table:
         seeds=tuple(shared["seeds"]),
         methods={method: shared["methods"][method] for method in kind["methods"]},
         protocols=tuple(kind["protocols"]),
-        evaluation=changed(EvaluationSettings(), {**kind["evaluation"], **specification.evaluation}),
+        evaluation=with_values(EvaluationSettings(), {**kind["evaluation"], **specification.evaluation}),
         claims=tuple(
             Claim(claim["says"], tuple(Comparison.parse(text) for text in claim["compare"]))
             for claim in shared["claims"]

@@ -101,7 +101,7 @@ def _data() -> dict[str, Any]:
         "streams": ["joint", "3-stream"],
         "blocks": [{**block, "rows": rows, "published": [figure, other, absent]}],
         "claims": [{"split": "x_sub", **judged}],
-        "failed": {"moco,seed=1": "not finite"},
+        "failed": {"moco,seed=1": {"reason": "not finite", "exit_code": 2}},
     }
 
 
@@ -116,7 +116,7 @@ def test_markdown_has_every_figure_in_the_column_of_its_streams() -> None:
         ["I2MD (published)", "-", "-", "-", "not at hand"],
     ]
     assert "† recalled: not checked against the paper." in page
-    tests = "mean +2.0, 95 % within -10.7 and +14.7, t-test p = 0.3, corrected 0.3"
+    tests = "mean +2.0, 95 % CI -10.7 to +14.7, t-test p = 0.3, corrected 0.3"
     assert f"- undecided: cmd, knn, joint > moco, knn, joint: +1.0, +3.0 ({tests})" in page
     assert "- moco,seed=1: not finite" in page
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from i2md.errors import InputError
-from i2md.experiments.grid import kind_of
+from i2md.experiments.grid import settings_kind
 from i2md.experiments.reproduce.claims import Cell
 from i2md.experiments.reproduce.figures import Figures, make_blocks
 from i2md.experiments.reproduce.published import NOT_TOLD, published_beside, published_figures
@@ -79,7 +79,7 @@ def test_every_table_has_a_recipe_methods_and_claims_that_exist(tables: list[Tab
         assert load_recipe(table.specification.recipe)
         assert table.seeds == (0, 1, 2)
         names = [name for settings in table.pretrained.values() for name in settings]
-        assert all(kind_of(name, KINDS) is KINDS[0] for name in names)
+        assert all(settings_kind(name, KINDS) is KINDS[0] for name in names)
     cells = [cell for claim in tables[0].claims for c in claim.comparisons for cell in (*c.left, *c.right)]
     assert {cell.protocol for cell in cells} <= outcomes
     assert {cell.method for cell in cells} <= methods

@@ -18,7 +18,7 @@ from test_claims import require_sound_latex
 from i2md.cli.main import main
 from i2md.data.store import open_clips
 from i2md.evaluation.settings import EvaluationSettings
-from i2md.experiments.grid import changed
+from i2md.experiments.grid import with_values
 from i2md.experiments.job import Evaluation
 from i2md.experiments.reproduce.claims import Cell
 from i2md.experiments.reproduce.figures import read_figures
@@ -163,13 +163,13 @@ def test_a_result_of_other_settings_or_a_lost_share_is_made_anew(made: Path, cli
     shutil.copytree(made / "moco,seed=0", run)
     protocols = ("knn", "linear", "semi", "finetune", "supervised")
     table = load_table("utd-mhad")
-    settings = changed(
+    settings = with_values(
         table.evaluation, {"linear.epochs": 2, "finetune.epochs": 2, "semi.label_fractions": (0.25, 0.5)}
     )
 
     def missing(values: dict[str, Any]) -> tuple[list[str], EvaluationSettings]:
-        asked = changed(settings, values)
-        return Evaluation.on(open_clips(clips), "xsub", protocols, settings=asked).missing(str(run))
+        asked = with_values(settings, values)
+        return Evaluation.of_clips(open_clips(clips), "xsub", protocols, settings=asked).missing(run)
 
     assert missing({})[0] == []
     assert missing({"linear.exact": True})[0] == ["linear"]
@@ -177,7 +177,7 @@ def test_a_result_of_other_settings_or_a_lost_share_is_made_anew(made: Path, cli
     assert missing({"semi.draws": 3})[0] == ["semi"]
     assert missing({"semi.label_fractions": (0.25, 0.5, 0.75)})[1].semi.label_fractions == (0.75,)
     for epochs, there in ((2, True), (3, False)):
-        asked = replace(table, evaluation=changed(settings, {"linear.epochs": epochs}))
+        asked = replace(table, evaluation=with_values(settings, {"linear.epochs": epochs}))
         cells = read_figures(asked, {run: ("moco", 0)}, "synthetic", "xsub").cells
         assert Cell("moco", "knn", "joint") in cells
         assert (Cell("untrained", "linear", "joint") in cells) == there
@@ -196,9 +196,9 @@ def test_a_table_of_ones_own_from_recordings_and_what_fails_in_it(
     assert main(["reproduce", *words]) == 2
     said = capsys.readouterr()
     reason = "method cmd needs at least two streams to teach one another"
-    assert said.err.splitlines()[-1] == f"i2md: 1 runs failed; positive_mining,seed=0: {reason}"
+    assert said.err.splitlines()[-1] == f"i2md: 1 run failed; positive_mining,seed=0: {reason}"
     data = _json(tmp_path / "out" / "table.json")
-    assert data["failed"] == {"positive_mining,seed=0": reason}
+    assert data["failed"] == {"positive_mining,seed=0": {"reason": reason, "exit_code": 2}}
     assert [row["name"] for block in data["blocks"] for row in block["rows"]] == ["moco"]
     assert said.out.count(reason) == 1
     assert data["streams"] == ["joint"]
@@ -223,7 +223,7 @@ def test_a_table_of_ones_own_from_recordings_and_what_fails_in_it(
             "unknown setting 'encoder.unit': did you mean encoder.hidden_size?",
         ),
         (["utd-mhad", "out", "--change", "method=cmd"], "the table decides it; choose by --methods"),
-        (["utd-mhad", "out", "--change", "batch_size=8,16"], "--change batch: give one value"),
+        (["utd-mhad", "out", "--change", "batch_size=8,16"], "--change batch_size: give one value"),
         (["utd-mhad", "out", "--precision", "fp8"], "'fp32', 'tf32', 'bf16'"),
         (["utd-mhad", "out", "--jobs", "0"], "--jobs 0: give at least 1"),
     ],
