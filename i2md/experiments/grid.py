@@ -12,9 +12,9 @@ from itertools import product
 from typing import Any
 
 from i2md.errors import InputError
-from i2md.evaluation.comparison import flat, short_names
+from i2md.evaluation.comparison import short_names
 from i2md.pretraining.settings import PretrainSettings
-from i2md.runtime.settings import Settings, checked_settings
+from i2md.runtime.settings import Settings, checked_settings, flatten
 
 # A value for each of some settings, by dotted name.
 Combination = Mapping[str, Any]
@@ -82,7 +82,7 @@ def _parse_value(kind: type, name: str, text: str) -> Any:
 @cache
 def setting_names(kind: type = PretrainSettings) -> tuple[str, ...]:
     """Return the dotted name of every setting of a settings dataclass."""
-    return tuple(name for name, _ in flat(asdict(kind())))
+    return tuple(name for name, _ in flatten(asdict(kind())))
 
 
 def combinations(grid: Mapping[str, Sequence[Any]]) -> list[Combination]:
@@ -174,7 +174,7 @@ class Ablation:
         >>> Ablation.around(PretrainSettings(), vary).combinations()
         [{}, {'batch_size': 32}, {'streams': ('joint', 'bone')}]
         """
-        own = dict(flat(plain(asdict(base))))
+        own = dict(flatten(plain(asdict(base))))
         others = {name: [value for value in values if plain(value) != own[name]] for name, values in vary.items()}
         return cls({name: own[name] for name in vary}, others)
 

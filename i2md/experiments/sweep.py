@@ -11,7 +11,7 @@ from typing import Any
 from i2md.commands import PathLike, plan
 from i2md.data.store import Clips, open_clips
 from i2md.errors import InputError
-from i2md.evaluation.comparison import compare_runs, decides_untrained, flat
+from i2md.evaluation.comparison import compare_runs, decides_untrained
 from i2md.evaluation.evaluate import choose_split
 from i2md.evaluation.protocols import PROTOCOLS
 from i2md.evaluation.report.comparison_page import write_comparison
@@ -34,6 +34,7 @@ from i2md.experiments.statistics import PairedDifference, ensemble_name, paired_
 from i2md.pretraining.run import CONFIG, RunConfig, read_config
 from i2md.pretraining.settings import PretrainSettings
 from i2md.runtime.io import write_text
+from i2md.runtime.settings import flatten
 
 # Folder of what each run prints, beside the runs.
 LOGS = "logs"
@@ -160,7 +161,7 @@ def _plan_jobs(
         folder = out / name
         require_same_run(folder, config)
         data = plain(asdict(settings))
-        initialisation = json.dumps({n: v for n, v in flat(data) if decides_untrained(n)} | {"seed": seed})
+        initialisation = json.dumps({n: v for n, v in flatten(data) if decides_untrained(n)} | {"seed": seed})
         with_untrained = untrained and initialisation not in initialisations
         initialisations.add(initialisation)
         evaluations = [

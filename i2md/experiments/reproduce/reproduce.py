@@ -12,7 +12,6 @@ from i2md.data.prepare import prepare
 from i2md.data.storage.remote import to_path
 from i2md.data.store import Clips, open_clips
 from i2md.errors import InputError
-from i2md.evaluation.comparison import flat
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.experiments.grid import folder_name, plain, settings_kind, with_values
 from i2md.experiments.job import Evaluation, Job
@@ -23,6 +22,7 @@ from i2md.experiments.runner import Failure, require_some, run_jobs, worker_envi
 from i2md.experiments.sweep import LOGS, require_same_run
 from i2md.pretraining.settings import PretrainSettings
 from i2md.recipes import load_recipe
+from i2md.runtime.settings import flatten
 
 KINDS = (PretrainSettings, EvaluationSettings)
 
@@ -100,7 +100,7 @@ def _depart(table: Table, changes: Mapping[str, Any]) -> tuple[Mapping[str, Any]
         by_kind[settings_kind(name, KINDS)][name] = value
     before: dict[str, Any] = {}
     for settings in (load_recipe(table.specification.recipe), table.evaluation):
-        before |= dict(flat(asdict(settings)))
+        before |= dict(flatten(asdict(settings)))
     departures = [
         f"{name} {value} in place of {before[name]}" for name, value in changes.items() if value != before[name]
     ]
@@ -196,10 +196,10 @@ def _carrier(table: Table, clips: Clips, folder: Path, names: Sequence[str]) -> 
 def _notes(table: Table, departures: Sequence[str]) -> list[str]:
     """What the figures depend on."""
     told = [f"recipe {table.specification.recipe}, seeds {', '.join(map(str, table.seeds))}"]
-    usual = dict(flat(asdict(EvaluationSettings())))
+    usual = dict(flatten(asdict(EvaluationSettings())))
     protocols = [
         f"{name} {value} in place of {usual[name]}"
-        for name, value in flat(asdict(table.evaluation))
+        for name, value in flatten(asdict(table.evaluation))
         if value != usual[name]
     ]
     told += [f"protocols by default, but: {'; '.join(protocols)}"] if protocols else []
