@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_TO_LINT := $(VENV)/.ready-to-lint
+READY_FOR_DOCS := $(VENV)/.ready-for-docs
 # Stands while pip is at work: what it finds of itself was interrupted, and is made anew.
 UNFINISHED := $(VENV)/.unfinished
 # Editable installs from pyproject.toml need pip 21.3; a new enough one costs no look-up.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow lint docs clean
 
 demo: $(READY)
 	@$(BIN)/python -m i2md.demo $(DATA)
@@ -26,6 +27,11 @@ lint: $(READY_TO_LINT)
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
+# A broken link, a missing file or an undocumented public name fails.
+docs: $(READY_FOR_DOCS)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@$(BIN)/python -m pytest tests/docs/test_docstrings.py
+
 $(READY): pyproject.toml constraints.txt
 	@if [ -e $(UNFINISHED) ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 		echo "setting up $(VENV): once, some minutes" && rm -rf $(VENV) && mkdir $(VENV) && \
@@ -41,5 +47,9 @@ $(READY_TO_LINT): $(READY)
 	@$(INSTALL) -c constraints.txt -e ".[lint]"
 	@touch $@
 
+$(READY_FOR_DOCS): $(READY)
+	@$(INSTALL) -c constraints.txt -e ".[docs]"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) demo dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo dist site htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
