@@ -119,7 +119,7 @@ def test_arrays_a_file_each_may_lie_in_a_store(tmp_path: Path, url: str) -> None
     _copy(tmp_path / "mine", f"{url}/mine")
     prepare("arrays", f"{url}/mine", f"{url}/clips")
     assert stored(f"{url}/clips") == on_disk(tmp_path / "clips")
-    with pytest.raises(InputError, match="one array of all clips is read from a disk; copy it"):
+    with pytest.raises(InputError, match="one array of all clips is read from a local disk; copy it"):
         prepare("arrays", f"{url}/mine/jump/a.npy", f"{url}/other")
 
 
@@ -281,7 +281,7 @@ def test_what_is_there_stays(url: str, tmp_path: Path) -> None:
     [
         ("nosuch://a/b", "ntu-rgbd", "nosuch://a/b: .*give a path, or a URL of a store that fsspec knows"),
         ("memory://nothing/there", "ntu-rgbd", "no such file or folder"),
-        ("memory://nothing/x.pkl", "pyskl", "format 'pyskl' is read from a disk; copy it to one first"),
+        ("memory://nothing/x.pkl", "pyskl", "format 'pyskl' is read from a local disk; copy it to one first"),
     ],
 )
 def test_urls_that_lead_nowhere(source: str, format: str, said: str, tmp_path: Path) -> None:

@@ -1,4 +1,9 @@
-"""Readers: one file a format, each opening a folder or file as a Source that streams one recording at a time."""
+"""Readers: one module for each file format, with a function `open_source(path, **options) -> Source`.
+
+A Source (i2md.data.recording) streams its recordings one at a time. A reader's keyword parameters are options of
+`i2md prepare`: `fps: float = 0.0` becomes `--options.fps`. A package of your own adds a format by an entry point of the
+group `i2md.readers`; docs/examples/reader.py is a complete one.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ from i2md.data.recording import Source
 from i2md.data.storage.remote import is_remote, to_path
 from i2md.errors import InputError
 
-# A reader: open_source(path, **options) -> Source. Modules are imported only when asked for.
+# Modules are imported only when their format is used.
 _BUILT_IN = {
     "arrays": "i2md.data.readers.arrays.arrays",
     "cmd-arrays": "i2md.data.readers.arrays.cmd_arrays",
@@ -28,21 +33,38 @@ _BUILT_IN = {
     "utd-mhad": "i2md.data.readers.utd_mhad",
     "utkinect-action3d": "i2md.data.readers.utkinect",
 }
-# Those that read file after file. A plug-in's reader says so by an attribute of its function, `reads_stores = True`.
-_FROM_A_STORE = frozenset(_BUILT_IN) - {"cmd-arrays", "ctr-gcn", "pyskl"}
+# Formats that can be read from remote storage: those read file by file, by i2md.data.readers.files. A reader from an
+# entry point declares that it can by an attribute of its function, `reads_remote = True`.
+_REMOTE = frozenset(_BUILT_IN) - {"cmd-arrays", "ctr-gcn", "pyskl"}
 
 
 def reader_names() -> tuple[str, ...]:
-    """Formats that can be read, those of installed plug-ins (entry-point group `i2md.readers`) included."""
+    """List the formats that can be read, including those of installed packages (entry-point group `i2md.readers`)."""
     return tuple(sorted({*_BUILT_IN, *(point.name for point in entry_points(group="i2md.readers"))}))
 
 
 def open_source(format: str, path: Path, **options: Any) -> Source:
-    """The recordings at `path`, read as `format`; options are the reader's own, InputError for one it hasn't."""
+    """Open recordings.
+
+    Args:
+        format: Name of a format, one of `reader_names()`.
+        path: Folder, file or .zip of the recordings, local or remote.
+        **options: Options of the format's reader.
+
+    Returns:
+        The recordings.
+
+    Raises:
+        InputError: If there is no such format or option, an option has another type, or the reader refuses the path.
+
+    Example:
+        >>> open_source("synthetic", Path("unused"), actions=2, subjects=2, repeats=1).count
+        4
+    """
     reader, path = _reader(format), to_path(path)
     _check_options(format, reader, options)
-    if is_remote(path) and not (format in _FROM_A_STORE or getattr(reader, "reads_stores", False)):
-        raise InputError(f"{path}: format {format!r} is read from a disk; copy it to one first")
+    if is_remote(path) and not (format in _REMOTE or getattr(reader, "reads_remote", False)):
+        raise InputError(f"{path}: format {format!r} is read from a local disk; copy it to one first")
     return reader(path, **options)
 
 

@@ -1,4 +1,4 @@
-"""The files of a format, listed and read in place: in a folder, below it, or inside a .zip; on a disk or in a store."""
+"""The files of a format, listed and read where they are: in a folder, below it or in a .zip, local or remote."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from typing import IO
 from i2md.data.storage.remote import filesystem, fs_path, is_remote, list_files, remote_errors, to_path
 from i2md.errors import InputError
 
-# A store answers late, but many at once: so many files are on their way while one is read.
+# Remote storage has a high latency but serves many requests at once: this many files are fetched ahead.
 _AHEAD = 8
 
 
 class BadFile(Exception):
-    """A file that yields no clip: why, in one line without the file's name."""
+    """A file that yields no clip; the message is the reason, in one line without the file's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file by its place: `container` is a folder or a .zip (a store's too), `name` the path in it, with slashes."""
+    """A file in a folder or in a .zip."""
 
     container: Path
+    """The folder or .zip, local or remote."""
     name: str
+    """Path of the file in its container, with slashes."""
 
     @property
     def base(self) -> str:
@@ -51,8 +53,8 @@ class File:
         return _is_zip(self.container)
 
     @property
-    def place(self) -> Path:
-        """The absolute path, a .zip counted as a folder of its name without suffix."""
+    def path(self) -> Path:
+        """The absolute path; a .zip counts as a folder named as the .zip without its suffix."""
         container = Path(fs_path(self.container)) if is_remote(self.container) else self.container
         container = container.with_suffix("") if self.in_zip else container
         return Path(os.path.abspath(container / self.name))
@@ -62,40 +64,47 @@ def find_files(
     path: Path,
     pattern: re.Pattern[str],
     what: str,
-    told_by: int = 1,
+    unique_parts: int = 1,
     wanted: Callable[[File], bool] = lambda file: True,
+    required: bool = True,
 ) -> tuple[File, ...]:
-    """The files at `path` whose base name matches `pattern` whole, sorted by place.
+    """List the files of a format.
 
-    `path` is the folder that holds them or a parent of it, a .zip, a folder that holds .zip files, or one
-    such file; `wanted` chooses among them where folders tell what a file is. Raises InputError where there is
-    none (named as `what`), and where two share a base name, or the last `told_by` parts of their places where
-    folders tell a clip: two copies of a data set side by side would put the same clip into training and test.
+    Args:
+        path: The folder that holds the files or a parent of it, a .zip, a folder of .zip files, or one such file.
+        pattern: Pattern that the whole base name of a file matches.
+        what: What the files are called in messages, such as "a*_s*_t*_skeleton.mat files".
+        unique_parts: How many last parts of a file's path identify its clip: 1 if it is the base name. Two files that
+            share them are an error, since with two copies of a data set one clip would be in training and test.
+        wanted: Chooses among the files that match.
+        required: Whether it is an error if there is none.
+
+    Returns:
+        The files, sorted by container and name.
+
+    Raises:
+        InputError: If `path` does not exist or holds a damaged .zip, if files are not unique, or if there is none.
     """
-    files = any_files(path, pattern, what, told_by, wanted)
-    if not files:
-        raise InputError(f"{path}: no {what} found; give the folder that holds them or their .zip")
-    return files
-
-
-def any_files(
-    path: Path,
-    pattern: re.Pattern[str],
-    what: str,
-    told_by: int = 1,
-    wanted: Callable[[File], bool] = lambda file: True,
-) -> tuple[File, ...]:
-    """As `find_files`, but an empty tuple where there is none."""
     path = to_path(path)
     if not _exists(path):
         raise InputError(f"{path}: no such file or folder; give the folder or .zip that holds {what}")
     files = sorted(_matching(path, pattern, wanted), key=lambda file: (file.container, file.name))
-    _refuse_copies(path, files, told_by)
+    _check_unique(path, files, unique_parts)
+    if required and not files:
+        raise InputError(f"{path}: no {what} found; give the folder that holds them or their .zip")
     return tuple(files)
 
 
 def load_each(files: Sequence[File]) -> Iterator[tuple[File, Callable[[], bytes]]]:
-    """Each file with the call that loads its bytes; that call raises BadFile where they cannot be read."""
+    """Open files one after the other; each .zip is opened once, remote files are fetched ahead.
+
+    Args:
+        files: Files, those of one container next to each other.
+
+    Yields:
+        Each file with a function that loads its bytes and raises BadFile if they cannot be read. Call it before
+        taking the next file.
+    """
     for container, group in groupby(files, key=lambda file: file.container):
         with _opened(container) as read:
             if is_remote(container) and not _is_zip(container):
@@ -106,7 +115,7 @@ def load_each(files: Sequence[File]) -> Iterator[tuple[File, Callable[[], bytes]
 
 
 def _read_ahead(read: Callable[[str], bytes], files: Iterator[File]) -> Iterator[tuple[File, Callable[[], bytes]]]:
-    """The same of a folder in a store, the next files being fetched while one is worked at."""
+    """The same for a remote folder: the next files are fetched while one is processed."""
     waiting: deque[tuple[File, Future[bytes]]] = deque()
     with ThreadPoolExecutor(_AHEAD) as threads:
         for file in files:
@@ -126,7 +135,7 @@ def _exists(path: Path) -> bool:
 
 
 def _is_zip(container: Path) -> bool:
-    """By its name alone in a store, where to ask takes time and folders are not called so."""
+    """Judged by the name alone if it is remote, where a request takes time."""
     return container.suffix.lower() == ".zip" and (is_remote(container) or not container.is_dir())
 
 
@@ -158,18 +167,18 @@ def _in_archive(path: Path, pattern: re.Pattern[str]) -> list[File]:
         with _archive(path) as archive:
             names = archive.namelist()
     except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a .zip that can be read ({error}); fetch it again") from None
+        raise InputError(f"{path}: not a .zip that can be read ({error}); download it again") from None
     return [File(path, name) for name in names if pattern.fullmatch(PurePosixPath(name).name)]
 
 
-def _refuse_copies(path: Path, files: Sequence[File], told_by: int) -> None:
+def _check_unique(path: Path, files: Sequence[File], parts: int) -> None:
     seen: dict[str, File] = {}
     for file in files:
-        told = file.base if told_by == 1 else "/".join(file.place.parts[-told_by:])
-        first = seen.setdefault(told, file)
+        name = file.base if parts == 1 else "/".join(file.path.parts[-parts:])
+        first = seen.setdefault(name, file)
         if first is not file:
             raise InputError(
-                f"{path}: {told} is there twice ({first.container / first.name} and "
+                f"{path}: {name} appears twice ({first.container / first.name} and "
                 f"{file.container / file.name}); give the folder or .zip of one copy"
             )
 
@@ -198,15 +207,15 @@ def _archive(path: Path) -> zipfile.ZipFile:
     if not is_remote(path):
         return zipfile.ZipFile(path)
     with remote_errors(path):
-        return _StoredArchive(path, path.open("rb"))
+        return _RemoteArchive(path, path.open("rb"))
 
 
-class _StoredArchive(zipfile.ZipFile):
-    """A .zip in a store: what is read of it is fetched, and little more."""
+class _RemoteArchive(zipfile.ZipFile):
+    """A remote .zip, of which little more is fetched than is read."""
 
-    def __init__(self, path: Path, stored: IO[bytes]) -> None:
-        self._path, self._stored = path, stored
-        super().__init__(stored)
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self._path, self._stream = path, stream
+        super().__init__(stream)
 
     def read(self, name: str | zipfile.ZipInfo, pwd: bytes | None = None) -> bytes:
         with remote_errors(self._path):
@@ -214,7 +223,7 @@ class _StoredArchive(zipfile.ZipFile):
 
     def close(self) -> None:
         super().close()
-        self._stored.close()
+        self._stream.close()
 
 
 _kept_open: dict[Path, zipfile.ZipFile] | None = None
@@ -222,7 +231,7 @@ _kept_open: dict[Path, zipfile.ZipFile] | None = None
 
 @contextmanager
 def archives_kept_open() -> Iterator[None]:
-    """Within the block each .zip is opened once, however many parts of it are read one after the other.
+    """Within this context each .zip is opened once, however often files of it are read.
 
     Opening one that holds 50,000 files takes longer than reading a hundred of them.
     """
@@ -239,6 +248,6 @@ def archives_kept_open() -> Iterator[None]:
 def _load(read: Callable[[str], bytes], name: str) -> bytes:
     try:
         return read(name)
-    # A member that is encrypted or packed by an unknown method raises RuntimeError.
+    # A member that is encrypted or compressed by an unknown method raises RuntimeError.
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise BadFile(f"cannot be read ({error})") from None

@@ -1,4 +1,4 @@
-"""Actions marked in a longer recording: its clips, one an action, and the whole of it with its intervals."""
+"""Recordings of several actions: the clip of each annotated interval, and the whole recording with its intervals."""
 
 from __future__ import annotations
 
@@ -7,56 +7,78 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from i2md.data.readers.files import BadFile
-from i2md.data.readers.reading import without_absent_people
+from i2md.data.readers.reading import without_absent_persons
 from i2md.data.recording import Interval, Recording, Unreadable
 
 
-class Mark(NamedTuple):
-    """An action as a label file marks it, right or wrong: frames from `start` to before `end`.
-
-    `name` is the clip's name and `said` the label file's own words.
-    """
+class Annotation(NamedTuple):
+    """An action as a label file gives it, valid or not: frames from `start` to before `end`."""
 
     name: str
-    said: str
+    """Name of the clip."""
+    text: str
+    """The line of the label file, for messages."""
     start: int
     end: int
     label: int
 
 
-def interval_of(mark: Mark, frames: int) -> Interval:
-    """The part of the mark that lies within a recording of so many frames; BadFile where none does.
+def interval_of(annotation: Annotation, frames: int) -> Interval:
+    """Clip an annotation to a recording.
 
-    >>> interval_of(Mark("walk", "walk: 8 14", 8, 14, 0), frames=10)
-    Interval(start=8, end=10, label=0)
+    Args:
+        annotation: The annotation.
+        frames: Number of frames of the recording.
+
+    Returns:
+        The part of the interval that lies within the recording.
+
+    Raises:
+        BadFile: If no frame of it does.
+
+    Example:
+        >>> interval_of(Annotation("walk", "walk: 8 14", 8, 14, 0), frames=10)
+        Interval(start=8, end=10, label=0)
     """
-    if mark.start >= mark.end:
-        raise BadFile("it ends before it starts" if mark.start > mark.end else "it holds no frame")
-    if mark.start >= frames or mark.end <= 0:
+    if annotation.start >= annotation.end:
+        raise BadFile("it ends before it starts" if annotation.start > annotation.end else "it has no frame")
+    if annotation.start >= frames or annotation.end <= 0:
         raise BadFile(f"it lies outside the recording's {frames} frames")
-    return Interval(max(mark.start, 0), min(mark.end, frames), mark.label)
+    return Interval(max(annotation.start, 0), min(annotation.end, frames), annotation.label)
 
 
-def clips_of(whole: Recording, marks: Sequence[Mark], most: int | None = None) -> Iterator[Recording | Unreadable]:
-    """A clip for each mark, of its first `most` frames and the people seen in them, or why there is none."""
-    for mark in marks:
+def clips_of(
+    whole: Recording, annotations: Sequence[Annotation], max_frames: int | None = None
+) -> Iterator[Recording | Unreadable]:
+    """Cut a recording into the clips of its annotations.
+
+    Args:
+        whole: The recording.
+        annotations: Its annotations.
+        max_frames: Keep only so many frames of each clip, the first ones; None keeps all.
+
+    Yields:
+        For each annotation its clip, without the persons absent from it, or an Unreadable that says why there is none.
+    """
+    for annotation in annotations:
         try:
-            interval = interval_of(mark, whole.positions.shape[1])
+            interval = interval_of(annotation, whole.positions.shape[1])
         except BadFile as error:
-            yield Unreadable(whole.source, f"{whole.source}: {mark.name} ({mark.said}): {error}")
+            reason = f"{whole.source}: {annotation.name} ({annotation.text}): {error}"
+            yield Unreadable(whole.source, reason)
             continue
-        end = interval.end if most is None else min(interval.end, interval.start + most)
-        positions = without_absent_people(whole.positions[:, interval.start : end])
-        yield replace(whole, name=mark.name, positions=positions, label=interval.label)
+        end = interval.end if max_frames is None else min(interval.end, interval.start + max_frames)
+        positions = without_absent_persons(whole.positions[:, interval.start : end])
+        yield replace(whole, name=annotation.name, positions=positions, label=interval.label)
 
 
-def with_intervals(whole: Recording, marks: Sequence[Mark]) -> Recording:
-    """The whole recording, of the people seen in it, with those of the marks that lie in it."""
-    fitting = []
-    for mark in marks:
+def with_intervals(whole: Recording, annotations: Sequence[Annotation]) -> Recording:
+    """Attach to a recording those annotations that lie within it, and drop the persons absent from it."""
+    intervals = []
+    for annotation in annotations:
         try:
-            fitting.append(interval_of(mark, whole.positions.shape[1]))
+            intervals.append(interval_of(annotation, whole.positions.shape[1]))
         except BadFile:
-            # Named and counted where the clips are cut.
+            # Named and counted by clips_of.
             continue
-    return replace(whole, positions=without_absent_people(whole.positions), intervals=tuple(fitting))
+    return replace(whole, positions=without_absent_persons(whole.positions), intervals=tuple(intervals))

@@ -1,56 +1,73 @@
-"""Kinetics-Skeleton (Yan, Xiong, Lin, ST-GCN, AAAI 2018): OpenPose on videos, 2-D, up to seven people a frame, JSON.
+"""Kinetics-Skeleton (Yan, Xiong, Lin, ST-GCN, AAAI 2018): 2-D poses of OpenPose on videos, in JSON.
 
-A file is one video: `data`, a list of frames with `frame_index` (from 1) and `skeleton`, a list of people with
-`pose` (x and y of 18 joints, shares of the picture's width and height, y down) and `score` (18 certainties, 0 for
-a joint not found); then `label` and `label_index`. People are not followed from frame to frame.
+A file is one video: `data`, a list of frames with `frame_index` (from 1) and `skeleton`, a list of persons with
+`pose` (x and y of 18 joints as fractions of the image's width and height, y down) and `score` (18 confidences, 0 for
+a joint that was not found); then `label` and `label_index`. Persons are not tracked from frame to frame. Layout
+openpose-18, 30 frames a second; coordinates become fractions from the image's centre, -0.5 to 0.5, y down.
+
+Class names come from the publisher's `*_label.json` if present, else from every clip's own file. Labels count the
+names in order of their `label_index`; both are the same if all classes are present. Split `given`, if both of its
+parts are present: the folders train and val, which are `setup` 1 and 2.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-from i2md.data.readers.files import BadFile, File, find_files
-from i2md.data.readers.kinetics_classes import Classes, find_classes, is_label_file, read_content
-from i2md.data.readers.reading import Reading, to_positions, without_absent_people
+from i2md.data.readers.files import BadFile, File, find_files, load_each
+from i2md.data.readers.reading import Reading, to_positions, without_absent_persons
 from i2md.data.recording import UNKNOWN, Recording, Source
 from i2md.data.splits import Split, by_column
+from i2md.data.storage.remote import is_remote
 from i2md.errors import InputError
 from i2md.skeletons import get_layout
 
 _FILE = re.compile(r"[^.].*\.json", re.IGNORECASE)
+_LABEL_FILE = re.compile(r"(.*_)?(train|val|test)_label\.json", re.IGNORECASE)
 _LAYOUT = get_layout("openpose-18")
 _JOINTS = len(_LAYOUT.joints)
-# `setup` tells the part: folders train and val, or kinetics_train and kinetics_val as in the publisher's archive.
+# Folders train and val, or kinetics_train and kinetics_val as in the publisher's archive.
 _PARTS = {"train": 1, "val": 2}
 _PART = re.compile(r"(?:.*[_-])?(train|val)", re.IGNORECASE)
-# A clip is ten seconds, 300 frames; a further jump of frame_index is no pause but an error.
+# A clip is ten seconds, 300 frames; a larger step of frame_index is an error.
 _LONGEST_PAUSE = 300
+# In the published files label and label_index come last: reading the last bytes is enough.
+_TAIL = 512
+_LABEL_AT_END = re.compile(rb'("label": *"(?:[^"\\]|\\.)*", *"label_index": *\d+ *\})\s*$')
 
 
 def open_source(path: Path, *, persons: int = 2, score: float = 0.0) -> Source:
-    """The `*.json` files at `path`, one a video: a folder, a parent of it, or a .zip.
+    """Open the `*.json` files of Kinetics-Skeleton.
 
-    Layout openpose-18, two coordinates, shares of the picture from its middle: -0.5 to 0.5, y down; 30 frames a
-    second. In each frame the `people` of the highest total score are kept, best first, as ST-GCN does with two,
-    though of all people and not of the file's first five. A joint scored `score` or less is zeros, not found.
+    Args:
+        path: The folder that holds them or a parent of it, or a .zip.
+        persons: Persons kept in each frame: those of the highest total score, best first, as in ST-GCN (which
+            chooses 2 among the first five of the file; here all are considered).
+        score: A joint whose confidence is this or less is stored as zeros, like one that was not found.
 
-    Class names come from the publisher's `*_label.json` where they are there, else from a look at every file.
-    Split `given`, where both parts are there: the folders train and val, told by `setup` 1 and 2.
+    Returns:
+        The clips, in layout openpose-18.
+
+    Raises:
+        InputError: If an option is out of range, there is no clip, or a label file is invalid.
     """
     if persons < 1 or not 0 <= score < 1:
-        raise InputError(f"people {persons}, score {score}: give at least one person and a score from 0 to below 1")
+        raise InputError(f"persons {persons}, score {score}: give at least one person and a score from 0 to below 1")
     found = find_files(path, _FILE, "*.json files of Kinetics-Skeleton")
-    files = tuple(file for file in found if not is_label_file(file))
+    label_files = [file for file in found if _LABEL_FILE.fullmatch(file.base)]
+    files = tuple(file for file in found if not _LABEL_FILE.fullmatch(file.base))
     if not files:
-        raise InputError(f"{path}: only label files; give the folder or .zip that holds the clips beside them")
-    classes = find_classes(files, [file for file in found if is_label_file(file)])
+        raise InputError(f"{path}: only label files; give the folder or .zip that holds the clips too")
+    classes = _find_classes(files, label_files)
     return Source(
         name="kinetics-skeleton",
         layout=_LAYOUT,
@@ -71,22 +88,116 @@ def _splits(files: Iterable[File]) -> Mapping[str, Split]:
 
 
 def _part(file: File) -> int:
-    """The part that the nearest folder tells."""
+    """The part that the innermost folder of such a name gives."""
     folders = (file.container.stem, *PurePosixPath(file.name).parts[:-1])
-    told = [match for match in map(_PART.fullmatch, reversed(folders)) if match]
-    return _PARTS[told[0][1].lower()] if told else UNKNOWN
+    matches = [match for match in map(_PART.fullmatch, reversed(folders)) if match]
+    return _PARTS[matches[0][1].lower()] if matches else UNKNOWN
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """The `label_index` of each class name."""
+
+    numbers: Mapping[str, int]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The class names in label order."""
+        return tuple(sorted(self.numbers, key=lambda name: (self.numbers[name], name)))
+
+    @cached_property
+    def _labels(self) -> dict[str, int]:
+        return {name: label for label, name in enumerate(self.names)}
+
+    def label_of(self, content: Mapping[str, Any]) -> int:
+        """The label of a file's content: UNKNOWN if it has none, BadFile if it contradicts the other files."""
+        found = _name_and_number(content)
+        if found is None:
+            return UNKNOWN
+        name, number = found
+        if name not in self.numbers:
+            raise BadFile(f"label {name!r} is none of the label file's {len(self.numbers)}")
+        if number != self.numbers[name]:
+            raise BadFile(f"label {name!r} is number {number} here and {self.numbers[name]} elsewhere")
+        return self._labels[name]
+
+
+def _find_classes(files: Sequence[File], label_files: Sequence[File]) -> _Classes:
+    """The classes that the label files name; without any, those of all `files`."""
+    numbers: dict[str, int] = {}
+    for name, number in _in_label_files(label_files) if label_files else _in_clips(files):
+        numbers.setdefault(name, number)
+    return _Classes(numbers)
+
+
+def _read_object(data: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadFile(f"not JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise BadFile("not a JSON object")
+    return content
+
+
+def _name_and_number(content: Mapping[str, Any]) -> tuple[str, int] | None:
+    name, number = content.get("label"), content.get("label_index")
+    if name is None and number is None:
+        return None
+    if not isinstance(name, str) or type(number) is not int or number < 0:
+        raise BadFile("label and label_index are not a name and a number")
+    return name, number
+
+
+def _in_label_files(files: Sequence[File]) -> Iterator[tuple[str, int]]:
+    for file, load in load_each(files):
+        try:
+            entries = _read_object(load()).values()
+            if not all(isinstance(entry, dict) for entry in entries):
+                raise BadFile("not an object with an entry for each clip")
+            yield from filter(None, map(_name_and_number, entries))
+        except BadFile as error:
+            raise InputError(f"{file.path}: {error}; fix or remove it: the clips' files hold labels too") from None
+
+
+def _in_clips(files: Sequence[File]) -> Iterator[tuple[str, int]]:
+    for file, load in load_each(files):
+        try:
+            found = _name_and_number(_read_label(file, load))
+        except BadFile:
+            # Named and counted when the clips are read.
+            continue
+        if found is not None:
+            yield found
+
+
+def _read_label(file: File, load: Callable[[], bytes]) -> Mapping[str, Any]:
+    """An object with at least the label and label_index of a clip's file."""
+    data = load() if file.in_zip or is_remote(file.container) else _read_tail(file)
+    found = _LABEL_AT_END.search(data[-_TAIL:])
+    return _read_object(b"{" + found[1]) if found else _read_object(load())
+
+
+def _read_tail(file: File) -> bytes:
+    try:
+        with open(file.container / file.name, "rb") as opened:
+            opened.seek(0, 2)
+            opened.seek(max(0, opened.tell() - _TAIL))
+            return opened.read()
+    except OSError as error:
+        raise BadFile(f"cannot be read ({error})") from None
 
 
 @dataclass(frozen=True)
 class _Parser:
-    """From a file's bytes to its recording, with what was found out before and asked for."""
+    """Parses a file; `persons` and `score` as in open_source."""
 
-    classes: Classes
+    classes: _Classes
     persons: int
     score: float
 
     def __call__(self, file: File, data: bytes) -> Recording:
-        content = read_content(data)
+        content = _read_object(data)
         return Recording(
             name=file.stem,
             positions=self._positions(content.get("data")),
@@ -103,11 +214,11 @@ class _Parser:
         kept = rank < self.persons
         positions = np.zeros((self.persons, length, _JOINTS, 2))
         positions[rank[kept], frames[kept]] = joints[kept]
-        return to_positions(without_absent_people(positions))
+        return to_positions(without_absent_persons(positions))
 
 
 def _rank(frames: Int64[np.ndarray, " bodies"], scores: Float[np.ndarray, " bodies"]) -> Int64[np.ndarray, " bodies"]:
-    """How many people of the same frame come before: those of a higher score, of equal ones the earlier."""
+    """How many persons of the same frame have a higher score, or the same and are listed earlier."""
     order = np.lexsort((-scores, frames))
     first = np.searchsorted(frames[order], frames[order])
     rank = np.empty_like(frames)
@@ -118,12 +229,12 @@ def _rank(frames: Int64[np.ndarray, " bodies"], scores: Float[np.ndarray, " bodi
 def _bodies(
     data: Any,
 ) -> tuple[Int64[np.ndarray, " bodies"], int, Float[np.ndarray, "bodies 18 2"], Float[np.ndarray, "bodies 18"]]:
-    """Each person of each frame: their frame, from 0; the number of frames; x y; scores."""
+    """Every person of every frame: the frame, from 0; the number of frames; x y; scores."""
     try:
         numbers = [frame["frame_index"] for frame in data]
         listed = [(at, body["pose"], body["score"]) for at, frame in enumerate(data) for body in frame["skeleton"]]
     except (TypeError, KeyError):
-        raise BadFile("data is not frames of frame_index and skeleton, with pose and score a person") from None
+        raise BadFile("data is not frames of frame_index and skeleton, with pose and score for each person") from None
     at = _frames(numbers)
     poses = _numbers([pose for _, pose, _ in listed], "pose", 2 * _JOINTS)
     scores = _numbers([score for _, _, score in listed], "score", _JOINTS)
@@ -132,7 +243,7 @@ def _bodies(
 
 
 def _frames(numbers: list[Any]) -> Int64[np.ndarray, " frames"]:
-    """Frames counted from the first that is listed; one that is skipped is a frame without anybody."""
+    """Frames counted from the first one listed; a frame that is skipped has no person."""
     if not numbers:
         raise BadFile("no frame")
     if not all(type(number) is int and abs(number) < 1 << 31 for number in numbers):

@@ -1,4 +1,9 @@
-"""MSR Action3D (Li, Zhang, Liu, CVPR-W 2010), its skeletons in metres (`MSRAction3DSkeletonReal3D`)."""
+"""MSR Action3D (Li, Zhang, Liu, CVPR-W 2010): depth-camera skeletons in metres (`MSRAction3DSkeletonReal3D`).
+
+A file `aAA_sSS_eEE_skeleton3D.txt` is one clip of one person: 20 lines for each frame, one for each joint, of x y z
+confidence; 15 frames a second. Joints become layout kinect-v1, metres; confidences are not kept. The clip
+a13_s09_e02 is zero throughout, as published, and is passed on. Split `xsub`: train on odd subjects, test on even.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +44,8 @@ CLASS_NAMES = (
 )
 _NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_e(?P<trial>\d+)_skeleton3D\.txt", re.IGNORECASE)
 _LAYOUT = get_layout("kinect-v1")
-# Told by geometry, as the publisher names no joint: bones keep their length, feet point to the sensor, and
-# the one-armed actions, which the subjects were asked to do with the right arm, move the arm listed second.
+# The publisher does not name the joints. Their order follows from geometry: bones keep their length, feet point to the
+# sensor, and one-armed actions, which subjects were asked to do with the right arm, move the arm that is listed second.
 _ORDER = joint_order(
     """left shoulder, right shoulder, shoulder centre, spine, left hip, right hip, hip centre,
     left elbow, right elbow, left wrist, right wrist, left hand, right hand,
@@ -51,10 +56,16 @@ _LINES = 20
 
 
 def open_source(path: Path) -> Source:
-    """The `a*_s*_e*_skeleton3D.txt` files at `path`: a folder, a parent of it, or a .zip.
+    """Open the `a*_s*_e*_skeleton3D.txt` files of MSR Action3D.
 
-    Joints in layout kinect-v1, metres; a joint's confidence is left out. A clip that is zero throughout
-    (the publisher's a13_s09_e02) is passed on. Split `xsub`: train on odd subjects, test on even.
+    Args:
+        path: The folder that holds them or a parent of it, or a .zip.
+
+    Returns:
+        The clips.
+
+    Raises:
+        InputError: If there is no such file, or two have the same name.
     """
     files = find_files(path, _NAME, "a*_s*_e*_skeleton3D.txt files")
     return Source(
@@ -90,7 +101,7 @@ def _frames(data: bytes) -> Float[np.ndarray, "frames 20 3"]:
     except ValueError as error:
         raise BadFile(f"not lines of four numbers ({error})") from None
     if rows.shape[1] != 4:
-        raise BadFile(f"{rows.shape[1]} numbers a line, not x y z confidence")
+        raise BadFile(f"{rows.shape[1]} numbers on a line, not x y z confidence")
     if len(rows) % _LINES:
         raise BadFile(f"{len(rows)} lines are not whole frames of {_LINES}: the last frame is cut short")
     return rows[:, :3].reshape(-1, _LINES, 3)

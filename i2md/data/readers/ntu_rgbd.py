@@ -1,4 +1,12 @@
-"""NTU RGB+D 60 and 120 (Shahroudy et al., CVPR 2016; Liu et al., TPAMI 2020): Kinect v2, .skeleton text."""
+"""NTU RGB+D 60 and 120 (Shahroudy et al., CVPR 2016; Liu et al., TPAMI 2020): Kinect v2, `.skeleton` text files.
+
+A file `SsssCcccPpppRrrrAaaa.skeleton` is one clip: the number of frames; for each frame the number of bodies; for each
+body a line that starts with its tracking id, the number of joints (25) and a line of 12 fields for each joint, of
+which the first three are x y z. Layout kinect-v2 in its joint order, metres, camera space, y up, 30 frames a second.
+Setup, camera, subject, trial and label come from the name. The splits are in i2md.data.readers.ntu_rgbd_splits.
+
+Choice of persons and coordinates agree with the published CMD program (tests/golden/ntu_preparation.npz).
+"""
 
 from __future__ import annotations
 
@@ -19,15 +27,15 @@ from i2md.data.readers.ntu_rgbd_splits import (
     missing_names,
     splits_for,
 )
-from i2md.data.readers.number_fields import first_numbers
 from i2md.data.readers.reading import (
     Reading,
+    check_positions,
     label_of,
     numbers_in_name,
-    require_sound,
     to_positions,
-    without_absent_people,
+    without_absent_persons,
 )
+from i2md.data.readers.text_numbers import first_numbers
 from i2md.data.recording import Recording, Source
 from i2md.skeletons import get_layout
 
@@ -37,16 +45,23 @@ _LAYOUT = get_layout("kinect-v2")
 _JOINTS = 25
 _FIELDS = 12
 _MOST_BODIES = 6
-# The published program looks for its two people among the first four bodies (golden/ntu_preparation.npz).
+# The published CMD program chooses two persons among the first four bodies of a frame.
 _CANDIDATES = 4
-_PEOPLE = 2
+_MAX_PERSONS = 2
 
 
 def open_source(path: Path) -> Source:
-    """The `.skeleton` files at `path`: a folder, a parent of it, a .zip, or the folder of both .zip files.
+    """Open the `.skeleton` files of NTU RGB+D.
 
-    One or two people in layout kinect-v2, metres. The publisher's 535 incomplete samples are left out, and
-    counted. Splits as `splits_for` says; 60 class names, or 120 where NTU-120 is there.
+    Args:
+        path: The folder that holds them or a parent of it, a .zip, or the folder of both .zip files.
+
+    Returns:
+        Clips of one or two persons, with 120 class names if one of them is of NTU RGB+D 120, else 60. The samples on
+        the publisher's list of incomplete ones are left out and counted. `read_everybody` yields all tracked bodies.
+
+    Raises:
+        InputError: If there is no such file, or two have the same name.
     """
     found = find_files(path, _ANY_SKELETON, "*.skeleton files")
     files = tuple(file for file in found if file.stem not in missing_names())
@@ -67,9 +82,9 @@ def open_source(path: Path) -> Source:
 
 def _parse(file: File, data: bytes) -> Recording:
     bodies = to_positions(parse_skeleton(data))
-    # Before the choice, whose energies a coordinate that is not finite would spoil.
-    require_sound(bodies, _LAYOUT)
-    return _recording(file, choose_people(bodies))
+    # Checked before the choice: a coordinate that is not finite would make the energies invalid.
+    check_positions(bodies, _LAYOUT)
+    return _recording(file, choose_persons(bodies))
 
 
 def _parse_everybody(file: File, data: bytes) -> Recording:
@@ -94,10 +109,19 @@ def _recording(file: File, positions: Float32[np.ndarray, "persons frames 25 3"]
 
 
 def parse_skeleton(data: bytes) -> Float64[np.ndarray, "bodies frames 25 3"]:
-    """The first four bodies of a .skeleton file, told apart by their place in the frame, zeros where absent.
+    """Parse the bodies that the published CMD program considers: the first four of each frame, identified by position.
 
-    Lines: a frame count; for each frame a body count; for each body a line about it, the joint count and 25
-    lines of 12 fields, x y z (metres) first. Raises BadFile where the file does not say exactly that.
+    Args:
+        data: The bytes of a .skeleton file.
+
+    Returns:
+        Positions in metres, zeros where a body is absent.
+
+    Raises:
+        BadFile: If the file does not have exactly the publisher's format; the message names the line.
+
+    Source:
+        tests/golden/ntu_preparation.npz
     """
     lines = data.split(b"\n")
     frames, bodies = _bodies(lines)
@@ -105,9 +129,16 @@ def parse_skeleton(data: bytes) -> Float64[np.ndarray, "bodies frames 25 3"]:
 
 
 def parse_bodies(data: bytes) -> Float64[np.ndarray, "bodies frames 25 3"]:
-    """All bodies of a .skeleton file, told apart by their tracking ids, in order of appearance; zeros where absent.
+    """Parse all bodies, identified by their tracking ids.
 
-    Raises BadFile as `parse_skeleton` does, and where an id is missing or twice in a frame.
+    Args:
+        data: The bytes of a .skeleton file.
+
+    Returns:
+        Positions in metres in order of first appearance, zeros where a body is absent.
+
+    Raises:
+        BadFile: As in `parse_skeleton`, and if a tracking id is missing or appears twice in a frame.
     """
     lines = data.split(b"\n")
     frames, bodies = _bodies(lines)
@@ -122,17 +153,17 @@ def parse_bodies(data: bytes) -> Float64[np.ndarray, "bodies frames 25 3"]:
 
 
 def _bodies(lines: list[bytes]) -> tuple[int, list[tuple[int, int, int]]]:
-    """The frame count, and of each body its place in the frame, the frame and the index of its first joint's line."""
+    """The frame count, and for each body its position in the frame, the frame and the index of its first joint line."""
     frames = _count(lines, 0, "a frame count")
     found = []
     at = 1
     for frame in range(frames):
         bodies = _count(lines, at, "a body count", most=_MOST_BODIES)
         at += 1
-        for place in range(bodies):
+        for position in range(bodies):
             if _count(lines, at + 1, "a joint count") != _JOINTS:
                 raise BadFile(f"line {at + 2}: {lines[at + 1].strip().decode()} joints, not {_JOINTS}")
-            found.append((place, frame, at + 2))
+            found.append((position, frame, at + 2))
             at += 2 + _JOINTS
     _require_end(lines, at)
     return frames, found
@@ -141,7 +172,7 @@ def _bodies(lines: list[bytes]) -> tuple[int, list[tuple[int, int, int]]]:
 def _positions(
     data: bytes, lines: list[bytes], frames: int, bodies: list[tuple[int, int, int]]
 ) -> Float64[np.ndarray, "bodies frames 25 3"]:
-    """Where the bodies are: of each its number, the frame and the index of its first joint's line."""
+    """Positions of bodies given as (body, frame, index of its first joint line)."""
     positions = np.zeros((1 + max((body for body, _, _ in bodies), default=0), frames, _JOINTS, 3))
     if bodies:
         numbers, at, firsts = zip(*bodies, strict=True)
@@ -149,17 +180,26 @@ def _positions(
     return positions
 
 
-def choose_people(
+def choose_persons(
     bodies: Float[np.ndarray, "bodies frames joints 3"],
 ) -> Float[np.ndarray, "persons frames joints 3"]:
-    """The two most energetic bodies, most energetic first; one where no second ever appears.
+    """Choose the two bodies of the highest energy.
 
-    Energy is the sum over x, y, z of the standard deviation over the frames where the body is present
-    (golden/ntu_preparation.npz).
+    The energy of a body is the sum over x, y, z of the standard deviation over joints and the frames where it is
+    present.
+
+    Args:
+        bodies: Positions, zeros where a body is absent.
+
+    Returns:
+        The chosen bodies, highest energy first; one if no second body ever appears.
+
+    Source:
+        tests/golden/ntu_preparation.npz
     """
     energy = [_energy(body) for body in bodies]
-    order = np.argsort(energy, kind="stable")[::-1][:_PEOPLE]
-    return without_absent_people(bodies[order])
+    order = np.argsort(energy, kind="stable")[::-1][:_MAX_PERSONS]
+    return without_absent_persons(bodies[order])
 
 
 def _energy(body: Float[np.ndarray, "frames joints 3"]) -> float:
@@ -169,7 +209,7 @@ def _energy(body: Float[np.ndarray, "frames joints 3"]) -> float:
 
 def _count(lines: list[bytes], at: int, what: str, most: int | None = None) -> int:
     if at >= len(lines):
-        raise BadFile(f"the file ends after {len(lines)} lines, where {what} should stand: it is cut short")
+        raise BadFile(f"the file ends after {len(lines)} lines, where {what} is expected: it is cut short")
     line = lines[at].strip()
     if not line.isdigit() or len(line) > 9 or (most is not None and int(line) > most):
         raise BadFile(f"line {at + 1}: {_shown(line)} is not {what}" + (f" of 0 to {most}" if most else ""))
@@ -180,11 +220,11 @@ def _require_end(lines: list[bytes], at: int) -> None:
     if at > len(lines):
         raise BadFile(f"the file ends after {len(lines)} lines, within a body: it is cut short")
     if any(line.strip() for line in lines[at:]):
-        raise BadFile(f"line {at + 1}: more follows after the announced frames")
+        raise BadFile(f"line {at + 1}: text after the last of the frames announced")
 
 
 def _coordinates(data: bytes, lines: list[bytes], firsts: Sequence[int]) -> Float64[np.ndarray, "bodies 25 3"]:
-    """x y z of the 25 lines from each of `firsts` on."""
+    """x y z of the 25 lines that start at each of `firsts`."""
     joints = [at for first in firsts for at in range(first, first + _JOINTS)]
     values = first_numbers(data, joints, fields=_FIELDS, wanted=3)
     if values is None:
@@ -193,7 +233,7 @@ def _coordinates(data: bytes, lines: list[bytes], firsts: Sequence[int]) -> Floa
 
 
 def _xyz(lines: list[bytes], at: int) -> list[float]:
-    """x y z of one joint's line, however it is spaced; BadFile names the line that is not one."""
+    """x y z of one joint's line, whatever its spacing; BadFile names an invalid line."""
     fields = lines[at].split()
     if len(fields) != _FIELDS:
         raise BadFile(f"line {at + 1}: {len(fields)} fields, not {_FIELDS}")

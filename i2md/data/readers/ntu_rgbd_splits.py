@@ -1,4 +1,9 @@
-"""What NTU RGB+D's sample names tell: columns, the publisher's exclusions, class names and splits."""
+"""Sample names of NTU RGB+D (SsssCcccPpppRrrrAaaa): their numbers, class names, missing samples and the splits.
+
+The 535 missing samples are the publisher's list of samples with incomplete skeletons
+(https://github.com/shahroudy/NTURGB-D). Splits: cross-subject and cross-view of NTU RGB+D 60 (Shahroudy et al., CVPR
+2016), cross-subject and cross-setup of NTU RGB+D 120 (Liu et al., TPAMI 2020).
+"""
 
 from __future__ import annotations
 
@@ -13,34 +18,44 @@ from jaxtyping import Int64
 from i2md.data.splits import Split
 
 NAME = re.compile(r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<subject>\d{3})R(?P<trial>\d{3})A(?P<action>\d{3})")
-# Training subjects of NTU-60 (Shahroudy, CVPR 2016) and those that NTU-120 adds (Liu, TPAMI 2020).
+# Training subjects of NTU RGB+D 60, and those that NTU RGB+D 120 adds.
 _TRAIN_60 = (1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38)
 _ADDED_120 = """45 46 47 49 50 52 53 54 55 56 57 58 59 70 74 78 80
 81 82 83 84 85 86 89 91 92 93 94 95 97 98 100 103"""
 _TRAIN_120 = _TRAIN_60 + tuple(int(subject) for subject in _ADDED_120.split())
 _LABELS_60 = tuple(range(60))
-# Two people act in A50 to A60 and A106 to A120.
+# Two persons act in A50 to A60 and A106 to A120.
 TWO_PERSON_LABELS = frozenset((*range(49, 60), *range(105, 120)))
 _SETUPS_60 = 17
 
 
 @cache
 def class_names() -> tuple[str, ...]:
-    """The 120 actions, A1 first; the first 60 are NTU-60's."""
+    """The names of the 120 actions, A1 first; the first 60 are those of NTU RGB+D 60."""
     return tuple(_lines("ntu_rgbd_classes.txt"))
 
 
 @cache
 def missing_names() -> frozenset[str]:
-    """The 535 samples that the publisher says to leave out (NTU-60's 302 among them)."""
+    """The names of the 535 samples on the publisher's list of incomplete ones, of which 302 are of NTU RGB+D 60."""
     return frozenset(_lines("ntu_rgbd_missing.txt"))
 
 
 def columns_of(names: Sequence[str]) -> dict[str, Int64[np.ndarray, " clips"]]:
-    """The index columns that names of the form SsssCcccPpppRrrrAaaa tell, labels from 0.
+    """Read the numbers in sample names.
 
-    >>> columns_of(["S001C002P003R002A060"])["label"]
-    array([59])
+    Args:
+        names: Names of the form SsssCcccPpppRrrrAaaa.
+
+    Returns:
+        The columns `setup`, `camera`, `subject`, `trial` and `label` (the action, counted from 0).
+
+    Raises:
+        ValueError: If a name is not of that form.
+
+    Example:
+        >>> columns_of(["S001C002P003R002A060"])["label"]
+        array([59])
     """
     matches = [NAME.fullmatch(name) for name in names]
     rows = [[int(number) for number in match.groups()] for match in matches if match]
@@ -53,14 +68,19 @@ def columns_of(names: Sequence[str]) -> dict[str, Int64[np.ndarray, " clips"]]:
 
 
 def has_120(columns: Mapping[str, np.ndarray]) -> bool:
-    """Whether any clip is of the part that NTU-120 adds: setups 18 to 32, actions A61 to A120."""
+    """Check whether any clip is of the part that NTU RGB+D 120 adds: setups 18 to 32, actions A61 to A120."""
     return bool((columns["setup"] > _SETUPS_60).any() or (columns["label"] >= len(_LABELS_60)).any())
 
 
 def splits_for(columns: Mapping[str, np.ndarray]) -> dict[str, Split]:
-    """The published splits: `xsub` and `xview` of NTU-60, and `xsub120` and `xset120` where NTU-120 is there.
+    """Build the published splits.
 
-    Beside NTU-120's clips the splits of NTU-60 hold its 60 actions alone.
+    Args:
+        columns: Columns of the clips, as `columns_of` returns them.
+
+    Returns:
+        `xsub` and `xview` of NTU RGB+D 60, restricted to its 60 actions; and, if clips of NTU RGB+D 120 are present,
+        `xsub120` and `xset120`.
     """
     splits_60: dict[str, Split] = {
         "xsub": {

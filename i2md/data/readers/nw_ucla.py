@@ -1,4 +1,10 @@
-"""NW-UCLA (Wang, Nie, Xia, Wu, Zhu, CVPR 2014): Kinect v1 skeletons from three views, in JSON, one person."""
+"""NW-UCLA (Wang, Nie, Xia, Wu, Zhu, CVPR 2014): Kinect v1 skeletons seen by three cameras, in JSON.
+
+A file `aAA_sSS_eEE_vVV.json` is one clip of one person: an object with `skeletons` (frames, 20 joints, x y z) and
+`label` (from 1). Layout kinect-v1 in its joint order, metres, frame rate unknown. Split `xview`: train on cameras 1
+and 2, test on 3. In the copies that circulate all 95 test clips of actions a02 and a03 are copies, byte for byte, of
+their training clips: split `xview-clean` trains on the same clips and tests without these.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +35,21 @@ CLASS_NAMES = (
 )
 _NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_e(?P<trial>\d+)_v(?P<camera>\d+)\.json", re.IGNORECASE)
 _LAYOUT = get_layout("kinect-v1")
-# All test clips of actions a02 and a03 in the copies that circulate: byte for byte their own training clips.
+# Labels of actions a02 and a03.
 _COPIED_LABELS = (1, 2)
 
 
 def open_source(path: Path) -> Source:
-    """The `a*_s*_e*_v*.json` files at `path`: a folder, a parent of it, or a .zip.
+    """Open the `a*_s*_e*_v*.json` files of NW-UCLA.
 
-    Joints in layout kinect-v1, metres; the frame rate is not told. Split `xview`: train on views 1 and 2,
-    test on 3. Split `xview-clean`: the same training clips, the test without the 95 that are copies of them.
+    Args:
+        path: The folder that holds them or a parent of it, or a .zip.
+
+    Returns:
+        The clips.
+
+    Raises:
+        InputError: If there is no such file, or two have the same name.
     """
     files = find_files(path, _NAME, "a*_s*_e*_v*.json files")
     return Source(

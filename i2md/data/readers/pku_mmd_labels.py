@@ -1,4 +1,8 @@
-"""The label files of PKU-MMD: lines `class,start,end,confidence`, an action each."""
+"""Label files and class names of PKU-MMD.
+
+A label file has a line for each action: `class,start,end,confidence`. Classes count from 1, frames from 0, and `end`
+is the first frame after the action, as in the publisher's evaluation program and in the published implementations.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from i2md.data.readers.files import BadFile, File, load_each
-from i2md.data.readers.intervals import Mark
+from i2md.data.readers.intervals import Annotation
 from i2md.data.readers.reading import label_of
 
 CLASS_NAMES = (
@@ -62,35 +66,44 @@ CLASS_NAMES = (
     "wipe face",
     "writing",
 )
-# Two people act in classes 12, 14 and so on, which phase II leaves out.
+# Two persons act in classes 12, 14 and so on, which are not in phase II.
 TWO_PERSON_LABELS = frozenset(number - 1 for number in (12, 14, 16, 18, 21, 24, 26, 27, 29, 38))
 
 
 class Labels(NamedTuple):
-    """A recording's label file as it stands, by its place, or why it cannot be read; empty where there is none.
+    """A recording's label file; empty if there is none.
 
-    The text is kept, not what it says: a pass over recordings that is sent to another process takes it along.
+    It holds the text, which is smaller than the annotations when a pass is pickled for another process.
     """
 
-    place: str = ""
+    file: str = ""
+    """Path of the file in its container."""
     data: bytes = b""
     fault: str = ""
+    """Why the file cannot be read, if so."""
 
-    def marks(self, name: str) -> tuple[Mark, ...]:
-        """The actions marked in recording `name`; BadFile where the file is not right."""
+    def annotations(self, name: str) -> tuple[Annotation, ...]:
+        """Parse the annotations of recording `name`; BadFile, naming the label file, if it is invalid."""
         try:
             if self.fault:
                 raise BadFile(self.fault)
             return parse_labels(self.data, name)
         except BadFile as error:
-            raise BadFile(f"its label file {self.place}: {error}") from None
+            raise BadFile(f"its label file {self.file}: {error}") from None
 
     def __bool__(self) -> bool:
         return bool(self.fault or self.data.strip())
 
 
 def read_labels(files: Sequence[File]) -> dict[str, Labels]:
-    """The labels of each recording by its name."""
+    """Read label files.
+
+    Args:
+        files: Label files, each named as its recording.
+
+    Returns:
+        The label file of each recording, by the recording's name.
+    """
     labels = {}
     for file, load in load_each(files):
         try:
@@ -100,21 +113,28 @@ def read_labels(files: Sequence[File]) -> dict[str, Labels]:
     return labels
 
 
-def parse_labels(data: bytes, name: str) -> tuple[Mark, ...]:
-    """A mark for each line, named by the recording and the line's place: `A01N01-L_001` is the first.
+def parse_labels(data: bytes, name: str) -> tuple[Annotation, ...]:
+    """Parse a label file; confidences are not kept.
 
-    Frames count from 0 and `end` is the first frame after the action, as the publisher's evaluation and the
-    programs behind the published numbers have it. The confidence is left out. Raises BadFile where a line is
-    not a class (1 to 51), a start and an end.
+    Args:
+        data: The bytes of the file.
+        name: Name of the recording.
 
-    >>> parse_labels(b"8,120,240,2\\n", "0002-L")
-    (Mark(name='0002-L_001', said='8,120,240,2', start=120, end=240, label=7),)
+    Returns:
+        An annotation for each line that is not blank, named by the recording and the number of the line.
+
+    Raises:
+        BadFile: If a line is not a class (1 to 51), a start, an end and optionally a confidence.
+
+    Example:
+        >>> parse_labels(b"8,120,240,2\\n", "0002-L")
+        (Annotation(name='0002-L_001', text='8,120,240,2', start=120, end=240, label=7),)
     """
     lines = [line for line in data.decode("ascii", "replace").splitlines() if line.strip()]
-    return tuple(_mark(line.strip(), at, name) for at, line in enumerate(lines, 1))
+    return tuple(_annotation(line.strip(), at, name) for at, line in enumerate(lines, 1))
 
 
-def _mark(line: str, at: int, name: str) -> Mark:
+def _annotation(line: str, at: int, name: str) -> Annotation:
     fields = line.rstrip(",").split(",")
     try:
         number, start, end = (int(field) for field in fields[:3])
@@ -122,4 +142,4 @@ def _mark(line: str, at: int, name: str) -> Mark:
         raise BadFile(f"line {at}: {line[:40]!r} is not class,start,end,confidence") from None
     if len(fields) > 4:
         raise BadFile(f"line {at}: {len(fields)} fields, not class,start,end,confidence")
-    return Mark(f"{name}_{at:03d}", line[:40], start, end, label_of(number, CLASS_NAMES))
+    return Annotation(f"{name}_{at:03d}", line[:40], start, end, label_of(number, CLASS_NAMES))

@@ -1,4 +1,9 @@
-"""The recordings of PKU-MMD by name, and its splits: as the publisher's split files list them, or built in."""
+"""Names of PKU-MMD's recordings, and its splits: read from the publisher's split files, or built in.
+
+A split file has a heading (`Training videos:`), names separated by commas, a second heading (`Validataion videos:`,
+as the publisher spells it) and names. Without a file for cross-subject, `xsub` is made of the published validation
+subjects (phase II: 2, 3, 7) or recordings (phase I: 0291 to 0334).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ from i2md.data.readers.files import BadFile, File, load_each
 from i2md.data.splits import Split, by_column
 from i2md.errors import InputError
 
-# Phase I numbers its recordings; phase II tells the list of actions and the subject. L, M and R are the cameras.
+# Phase I numbers its recordings; in phase II A is the series of actions and N the subject. L, M, R are the cameras.
 NAMES = {1: re.compile(r"\d{4}-[LMR]"), 2: re.compile(r"A\d{2}N(?P<subject>\d{2})-[LMR]")}
 CAMERAS = {"L": 1, "M": 2, "R": 3}
 SPLIT_FILE = re.compile(r"cross[-_ ]?(subject|view)[^/]*\.txt", re.IGNORECASE)
@@ -22,21 +27,29 @@ _PHASE_1_VALIDATION = range(291, 335)
 
 
 class Listed(NamedTuple):
-    """The names of each part of a split, as a split file lists them."""
+    """A split as a split file lists it."""
 
     file: str
+    """Path of the file in its container."""
     names: Mapping[str, tuple[str, ...]]
+    """Names of recordings in each part, `train` and `test`."""
 
 
 def phase_of(name: str) -> int | None:
-    """The phase whose recordings bear such names, None where neither's do."""
+    """The phase that a recording of this name is of; None if it is not a name of PKU-MMD."""
     return next((phase for phase, pattern in NAMES.items() if pattern.fullmatch(name)), None)
 
 
 def splits_for(phase: int, sources: Mapping[str, str], listed: Mapping[str, Listed]) -> dict[str, Split]:
-    """`xsub` and `xview` as listed; without a list of subjects the published validation subjects make `xsub`.
+    """Build the splits of the clips.
 
-    `sources` are the recordings that are there: what the index's column `source` says of each name.
+    Args:
+        phase: 1 or 2.
+        sources: For the name of each recording that is present its value in the column `source`.
+        listed: The splits of `read_split_files`.
+
+    Returns:
+        The listed splits, restricted to recordings that are present; and `xsub` as published if it is not listed.
     """
     splits = {} if "xsub" in listed else {"xsub": _published_xsub(phase, sources)}
     for split, (_, names) in sorted(listed.items()):
@@ -46,31 +59,50 @@ def splits_for(phase: int, sources: Mapping[str, str], listed: Mapping[str, List
 
 
 def read_split_files(files: Sequence[File], phase: int) -> dict[str, Listed]:
-    """What the split files among `files` list that name recordings of this phase."""
+    """Read split files.
+
+    Args:
+        files: Split files of either phase.
+        phase: 1 or 2; a file that names no recording of this phase is ignored.
+
+    Returns:
+        `xsub` and `xview`, as far as there is a file for them.
+
+    Raises:
+        InputError: If a file is invalid, or two files list the same split.
+    """
     listed: dict[str, Listed] = {}
     for file, load in load_each(files):
         try:
             names = parse_split_file(load(), phase)
         except BadFile as error:
-            raise InputError(f"{file.container / file.name}: {error}; fetch it again") from None
+            raise InputError(f"{file.container / file.name}: {error}; download it again") from None
         match = SPLIT_FILE.fullmatch(file.base)
         if match is None or not any(names.values()):
             continue
         split = _SPLITS[match[1].lower()]
         if split in listed:
-            raise InputError(f"{listed[split].file} and {file.name} both list split {split!r}; leave one")
+            raise InputError(f"{listed[split].file} and {file.name} both list split {split!r}; keep one")
         listed[split] = Listed(file.name, names)
     return listed
 
 
 def parse_split_file(data: bytes, phase: int) -> dict[str, tuple[str, ...]]:
-    """The names of `train` and `test` in a split file, those of the other phase left out.
+    """Parse a split file.
 
-    A heading (the publisher's are `Training videos:` and `Validataion videos:`), names between commas, and
-    the same again. BadFile where anything else stands there, or one name in both parts.
+    Args:
+        data: The bytes of the file.
+        phase: 1 or 2; names of the other phase are left out.
 
-    >>> parse_split_file(b"Training videos:\\n0002-L, 0002-M,\\nValidataion videos:\\n0291-L", phase=1)
-    {'train': ('0002-L', '0002-M'), 'test': ('0291-L',)}
+    Returns:
+        The names of `train` and of `test`.
+
+    Raises:
+        BadFile: If there is anything but headings and names, or a name in both parts.
+
+    Example:
+        >>> parse_split_file(b"Training videos:\\n0002-L, 0002-M,\\nValidataion videos:\\n0291-L", phase=1)
+        {'train': ('0002-L', '0002-M'), 'test': ('0291-L',)}
     """
     parts: dict[str, dict[str, None]] = {"train": {}, "test": {}}
     part = None
@@ -82,7 +114,7 @@ def parse_split_file(data: bytes, phase: int) -> dict[str, tuple[str, ...]]:
         elif strange is not None:
             raise BadFile(f"line {at}: {strange[:40]!r} is not the name of a recording")
         elif words and part is None:
-            raise BadFile(f"line {at}: names stand before the heading that says which part they are")
+            raise BadFile(f"line {at}: names before the first heading")
         elif part is not None:
             parts[part].update(dict.fromkeys(word for word in words if phase_of(word) == phase))
     both = parts["train"].keys() & parts["test"].keys()

@@ -1,4 +1,11 @@
-"""What all readers share: one pass over files as a stream of clips, and what every clip must satisfy."""
+"""What all readers share: reading files one after the other, and the checks that every recording has to pass.
+
+A reader of one clip (or several) a file is a parser, `(file, bytes) -> Recording`, and a `Reading` of its files:
+
+    Source(..., read=Reading(files, layout, parse), count=len(files))
+
+A parser raises `BadFile` for a file that yields no clip; the file is then named, counted and left out.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +23,17 @@ from i2md.skeletons import Layout
 
 @dataclass(frozen=True)
 class Reading:
-    """A pass over files: call it for a fresh stream that holds one recording at a time.
+    """A pass over files: each call starts a fresh stream that holds one recording in memory at a time.
 
-    `parse` turns a file and its bytes into a recording, or into several where one file holds several clips,
-    or raises BadFile. A Reading is a plain value that pickles, and a Divisible one, file by file.
+    A Reading is Divisible (i2md.data.recording) file by file, and pickles if its parser does.
     """
 
     files: tuple[File, ...]
+    """Files, in the order in which they are read."""
     layout: Layout
+    """Joints and channels that every recording must have."""
     parse: Callable[[File, bytes], Recording | Sequence[Recording | Unreadable]]
+    """Turns a file and its bytes into a recording, or into several; raises BadFile if it cannot."""
 
     def __len__(self) -> int:
         return len(self.files)
@@ -34,7 +43,7 @@ class Reading:
         return replace(self, files=self.files[start:stop])
 
     def __call__(self) -> Iterator[Recording | Unreadable]:
-        """Each file in turn, as its recordings or as Unreadable."""
+        """Yield the recordings of each file, or an Unreadable for a file (or a recording) that is invalid."""
         for file, load in load_each(self.files):
             yield from self._read_one(file, load)
 
@@ -45,19 +54,27 @@ class Reading:
             yield Unreadable(file.name, f"{file.base}: {error}")
             return
         for clip in [parsed] if isinstance(parsed, Recording) else parsed:
-            yield clip if isinstance(clip, Unreadable) else self._sound(file, clip)
+            yield clip if isinstance(clip, Unreadable) else self._checked(file, clip)
 
-    def _sound(self, file: File, recording: Recording) -> Recording | Unreadable:
+    def _checked(self, file: File, recording: Recording) -> Recording | Unreadable:
         try:
-            require_sound(recording.positions, self.layout)
+            check_positions(recording.positions, self.layout)
         except BadFile as error:
             part = "" if recording.name == file.stem else f"{recording.name}: "
             return Unreadable(file.name, f"{file.base}: {part}{error}")
         return recording
 
 
-def require_sound(positions: Float32[np.ndarray, "persons frames joints channels"], layout: Layout) -> None:
-    """Raise BadFile unless there is a frame, the joints fit the layout and every value is finite."""
+def check_positions(positions: Float32[np.ndarray, "persons frames joints channels"], layout: Layout) -> None:
+    """Check that positions have a frame, the joints and channels of the layout, and finite values only.
+
+    Args:
+        positions: Positions of one recording.
+        layout: Layout that they are in.
+
+    Raises:
+        BadFile: If one of these does not hold; the message names the first frame with a value that is not finite.
+    """
     persons, frames, joints, channels = positions.shape
     if persons == 0 or frames == 0:
         raise BadFile("no frame")
@@ -72,39 +89,93 @@ def require_sound(positions: Float32[np.ndarray, "persons frames joints channels
 
 
 def to_positions(values: Num[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
-    """A copy as float32; what float32 cannot hold becomes infinite, without a warning."""
+    """Copy numbers of any type to a contiguous float32 array; what overflows becomes infinite, without a warning."""
     with np.errstate(over="ignore"):
         return np.array(values, dtype=np.float32, order="C")
 
 
-def without_absent_people(
+def without_absent_persons(
     positions: Float[np.ndarray, "persons frames joints channels"],
 ) -> Float[np.ndarray, "present frames joints channels"]:
-    """The first person, and of the others those who appear in any frame.
+    """Drop the persons whose positions are zero in all frames, except the first person.
 
-    >>> without_absent_people(np.zeros((2, 5, 25, 3))).shape
-    (1, 5, 25, 3)
+    Example:
+        >>> without_absent_persons(np.zeros((2, 5, 25, 3))).shape
+        (1, 5, 25, 3)
     """
     present = [person for person, body in enumerate(positions) if person == 0 or body.any()]
     return positions[present]
 
 
+def without_padding(
+    values: Num[np.ndarray, "persons frames joints channels"], layout: Layout, length: int | None = None
+) -> Float32[np.ndarray, "present length joints channels"]:
+    """Copy a clip out of a zero-padded array: without the frames after its last and without absent persons.
+
+    Args:
+        values: The clip in an array that holds more frames and persons than it has.
+        layout: Layout that its positions must fit.
+        length: Number of frames of the clip; by default it ends after the last frame that is not all zeros.
+
+    Returns:
+        Positions of the frames and persons of the clip.
+
+    Raises:
+        BadFile: If the positions fail `check_positions`.
+    """
+    positions = to_positions(values[:, : last_frame(values) if length is None else length])
+    check_positions(positions, layout)
+    return without_absent_persons(positions)
+
+
+def last_frame(values: Num[np.ndarray, "persons frames joints channels"]) -> int:
+    """Count the frames up to the last one that is not all zeros; all frames if every one is zero.
+
+    Example:
+        >>> last_frame(np.array([1, 0, 1, 0]).reshape(1, 4, 1, 1))
+        3
+    """
+    # A damaged file may hold signalling NaNs; check_positions reports coordinates that are not finite.
+    with np.errstate(invalid="ignore"):
+        used = np.flatnonzero(values.any(axis=(0, 2, 3)))
+    return int(used[-1]) + 1 if len(used) else values.shape[1]
+
+
 def joint_order(listed: str, layout: Layout) -> list[int]:
-    """Where a file keeps each joint of the layout; `listed` names the file's joints in its own order."""
+    """Find where a file stores each joint of a layout.
+
+    Args:
+        listed: The joints in the file's order, separated by commas, named as the layout names them.
+        layout: The layout wanted.
+
+    Returns:
+        For each joint of the layout its index in the file.
+    """
     names = [name.strip() for name in listed.split(",")]
     return [names.index(joint) for joint in layout.joints]
 
 
 def numbers_in_name(file: File, pattern: re.Pattern[str]) -> dict[str, int]:
-    """The named groups of `pattern` in the file's base name, as numbers."""
+    """Read the numbers in a file's name.
+
+    Args:
+        file: The file.
+        pattern: Pattern of the base name; its named groups match digits.
+
+    Returns:
+        The number that each named group matches.
+
+    Raises:
+        BadFile: If the name does not match.
+    """
     match = pattern.fullmatch(file.base)
     if match is None:
-        raise BadFile("the name does not tell action and subject as the publisher's names do")
+        raise BadFile("the name does not give action and subject as the publisher's file names do")
     return {key: int(value) for key, value in match.groupdict().items()}
 
 
 def label_of(number: int, class_names: Sequence[str]) -> int:
-    """The 0-based label of action `number` (counted from 1); BadFile where there is no such action."""
+    """Convert an action number, counted from 1, to a label, counted from 0; BadFile if there is no such action."""
     if not 1 <= number <= len(class_names):
         raise BadFile(f"action {number} is not one of 1 to {len(class_names)}")
     return number - 1

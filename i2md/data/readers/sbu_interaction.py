@@ -1,11 +1,17 @@
-"""SBU Kinect Interaction (Yun, Honorio, Chattopadhyay, Berg, Samaras, CVPR-W 2012): two people, OpenNI, text.
+"""SBU Kinect Interaction (Yun, Honorio, Chattopadhyay, Berg, Samaras, CVPR-W 2012): two persons, OpenNI, text files.
 
-The publisher stores x and y as shares of a window and z as a share of a range, y pointing down, and gives the
-formula that undoes it: 1280 - 2560 x, 960 - 1920 y and 10000 z / 7.8125. What comes out is millimetres of the
-sensor's space, y up, no projection among them. The recordings say so: with it bones keep their length within a
-clip to 1.3 % (stored: 3.7 %; read as pixels and depth: 3.9 % or more) and do not grow with the distance from the
-sensor, an upper arm is 0.29 m and a thigh 0.43 m, and the scales of x and y at which bones waver least are 2.00
-and 1.50 of that of z: the formula's.
+A file `sXXsYY/CLASS/TRIAL/skeleton_pos.txt` is one clip: a line for each frame of its number and x y z of 2 x 15
+joints, separated by commas; 15 frames a second. The folder `s01s02` is the ordered pair of subjects, the one who acts
+first. Layout openni-15, in the file's order of joints and of persons: who acts is not always the first person.
+`subject` is the one who acts and `setup` the ordered pair, 102 for s01s02. Splits `fold-1` to `fold-5`, the
+publisher's: that fold's pairs are the test set, the others train; one reports the mean of the five accuracies.
+
+Units: the publisher stores x and y as fractions of a window and z as a fraction of a range, y down, and gives the
+formula that undoes it: 1280 - 2560 x, 960 - 1920 y and 10000 z / 7.8125. The result is millimetres in camera space,
+y up, not a projection. This was measured on the recordings: by the formula the length of a bone varies by 1.3 %
+within a clip (as stored: 3.7 %; read as pixels and depth: 3.9 % or more) and does not grow with the distance from the
+sensor, an upper arm is 0.29 m and a thigh 0.43 m long, and the scales of x and y at which bone lengths vary least are
+2.00 and 1.50 times that of z, as in the formula.
 """
 
 from __future__ import annotations
@@ -34,7 +40,7 @@ CLASS_NAMES = (
     "exchanging object",
     "punching",
 )
-# The publisher's folds: ordered pairs of subjects, the one who acts first.
+# The publisher's folds of pairs.
 _FOLDS = (
     ("s01s02", "s03s04", "s05s02", "s06s04"),
     ("s02s03", "s02s07", "s03s05", "s05s03"),
@@ -43,7 +49,7 @@ _FOLDS = (
     ("s04s02", "s04s03", "s04s06", "s06s02", "s06s03"),
 )
 _FILE = re.compile(r"skeleton_pos\.txt", re.IGNORECASE)
-_PLACE = re.compile(r"s(?P<active>\d\d)s(?P<other>\d\d)/(?P<action>\d\d)/(?P<trial>\d{3})", re.IGNORECASE)
+_FOLDERS = re.compile(r"s(?P<active>\d\d)s(?P<other>\d\d)/(?P<action>\d\d)/(?P<trial>\d{3})", re.IGNORECASE)
 _LAYOUT = get_layout("openni-15")
 _FIELDS = 1 + 2 * 15 * 3
 # Metres, from the publisher's formula in millimetres.
@@ -52,14 +58,18 @@ _SCALE = np.array([-2.560, -1.920, 1.280])
 
 
 def open_source(path: Path) -> Source:
-    """The `sXXsYY/class/trial/skeleton_pos.txt` files at `path`: a folder, a parent of it, a .zip or several.
+    """Open the `sXXsYY/CLASS/TRIAL/skeleton_pos.txt` files of SBU Kinect Interaction.
 
-    Two people in layout openni-15, metres, y up and z away from the sensor, in the file's order: the one who
-    acts is not always the first. `subject` is the one who acts and `setup` the ordered pair, 102 for s01s02.
-    Splits `fold-1` to `fold-5`: that fold's pairs test, the others train; the customary figure is the mean of
-    the five.
+    Args:
+        path: The folder of the pairs' folders or a parent of it, a .zip, or a folder of the publisher's .zip files.
+
+    Returns:
+        Clips of two persons, in metres.
+
+    Raises:
+        InputError: If there is no such file, or two have the same folders.
     """
-    files = find_files(path, _FILE, "sXXsYY/*/*/skeleton_pos.txt files", told_by=4)
+    files = find_files(path, _FILE, "sXXsYY/*/*/skeleton_pos.txt files", unique_parts=4)
     return Source(
         name="sbu-interaction",
         layout=_LAYOUT,
@@ -80,37 +90,37 @@ def _folds() -> Iterator[tuple[str, Split]]:
 
 
 def _parse(file: File, data: bytes) -> Recording:
-    place = "/".join(file.place.parts[-4:-1])
-    match = _PLACE.fullmatch(place)
+    folders = "/".join(file.path.parts[-4:-1])
+    match = _FOLDERS.fullmatch(folders)
     if match is None:
-        raise BadFile(f"its folders, {place}, are not the publisher's sXXsYY/CLASS/TRIAL")
-    told = {key: int(value) for key, value in match.groupdict().items()}
+        raise BadFile(f"its folders, {folders}, are not the publisher's sXXsYY/CLASS/TRIAL")
+    numbers = {key: int(value) for key, value in match.groupdict().items()}
     try:
         return Recording(
-            name=place.replace("/", "-"),
+            name=folders.replace("/", "-"),
             positions=_positions(data),
-            label=label_of(told["action"], CLASS_NAMES),
-            subject=told["active"],
-            setup=told["active"] * 100 + told["other"],
-            trial=told["trial"],
+            label=label_of(numbers["action"], CLASS_NAMES),
+            subject=numbers["active"],
+            setup=numbers["active"] * 100 + numbers["other"],
+            trial=numbers["trial"],
             fps=15.0,
             source=file.name,
         )
     except BadFile as error:
-        raise BadFile(f"{place}: {error}") from None
+        raise BadFile(f"{folders}: {error}") from None
 
 
 def _positions(data: bytes) -> Float[np.ndarray, "2 frames 15 3"]:
     rows = _rows(data)
     stored = rows[:, 1:].reshape(len(rows), 2, 15, 3).swapaxes(0, 1)
-    # A joint that the sensor lost is zeros, and stays so.
+    # A joint that was not tracked is zeros, and stays so.
     return to_positions(np.where(stored.any(axis=-1, keepdims=True), _ORIGIN + _SCALE * stored, 0.0))
 
 
 def _rows(data: bytes) -> Float[np.ndarray, "frames 91"]:
     if not data.strip():
         raise BadFile("the file is empty")
-    # Cut within its last number a line would still be a line.
+    # A line that is cut within its last number would still be valid.
     if not data.endswith(b"\n"):
         raise BadFile("the last line does not end: the file is cut short")
     try:
@@ -118,8 +128,8 @@ def _rows(data: bytes) -> Float[np.ndarray, "frames 91"]:
     except ValueError as error:
         raise BadFile(f"not lines of numbers and commas ({error})") from None
     if rows.shape[1] != _FIELDS:
-        raise BadFile(f"{rows.shape[1]} numbers a line, not the frame's and {_FIELDS - 1} coordinates")
-    numbers = rows[:, 0]
-    if not (np.isfinite(numbers).all() and (np.diff(numbers) > 0).all()):
-        raise BadFile("frame numbers do not rise from line to line")
+        raise BadFile(f"{rows.shape[1]} numbers on a line, not the frame's and {_FIELDS - 1} coordinates")
+    frames = rows[:, 0]
+    if not (np.isfinite(frames).all() and (np.diff(frames) > 0).all()):
+        raise BadFile("frame numbers do not increase from line to line")
     return rows

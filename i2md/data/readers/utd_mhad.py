@@ -1,4 +1,9 @@
-"""UTD-MHAD (Chen, Jafari, Kehtarnavaz, ICIP 2015): Kinect v1 skeletons in MATLAB files, one person."""
+"""UTD-MHAD (Chen, Jafari, Kehtarnavaz, ICIP 2015): Kinect v1 skeletons in MATLAB files.
+
+A file `aA_sS_tT_skeleton.mat` is one clip of one person: the variable `d_skel` (20 joints, x y z, frames) in metres,
+30 frames a second. Joints become layout kinect-v1; the file's order is that of the publisher's
+Skeleton_joint_order.txt. Split `xsub`: train on subjects 1 3 5 7, test on 2 4 6 8.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +52,6 @@ CLASS_NAMES = (
 )
 _NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_t(?P<trial>\d+)_skeleton\.mat", re.IGNORECASE)
 _LAYOUT = get_layout("kinect-v1")
-# The publisher's Skeleton_joint_order.txt.
 _ORDER = joint_order(
     """head, shoulder centre, spine, hip centre, left shoulder, left elbow, left wrist, left hand,
     right shoulder, right elbow, right wrist, right hand, left hip, left knee, left ankle, left foot,
@@ -57,9 +61,16 @@ _ORDER = joint_order(
 
 
 def open_source(path: Path) -> Source:
-    """The `a*_s*_t*_skeleton.mat` files at `path`: a folder, a parent of it, or a .zip.
+    """Open the `a*_s*_t*_skeleton.mat` files of UTD-MHAD.
 
-    Joints in layout kinect-v1, metres. Split `xsub`: train on subjects 1 3 5 7, test on 2 4 6 8.
+    Args:
+        path: The folder that holds them or a parent of it, or a .zip.
+
+    Returns:
+        The clips.
+
+    Raises:
+        InputError: If there is no such file, or two have the same name.
     """
     files = find_files(path, _NAME, "a*_s*_t*_skeleton.mat files")
     return Source(
@@ -91,7 +102,7 @@ def _parse(file: File, data: bytes) -> Recording:
 def _skeleton(data: bytes) -> Float[np.ndarray, "20 3 frames"]:
     try:
         variables = loadmat(io.BytesIO(data))
-    # A damaged file makes scipy's parser fail in whatever way the damaged bytes lead to.
+    # On a damaged file scipy's parser may raise any exception.
     except Exception as error:
         raise BadFile(f"not a MATLAB file that can be read ({_one_line(error)})") from None
     if "d_skel" not in variables:

@@ -1,4 +1,15 @@
-"""UTKinect-Action3D (Xia, Chen, Aggarwal, CVPR-W 2012): Kinect v1, ten actions in each of 20 long recordings."""
+"""UTKinect-Action3D (Xia, Chen, Aggarwal, CVPR-W 2012): Kinect v1, ten actions in each of 20 long recordings.
+
+A file `joints_sSS_eEE.txt` is one recording of one person: a line for each frame of its number and x y z of 20 joints.
+Layout kinect-v1 in its joint order, metres, about 15 frames a second. Frame numbers skip, and the gaps stay; where a
+number is repeated the first line is kept, which in 68 of 100 cases is nearer to the line between its neighbours.
+
+`actionLabel.txt` annotates the actions of all recordings: a line `s01_e01`, then lines such as `walk: 252 390`, the
+first and the last frame; `NaN NaN` has no frames. `actionLabel_modified.txt`, the publisher's corrected version, is
+preferred if present. In the other one `push: 2556 3622` of s03_e01 is read as 3556, and the report says so. A clip is
+an annotated action, `s01_e01_walk`; the whole recordings with their intervals are `untrimmed`. Split `xsub`: train on
+odd subjects, test on even.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from i2md.data.readers.files import BadFile, File, any_files, find_files, load_each
-from i2md.data.readers.intervals import Mark, clips_of, with_intervals
+from i2md.data.readers.files import BadFile, File, find_files, load_each
+from i2md.data.readers.intervals import Annotation, clips_of, with_intervals
 from i2md.data.readers.reading import Reading, numbers_in_name, to_positions
 from i2md.data.readers.text_numbers import number_rows
 from i2md.data.recording import Recording, Source, Unreadable
@@ -20,7 +31,7 @@ from i2md.data.splits import by_column
 from i2md.errors import InputError
 from i2md.skeletons import get_layout
 
-# What the publisher's label file calls each action, and its name in full.
+# Name of each action in the publisher's label file, and the class name.
 _ACTIONS = {
     "walk": "walk",
     "sitDown": "sit down",
@@ -37,36 +48,44 @@ CLASS_NAMES = tuple(_ACTIONS.values())
 _NAME = re.compile(r"joints_s(?P<subject>\d+)_e(?P<trial>\d+)\.txt", re.IGNORECASE)
 _LABELS = re.compile(r"actionLabel(_modified)?\.txt", re.IGNORECASE)
 _LAYOUT = get_layout("kinect-v1")
-# What the publisher's actionLabel.txt says of one action, and what it must mean: the modified file has it so.
-_SLIP = ("s03_e01", "push: 2556 3622")
-_MENDED = "push: 3556 3622"
+# The one obvious typing error of the publisher's actionLabel.txt, and the line as the modified file corrects it.
+_TYPO = ("s03_e01", "push: 2556 3622")
+_CORRECTED = "push: 3556 3622"
 
 
 class Action(NamedTuple):
     """An action of a recording in frame numbers, the last one included."""
 
     name: str
-    said: str
+    text: str
+    """The line of the label file."""
     first: int
     last: int
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The actions of each recording by its name, how many have no frames, and what was mended."""
+    """What a label file says."""
 
     actions: Mapping[str, tuple[Action, ...]]
+    """The actions of each recording, by its name."""
     without_frames: int
-    mended: str = ""
+    """Number of actions whose frames are NaN NaN."""
+    correction: str = ""
+    """What was corrected, if anything."""
 
 
 def open_source(path: Path) -> Source:
-    """The `joints_s*_e*.txt` files and `actionLabel.txt` at `path`: a folder, a parent of it, or a .zip.
+    """Open the `joints_s*_e*.txt` files and the label file of UTKinect-Action3D.
 
-    A clip is a labelled action, `s01_e01_walk`; the whole recordings with their intervals are `untrimmed`.
-    Joints in layout kinect-v1, metres, about 15 frames a second. Where a frame number is repeated its first
-    row is kept. `actionLabel_modified.txt` is preferred where it is there. Split `xsub`: train on odd
-    subjects, test on even.
+    Args:
+        path: The folder that holds them or a parent of it, or a .zip.
+
+    Returns:
+        The clips; their `untrimmed` are the whole recordings.
+
+    Raises:
+        InputError: If there is no recording or no label file, two have the same name, or the label file is invalid.
     """
     files = find_files(path, _NAME, "joints_s*_e*.txt files")
     labels = _read_labels(path)
@@ -102,10 +121,16 @@ class _Whole:
 
 
 def parse_joints(data: bytes) -> tuple[Int64[np.ndarray, " frames"], Float64[np.ndarray, "frames 20 3"]]:
-    """Frame numbers, ascending, and positions in metres of a `joints_s*_e*.txt`.
+    """Parse a `joints_s*_e*.txt`.
 
-    Lines: a frame number, then x y z of 20 joints. Of rows that bear one number the first stays: in 68 of 100
-    cases it is the nearer one to the line between their neighbours.
+    Args:
+        data: Lines of a frame number and x y z of 20 joints.
+
+    Returns:
+        Frame numbers, strictly ascending, and positions in metres. Of lines with the same number the first is kept.
+
+    Raises:
+        BadFile: If a line is not 61 numbers, or frame numbers are not whole or decrease.
     """
     rows = number_rows(data, 1 + 20 * 3)
     with np.errstate(invalid="ignore"):
@@ -120,69 +145,78 @@ def parse_joints(data: bytes) -> tuple[Int64[np.ndarray, " frames"], Float64[np.
 
 
 def parse_labels(data: bytes) -> Labels:
-    """The actions of all recordings: a line `s01_e01`, then `walk: 252 390` and the like; `NaN NaN` has no frames.
+    """Parse a label file: a line such as `s01_e01`, then lines such as `walk: 252 390` or `carry: NaN NaN`.
 
-    Raises BadFile for any other line. The publisher's one slip of the pen is mended, and told.
+    Args:
+        data: The bytes of the file.
+
+    Returns:
+        The actions of all recordings.
+
+    Raises:
+        BadFile: If there is any other line, or a recording appears twice.
     """
     actions: dict[str, list[Action]] = {}
-    name, without_frames, mended = "", 0, ""
+    name, without_frames, correction = "", 0, ""
     for at, line in enumerate(data.decode("ascii", "replace").splitlines(), 1):
-        said = " ".join(line.split())
-        if re.fullmatch(r"s\d+_e\d+", said):
-            name = said
+        text = " ".join(line.split())
+        if re.fullmatch(r"s\d+_e\d+", text):
+            name = text
             if name in actions:
-                raise BadFile(f"line {at}: {name} is there twice")
+                raise BadFile(f"line {at}: {name} appears twice")
             actions[name] = []
-        elif said:
-            if (name, said) == _SLIP:
-                mended = f"as written: {name} {said}, taken as {_MENDED}"
-                said = _MENDED
-            action = _action(name, said, at)
+        elif text:
+            if (name, text) == _TYPO:
+                correction = f"{name} {text} in the label file, read as {_CORRECTED}"
+                text = _CORRECTED
+            action = _action(name, text, at)
             without_frames += action is None
             actions.get(name, []).extend([action] if action else [])
-    return Labels({name: tuple(found) for name, found in actions.items()}, without_frames, mended)
+    return Labels({name: tuple(found) for name, found in actions.items()}, without_frames, correction)
 
 
-def _action(recording: str, said: str, at: int) -> Action | None:
-    match = re.fullmatch(r"(\w+): ?(?:(\d{1,9}) (\d{1,9})|NaN NaN)", said)
+def _action(recording: str, text: str, at: int) -> Action | None:
+    match = re.fullmatch(r"(\w+): ?(?:(\d{1,9}) (\d{1,9})|NaN NaN)", text)
     if match is None or match[1] not in _ACTIONS or not recording:
-        raise BadFile(f"line {at}: {said[:40]!r} is neither a recording nor one of its ten actions")
-    return None if match[2] is None else Action(match[1], said, int(match[2]), int(match[3]))
+        raise BadFile(f"line {at}: {text[:40]!r} is neither a recording nor one of its ten actions")
+    return None if match[2] is None else Action(match[1], text, int(match[2]), int(match[3]))
 
 
 def _read_labels(path: Path) -> Labels:
-    found = any_files(path, _LABELS, "actionLabel.txt")
+    found = find_files(path, _LABELS, "actionLabel.txt", required=False)
     if not found:
-        raise InputError(f"{path}: no actionLabel.txt found; put it beside the joints_s*_e*.txt files")
+        raise InputError(f"{path}: no actionLabel.txt found; put it into the folder of the joints_s*_e*.txt files")
     file, load = next(load_each([max(found, key=lambda file: len(file.base))]))
     try:
         return parse_labels(load())
     except BadFile as error:
-        raise InputError(f"{file.container / file.name}: {error}; fetch it again") from None
+        raise InputError(f"{file.container / file.name}: {error}; download it again") from None
 
 
 def _recording_name(file: File) -> str:
     return file.stem.lower().removeprefix("joints_")
 
 
-def _whole(file: File, data: bytes, actions: Mapping[str, tuple[Action, ...]]) -> tuple[Recording, tuple[Mark, ...]]:
-    numbers, positions = parse_joints(data)
-    name, told = _recording_name(file), numbers_in_name(file, _NAME)
+def _whole(
+    file: File, data: bytes, actions: Mapping[str, tuple[Action, ...]]
+) -> tuple[Recording, tuple[Annotation, ...]]:
+    frames, positions = parse_joints(data)
+    name, numbers = _recording_name(file), numbers_in_name(file, _NAME)
     whole = Recording(
         name=name,
         positions=to_positions(positions[None]),
-        subject=told["subject"],
-        trial=told["trial"],
+        subject=numbers["subject"],
+        trial=numbers["trial"],
         fps=15.0,
         source=file.name,
     )
-    return whole, tuple(_mark(name, action, numbers) for action in actions.get(name, ()))
+    return whole, tuple(_annotation(name, action, frames) for action in actions.get(name, ()))
 
 
-def _mark(recording: str, action: Action, numbers: Int64[np.ndarray, " frames"]) -> Mark:
+def _annotation(recording: str, action: Action, numbers: Int64[np.ndarray, " frames"]) -> Annotation:
     start = int(np.searchsorted(numbers, action.first, side="left"))
     end = int(np.searchsorted(numbers, action.last, side="right"))
-    return Mark(f"{recording}_{action.name}", action.said, start, end, list(_ACTIONS).index(action.name))
+    return Annotation(f"{recording}_{action.name}", action.text, start, end, list(_ACTIONS).index(action.name))
 
 
 def _not_read(files: Sequence[File], labels: Labels) -> dict[str, int]:
@@ -192,4 +226,4 @@ def _not_read(files: Sequence[File], labels: Labels) -> dict[str, int]:
         "without labels, kept only as whole recordings": len(names - labels.actions.keys()),
         "labels without a joints file": len(labels.actions.keys() - names),
     }
-    return counts | ({labels.mended: 1} if labels.mended else {})
+    return counts | ({labels.correction: 1} if labels.correction else {})

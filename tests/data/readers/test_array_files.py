@@ -109,7 +109,7 @@ def test_from_the_folder_to_clips(folder: Path, capsys: pytest.CaptureFixture[st
         "other.npz",
         "short.npy",
     ]
-    assert "40 people a frame: an array of many clips" in reasons[1] and "20 joints of 3" in reasons[3]
+    assert "40 persons in a frame: give an array of many clips" in reasons[1] and "20 joints of 3" in reasons[3]
 
 
 @pytest.mark.parametrize("cuts", [(0, 1), (1, 3)])
@@ -145,11 +145,11 @@ def test_a_table_that_does_not_fit(folder: Path, refused: Refused, table: bytes,
 
 def test_what_is_there_twice(folder: Path, refused: Refused) -> None:
     _save(folder / "walk" / "001.npz", _clip(4))
-    assert "walk/001 is there twice" in refused("prepare", "arrays", folder, folder.parent / "clips")
+    assert "walk/001 appears twice" in refused("prepare", "arrays", folder, folder.parent / "clips")
     (folder / "walk" / "001.npz").unlink()
     for place in (folder, folder / "run"):
         (place / "labels.csv").write_text("name,label\n")
-    assert "labels.csv is there twice" in refused("prepare", "arrays", folder, folder.parent / "clips")
+    assert "labels.csv appears twice" in refused("prepare", "arrays", folder, folder.parent / "clips")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -55,7 +55,7 @@ def test_a_single_file_is_read(folder: Path) -> None:
 
 def test_two_copies_of_a_clip_are_refused(folder: Path) -> None:
     (folder / "b" / "1.clip").write_text("again")
-    with pytest.raises(InputError, match=r"1\.clip is there twice .*give the folder"):
+    with pytest.raises(InputError, match=r"1\.clip appears twice .*give the folder"):
         find_files(folder, CLIP, "*.clip files")
 
 

@@ -178,7 +178,7 @@ def test_a_mat_cut_anywhere_is_a_clip_or_unreadable(real_data: Path, tmp_path: P
     [
         ("0 1 2 1\n" * 39, "39 lines are not whole frames of 20"),
         ("0 1 2 1\n" * 19 + "0 1 2", "not lines of four numbers"),
-        ("0 1 2\n" * 20, "3 numbers a line"),
+        ("0 1 2\n" * 20, "3 numbers on a line"),
         ("0 1 two 1\n" * 20, "not lines of four numbers"),
         ("0 1 inf 1\n" * 20, "not a finite number"),
         (" \r\n", "empty"),

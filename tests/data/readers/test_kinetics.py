@@ -228,7 +228,7 @@ def test_files_that_contradict_one_another_are_named(tmp_path: Path) -> None:
 def test_a_label_file_that_is_not_right_is_refused_in_one_line(content: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(_content()))
     (tmp_path / "kinetics_train_label.json").write_text(content)
-    with pytest.raises(InputError, match=r"kinetics_train_label\.json: .*; mend it, or remove it") as refusal:
+    with pytest.raises(InputError, match=r"kinetics_train_label\.json: .*; fix or remove it") as refusal:
         open_source("kinetics-skeleton", tmp_path)
     assert "\n" not in str(refusal.value)
 
@@ -273,7 +273,7 @@ def test_one_token_changed_spoils_one_frame_at_most_or_is_refused(tmp_path_facto
 
 
 def test_prepare_and_info_from_the_command_line(folder: Path, tmp_path: Path, capsys) -> None:
-    options = ["--options.people", "3", "--json", str(tmp_path / "said.json")]
+    options = ["--options.persons", "3", "--json", str(tmp_path / "said.json")]
     assert main(["prepare", "kinetics-skeleton", str(folder), str(tmp_path / "clips"), *options]) == 0
     said = json.loads((tmp_path / "said.json").read_text())
     assert said["units"] == "image" and said["preparation"] == "none"

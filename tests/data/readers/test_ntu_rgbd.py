@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from i2md.data.readers import open_source
 from i2md.data.readers.files import BadFile
-from i2md.data.readers.ntu_rgbd import choose_people, parse_skeleton
+from i2md.data.readers.ntu_rgbd import choose_persons, parse_skeleton
 from i2md.data.readers.ntu_rgbd_splits import class_names, columns_of, missing_names, splits_for
 from i2md.data.recording import Recording, Unreadable
 from i2md.data.splits import select_part
@@ -71,15 +71,15 @@ def test_parsing_agrees_with_reading_every_number(golden: Path) -> None:
 def test_the_two_most_energetic_are_chosen() -> None:
     rng = np.random.default_rng(0)
     bodies = rng.normal(size=(4, 10, 25, 3)) * np.array([1, 5, 0, 3])[:, None, None, None]
-    np.testing.assert_array_equal(choose_people(bodies), bodies[[1, 3]])
+    np.testing.assert_array_equal(choose_persons(bodies), bodies[[1, 3]])
     # Frames without the body do not count: the first is here for two frames only, yet moves most in them.
     bodies[0, :2] *= 100
     bodies[0, 2:] = 0
-    np.testing.assert_array_equal(choose_people(bodies), bodies[[0, 1]])
+    np.testing.assert_array_equal(choose_persons(bodies), bodies[[0, 1]])
 
 
 def test_a_file_without_any_body_is_one_person_of_zeros() -> None:
-    assert choose_people(parse_skeleton(b"3\n0\n0\n0\n")).shape == (1, 3, 25, 3)
+    assert choose_persons(parse_skeleton(b"3\n0\n0\n0\n")).shape == (1, 3, 25, 3)
 
 
 def _names(file: Path) -> list[str]:
@@ -133,7 +133,7 @@ def test_a_copy_with_another_name_is_reported(short: bytes, tmp_path: Path) -> N
     (tmp_path / f"{SHORT} (1).skeleton").write_bytes(short)
     (tmp_path / "S001C001P001R001A121.skeleton").write_bytes(short)
     reasons = [found.reason for found in open_source("ntu-rgbd", tmp_path).read()]
-    assert "action 121 is not one of 1 to 120" in reasons[0] and "the name does not tell" in reasons[1]
+    assert "action 121 is not one of 1 to 120" in reasons[0] and "the name does not give action" in reasons[1]
 
 
 def _edit(data: bytes, line: int, old: bytes, new: bytes) -> bytes:
@@ -164,7 +164,7 @@ def test_two_spaces_between_fields_change_nothing(short: bytes) -> None:
         (lambda data: _edit(data, 4, b"25", b"24"), "line 4: 24 joints, not 25"),
         (lambda data: _edit(data, 2, b"1", b"7"), "line 2: '7' is not a body count of 0 to 6"),
         (lambda data: _edit(data, 1, b"2", b"3"), "cut short|is not a body count"),
-        (lambda data: _edit(data, 1, b"2", b"1"), "more follows after the announced frames"),
+        (lambda data: _edit(data, 1, b"2", b"1"), "text after the last of the frames announced"),
         (lambda data: _edit(data, 1, b"2", b"9" * 5000), "is not a frame count"),
         (lambda data: bytes(range(256)) * 40, "is not a frame count"),
     ],

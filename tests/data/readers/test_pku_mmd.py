@@ -107,7 +107,7 @@ def test_phase_1_does_not_tell_the_subject(tmp_path: Path) -> None:
         ("7,9,10,2", (9, 10), None),
         ("7,-3,4,2", (0, 4), None),
         ("7,6,2,2", None, "it ends before it starts"),
-        ("7,6,6,2", None, "it holds no frame"),
+        ("7,6,6,2", None, "it has no frame"),
         ("7,10,12,2", None, "it lies outside the recording's 10 frames"),
         ("7,-8,0,2", None, "it lies outside the recording's 10 frames"),
     ],
@@ -199,7 +199,7 @@ def test_splits_as_the_publisher_lists_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("0002-L, 0002-M\n", "line 1: names stand before the heading"),
+        ("0002-L, 0002-M\n", "line 1: names before the first heading"),
         ("Training\n0002-L, 2-M\n", "line 2: '2-M' is not the name of a recording"),
         ("Training\n0002-L\nRest\n0002-M", "line 3: 'Rest' is neither a heading"),
         ("Training\n0002-L\nValidation\n0002-M,0002-L", "0002-L is listed both for training and for validation"),
@@ -207,7 +207,7 @@ def test_splits_as_the_publisher_lists_them(tmp_path: Path) -> None:
 )
 def test_a_split_file_that_is_not_right_ends_the_work(text: str, reason: str, tmp_path: Path) -> None:
     folder = _write(tmp_path, {"0002-L": _text(8)}, {"0002-L": LABELS}, cross_subject=text)
-    with pytest.raises(InputError, match=rf"cross_subject\.txt: {reason}.*; fetch it again"):
+    with pytest.raises(InputError, match=rf"cross_subject\.txt: {reason}.*; download it again"):
         open_source("pku-mmd", folder)
 
 

@@ -154,7 +154,7 @@ def test_a_clip_that_cannot_be_read_is_named_and_the_others_go_on(tmp_path: Path
         "label 1000000 is not a class": _annotation("h", 10**6),
         "total_frames does not fit the 6": _annotation("t", total_frames=7),
         "img_shape is not height and width": _annotation("i", img_shape=(0, 5)),
-        "good is there already, as x.pkl[0]": _annotation("good", 1),
+        "good has the name of x.pkl[0]": _annotation("good", 1),
     }
     annotations = [_annotation("good", np.int64(2)), *wrong.values(), _annotation("last", None, total_frames=5)]
     source = open_source("pyskl", _save(tmp_path / "x.pkl", annotations))
@@ -175,7 +175,7 @@ def test_a_part_of_a_pass(tmp_path: Path) -> None:
 
 def test_a_layout_by_name(tmp_path: Path) -> None:
     path = _save(tmp_path / "x.pkl", [_annotation("a", keypoint=_keypoint(1, 4, 20))])
-    with pytest.raises(InputError, match=r"20 joints of 3 coordinates are no skeleton .* kinect-v1"):
+    with pytest.raises(InputError, match=r"20 joints of 3 coordinates are no layout .* kinect-v1"):
         open_source("pyskl", path)
     source = open_source("pyskl", path, layout="kinect-v1")
     assert (source.preset, source.units, next(source.read()).positions.shape) == ("facing", "unknown", (1, 4, 20, 3))

@@ -218,7 +218,7 @@ def test_permitted_names_cannot_be_misused(which: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("which", DAMAGE)
 def test_what_is_no_pickle(which: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"it\.pkl: not a whole pickle \(.+\); fetch it or write it again") as told:
+    with pytest.raises(InputError, match=r"it\.pkl: not a whole pickle \(.+\); download it or write it again") as told:
         _load(tmp_path, DAMAGE[which])
     assert str(told.value).isprintable()
 

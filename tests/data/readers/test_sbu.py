@@ -190,7 +190,7 @@ def test_folders_and_zips_at_any_height_read_alike(real_data: Path, tmp_path: Pa
 def test_two_copies_side_by_side_are_refused(real_data: Path, tmp_path: Path) -> None:
     for copy in ("one", "two"):
         shutil.copytree(real_data / "sbu-interaction" / "SBU" / "s05s03" / "01", tmp_path / copy / "s05s03" / "01")
-    with pytest.raises(InputError, match=r"s05s03/01/001/skeleton_pos\.txt is there twice .*give the folder"):
+    with pytest.raises(InputError, match=r"s05s03/01/001/skeleton_pos\.txt appears twice .*give the folder"):
         open_source("sbu-interaction", tmp_path)
 
 
@@ -210,14 +210,14 @@ def _only(folder: Path, content: str | bytes, place: str = "s01s02/03/004") -> R
     ("text", "reason"),
     [
         ("", "empty"),
-        (_line(fields=90), "90 numbers a line"),
+        (_line(fields=90), "90 numbers on a line"),
         (_line(1) + _line(2, fields=90), "not lines of numbers"),
-        (_line(1) + _line(1), "frame numbers do not rise"),
+        (_line(1) + _line(1), "frame numbers do not increase"),
         (_line(1, first="half"), "not lines of numbers"),
         (_line(1, first=""), "not lines of numbers"),
         (_line(1, first="nan"), "frame 0 holds a coordinate that is not a finite number"),
         (_line(1, first="1e300"), "not a finite number"),
-        (_line("nan"), "frame numbers do not rise"),
+        (_line("nan"), "frame numbers do not increase"),
         (_line(1) + _line(2)[:-1], "the last line does not end"),
         ("\0\1\2\n", "not lines of numbers"),
     ],

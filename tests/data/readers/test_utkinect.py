@@ -125,7 +125,7 @@ def test_the_publishers_own_labels_are_mended_and_that_is_told(real_data: Path, 
     np.testing.assert_array_equal(
         push.positions, next(c for c in _read(real_data)[1] if c.name == "s03_e01_push").positions
     )
-    assert source.left_out["as written: s03_e01 push: 2556 3622, taken as push: 3556 3622"] == 1
+    assert source.left_out["s03_e01 push: 2556 3622 in the label file, read as push: 3556 3622"] == 1
     assert source.left_out["labels without a joints file"] == 19
     assert source.count == 10
 
@@ -163,8 +163,8 @@ def test_repeated_numbers_keep_their_first_row_and_gaps_stay(tmp_path: Path) -> 
     ("said", "reason"),
     [
         ("walk: 6 2", "it ends before it starts"),
-        ("walk: 100 200", "it holds no frame"),
-        ("walk: 5 5", "it holds no frame"),
+        ("walk: 100 200", "it has no frame"),
+        ("walk: 5 5", "it has no frame"),
     ],
 )
 def test_an_interval_without_frames_is_named_and_the_others_stay(said: str, reason: str, tmp_path: Path) -> None:
@@ -207,13 +207,13 @@ def test_joints_that_are_not_right(joints: str, reason: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("labels", ["walk: 1 2\n", "s01_e01\nrun: 1 2\n", "s01_e01\nwalk: 1\n", "s01_e01\ns01_e01\n"])
 def test_labels_that_are_not_right_end_the_work(labels: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"actionLabel\.txt: line \d: .*; fetch it again"):
+    with pytest.raises(InputError, match=r"actionLabel\.txt: line \d: .*; download it again"):
         open_source("utkinect-action3d", _write(tmp_path, _row(2), labels))
 
 
 def test_without_labels_there_is_nothing_to_cut(tmp_path: Path) -> None:
     (tmp_path / "joints_s01_e01.txt").write_text(_row(2))
-    with pytest.raises(InputError, match=r"no actionLabel\.txt found; put it beside"):
+    with pytest.raises(InputError, match=r"no actionLabel\.txt found; put it into the folder"):
         open_source("utkinect-action3d", tmp_path)
 
 

@@ -1,77 +1,86 @@
-"""Arrays that people already have: one .npy of positions, or one .npz of positions and what is known of them.
+"""The format `arrays`: one .npy of positions, or one .npz of positions and what is known of the clips.
 
 Keys of the .npz, all but the first optional:
 
-- `positions` (clips, frames, joints, 3) or (clips, frames, people, joints, 3), any real type; clips shorter
-  than the array end in zeros, a person absent from a frame is zeros there. A .npy holds this array alone.
-- `lengths` (clips,): each clip's number of frames. Without it a clip ends after its last frame that is not
+- `positions` (clips, frames, joints, channels) or (clips, frames, persons, joints, channels), of any real type; clips
+  shorter than the array end in zeros, a person absent from a frame is zeros there. A .npy holds this array alone.
+- `lengths` (clips,): the number of frames of each clip. By default a clip ends after its last frame that is not
   all zeros.
-- `labels` (clips,): class indices from 0 (-1 where unknown), or class names as strings.
-- `class_names` (classes,): the names of the classes that indices count.
-- `names` (clips,): one unique name a clip; otherwise `clip-0`, `clip-1` and on, padded to equal length.
+- `labels` (clips,): class indices from 0 (-1 if unknown), or class names as strings.
+- `class_names` (classes,): names of the classes that the indices count; by default the numbers, or the names in
+  `labels`, sorted.
+- `names` (clips,): a unique name for each clip; by default `clip-0`, `clip-1` and so on, padded to equal length.
 - `subjects` (clips,): whole numbers.
 - `split` (clips,): the part of each clip as a string, such as "train" and "test"; or `train` and `test`:
-  indices of clips from 0. Either gives the split `given`.
+  indices of clips from 0. Both define the split `given`.
 
-Nothing is unpickled.
+Units and axes are the caller's; joints are in the order of the layout that the option `layout` names. Nothing is
+unpickled. A folder or .zip of arrays is read by i2md.data.readers.arrays.array_files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Int64, Shaped
 
-from i2md.data.readers.arrays.array_facts import Facts
 from i2md.data.readers.arrays.array_files import open_folder
-from i2md.data.readers.arrays.row_passes import pass_over
-from i2md.data.readers.arrays.rows import Rows, arrays_beside, open_rows
+from i2md.data.readers.arrays.rows import ArrayRows, open_rows, other_arrays, read_arrays
 from i2md.data.readers.files import BadFile
-from i2md.data.readers.padding import unpadded
-from i2md.data.recording import Recording, Source, Unreadable
+from i2md.data.readers.reading import without_padding
+from i2md.data.recording import UNKNOWN, Recording, Source, Unreadable
+from i2md.data.splits import Split
 from i2md.data.storage.remote import is_remote, to_path
 from i2md.errors import InputError
 from i2md.skeletons import Layout, get_layout, layout_names
 
 
 def open_source(path: Path, *, layout: str = "kinect-v2", fps: float = 0.0) -> Source:
-    """The clips of the .npy or .npz file at `path`, read one at a time; see the module for its keys.
+    """Open a .npy or .npz file of clips, or a folder or .zip of such files, one for each clip.
 
-    A folder or .zip of such files is read as a clip a file (i2md.data.readers.arrays.array_files). `layout` names the
-    joints and `fps` is the frame rate (0: unknown). Raises InputError where the joints do not fit the layout or
-    the keys do not fit one another; a clip with a coordinate that is not finite is Unreadable, told by its index.
+    Args:
+        path: The file, folder or .zip.
+        layout: Layout of the joints.
+        fps: Frame rate; 0 if unknown.
+
+    Returns:
+        The clips. One with a coordinate that is not finite is Unreadable and named by its index.
+
+    Raises:
+        InputError: If the joints do not fit the layout, or the keys do not fit each other.
     """
     path = to_path(path)
     known = get_layout(layout)
     if path.is_dir() or path.suffix.lower() == ".zip":
         return open_folder(path, known, fps)
     if is_remote(path):
-        raise InputError(f"{path}: one array of all clips is read from a disk; copy it to one first")
+        raise InputError(f"{path}: one array of all clips is read from a local disk; copy it to one first")
     rows = open_rows(path, "positions")
-    _require_fit(path, rows, known)
-    facts = Facts(path, arrays_beside(path, "positions"), clips=rows.shape[0])
-    labels, class_names = facts.labels()
-    names = facts.names()
+    _check_shape(path, rows, known)
+    metadata = _Metadata(path, other_arrays(path, "positions"), clips=rows.shape[0])
+    labels, class_names = metadata.labels()
+    names = metadata.names()
+    lengths = metadata.lengths(rows.shape[1])
     return Source(
         name=path.stem,
         layout=known,
         class_names=class_names,
         units="unknown",
         preset="facing",
-        read=pass_over(_Clips(rows, known, fps, names, labels, facts.subjects(), facts.lengths(rows.shape[1]))),
+        read=read_arrays(_Clips(rows, known, fps, names, labels, metadata.subjects(), lengths)),
         count=len(names),
-        splits=facts.splits(names),
+        splits=metadata.splits(names),
     )
 
 
 @dataclass(frozen=True)
 class _Clips:
-    """The rows, with what is known of each."""
+    """The rows, with the metadata of each."""
 
-    rows: Rows
+    rows: ArrayRows
     layout: Layout
     fps: float
     names: tuple[str, ...]
@@ -91,16 +100,18 @@ class _Clips:
 
     def __iter__(self) -> Iterator[Recording | Unreadable]:
         for index, clip in enumerate(self.rows):
-            yield self._one(index, clip[:, None] if clip.ndim == 3 else clip)
+            yield self._recording(index, clip[:, None] if clip.ndim == 3 else clip)
 
-    def _one(self, index: int, clip: Shaped[np.ndarray, "frames persons joints channels"]) -> Recording | Unreadable:
-        place = self.rows.start + index
-        source = f"{self.rows.path.name}[{place}]"
+    def _recording(
+        self, index: int, clip: Shaped[np.ndarray, "frames persons joints channels"]
+    ) -> Recording | Unreadable:
+        clip_index = self.rows.start + index
+        source = f"{self.rows.path.name}[{clip_index}]"
         length = None if self.lengths is None else int(self.lengths[index])
         try:
-            positions = unpadded(clip.swapaxes(0, 1), self.layout, length)
+            positions = without_padding(clip.swapaxes(0, 1), self.layout, length)
         except BadFile as error:
-            return Unreadable(source, f"{self.rows.path.name}: clip {place}: {error}")
+            return Unreadable(source, f"{self.rows.path.name}: clip {clip_index}: {error}")
         return Recording(
             name=self.names[index],
             positions=positions,
@@ -111,12 +122,12 @@ class _Clips:
         )
 
 
-def _require_fit(path: Path, rows: Rows, layout: Layout) -> None:
+def _check_shape(path: Path, rows: ArrayRows, layout: Layout) -> None:
     shape = rows.shape
     if len(shape) not in (4, 5) or 0 in shape or rows.dtype.kind not in "fiu":
         raise InputError(
             f"{path}: positions are {rows.dtype} of shape {shape}; "
-            "give numbers of shape (clips, frames, [people,] joints, 3)"
+            "give numbers of shape (clips, frames, [persons,] joints, 3)"
         )
     if shape[-2:] != _size(layout):
         fitting = [name for name in layout_names() if _size(get_layout(name)) == shape[-2:]]
@@ -128,3 +139,95 @@ def _require_fit(path: Path, rows: Rows, layout: Layout) -> None:
 
 def _size(layout: Layout) -> tuple[int, int]:
     return len(layout.joints), layout.channels
+
+
+@dataclass(frozen=True)
+class _Metadata:
+    """The optional keys of the .npz; each method raises InputError if its key does not fit the number of clips."""
+
+    path: Path
+    arrays: Mapping[str, np.ndarray]
+    clips: int
+
+    def names(self) -> tuple[str, ...]:
+        """A unique name for each clip, given or generated."""
+        given = self._column("names")
+        if given is None:
+            width = len(str(self.clips - 1))
+            return tuple(f"clip-{index:0{width}d}" for index in range(self.clips))
+        names = tuple(str(name) for name in given.tolist())
+        if len(set(names)) < len(names):
+            raise self._error("names are not unique; give each clip another name, or no names")
+        return names
+
+    def labels(self) -> tuple[Int64[np.ndarray, " clips"], tuple[str, ...]]:
+        """Class indices and class names."""
+        class_names = tuple(str(name) for name in np.ravel(self.arrays.get("class_names", np.array([]))).tolist())
+        given = self._column("labels")
+        if given is not None and given.dtype.kind == "U":
+            return self._labels_by_name(given.tolist(), class_names)
+        labels = self._numbers("labels")
+        if labels is None:
+            return self._unknown(), class_names
+        class_names = class_names or tuple(str(label) for label in range(int(labels.max()) + 1))
+        if labels.max() >= len(class_names) or labels.min() < UNKNOWN:
+            raise self._error(f"labels are outside -1 to {len(class_names) - 1}; count classes from 0")
+        return labels, class_names
+
+    def subjects(self) -> Int64[np.ndarray, " clips"]:
+        """The subject of each clip."""
+        given = self._numbers("subjects")
+        return self._unknown() if given is None else given
+
+    def lengths(self, frames: int) -> Int64[np.ndarray, " clips"] | None:
+        """The number of frames of each clip, at most `frames`; None if not given."""
+        given = self._numbers("lengths")
+        if given is not None and ((given < 0) | (given > frames)).any():
+            raise self._error(f"lengths are outside 0 to {frames}; give each clip's number of frames")
+        return given
+
+    def splits(self, names: tuple[str, ...]) -> dict[str, Split]:
+        """The split `given`, each part as clip names."""
+        parts = self._column("split")
+        if parts is not None:
+            members = {str(part): np.flatnonzero(parts == part) for part in np.unique(parts)}
+        else:
+            members = {part: self._indices(part) for part in ("train", "test") if part in self.arrays}
+        split = {part: {"name": tuple(names[i] for i in indices)} for part, indices in members.items()}
+        return {"given": split} if split else {}
+
+    def _labels_by_name(
+        self, labels: list[str], class_names: tuple[str, ...]
+    ) -> tuple[Int64[np.ndarray, " clips"], tuple[str, ...]]:
+        class_names = class_names or tuple(sorted(set(labels)))
+        index = {name: i for i, name in enumerate(class_names)}
+        unnamed = sorted(set(labels) - set(index))
+        if unnamed:
+            raise self._error(f"label {unnamed[0]!r} is not among class_names; add it there")
+        return np.array([index[label] for label in labels], dtype=np.int64), class_names
+
+    def _indices(self, part: str) -> np.ndarray:
+        indices = self.arrays[part]
+        if indices.ndim != 1 or indices.dtype.kind not in "iu" or (indices.astype(np.int64) < 0).any():
+            raise self._error(f"{part} must be indices of clips; count them from 0")
+        if indices.max(initial=0) >= self.clips:
+            raise self._error(f"{part} counts clip {indices.max()} of {self.clips}; count them from 0")
+        return indices
+
+    def _column(self, key: str) -> np.ndarray | None:
+        values = self.arrays.get(key)
+        if values is not None and values.shape != (self.clips,):
+            raise self._error(f"{key} have shape {values.shape} for {self.clips} clips; give one value for each clip")
+        return values
+
+    def _numbers(self, key: str) -> Int64[np.ndarray, " clips"] | None:
+        values = self._column(key)
+        if values is not None and values.dtype.kind not in "iu":
+            raise self._error(f"{key} are {values.dtype} values; give whole numbers")
+        return None if values is None else values.astype(np.int64)
+
+    def _unknown(self) -> Int64[np.ndarray, " clips"]:
+        return np.full(self.clips, UNKNOWN, dtype=np.int64)
+
+    def _error(self, what: str) -> InputError:
+        return InputError(f"{self.path}: {what}")

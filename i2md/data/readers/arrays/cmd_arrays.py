@@ -1,8 +1,9 @@
-"""The arrays that the published CMD program prepares (Mao et al., ECCV 2022): a folder a split.
+"""The arrays that the published CMD program prepares (Mao et al., ECCV 2022): one folder for each split.
 
 For the parts `train` and `val`: `*_data_joint.npy` (clips, 3, 300, 25, 2), `*_num_frame.npy` (clips,) and
-`*_label.pkl`, a pickle of clip names and labels, which is read by i2md.data.readers.arrays.safe_pickle. The clips have
-had that program's normalisation, which is preset `ntu`. Their tails are filled by repetition up to 300 frames.
+`*_label.pkl`, a pickle of clip names and labels, read by i2md.data.readers.arrays.safe_pickle. One or two persons in
+layout kinect-v2, metres; that program has normalised them, which is preset `ntu`, and repeated each clip up to 300
+frames. Subject, camera, setup and trial come from names of NTU RGB+D. The split is named after the folder.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from i2md.data.readers.arrays import safe_pickle
-from i2md.data.readers.arrays.row_passes import pass_over
-from i2md.data.readers.arrays.rows import Rows, open_rows
-from i2md.data.readers.arrays.sample_names import class_index, classes_of, facts_of
+from i2md.data.readers.arrays.rows import ArrayRows, open_rows, read_arrays
+from i2md.data.readers.arrays.sample_names import class_index, classes_of, columns_of_name
 from i2md.data.readers.files import BadFile
-from i2md.data.readers.padding import unpadded
+from i2md.data.readers.reading import without_padding
 from i2md.data.recording import Recording, Source, Unreadable
 from i2md.errors import InputError
 from i2md.skeletons import get_layout
@@ -31,17 +31,23 @@ _DATA = "_data_joint.npy"
 
 
 def open_source(path: Path) -> Source:
-    """The clips of the folder `path`, such as `NTU-RGB-D-60-AGCN/xsub`; the arrays stay on disk.
+    """Open the arrays of one split, which are memory-mapped.
 
-    One or two people in layout kinect-v2, metres. The split is named after the folder, its parts are train and
-    test. Preset `ntu` was applied by the program that wrote the arrays and is not applied again.
+    Args:
+        path: The folder, such as `NTU-RGB-D-60-AGCN/xsub`.
+
+    Returns:
+        The clips, cut to their frames, with preset `ntu` marked as applied.
+
+    Raises:
+        InputError: If a file is missing or invalid, or the number of clips differs between files.
     """
     path = Path(path)
-    _require_folder(path)
+    _check_folder(path)
     parts = tuple(_open_part(path, part) for part in _PARTS)
     names = [name for part in parts for name in part.names]
     if len(set(names)) < len(names):
-        raise InputError(f"{path}: a clip's name is there twice; give a folder whose clips have one name each")
+        raise InputError(f"{path}: a clip's name appears twice; give a folder whose clips have unique names")
     split = path.resolve().name
     return Source(
         name=f"{path.resolve().parent.name}-{split}".lstrip("-"),
@@ -49,7 +55,7 @@ def open_source(path: Path) -> Source:
         class_names=classes_of(names, [int(label) for part in parts for label in part.labels]),
         units="m",
         preset="none",
-        read=pass_over(*parts),
+        read=read_arrays(*parts),
         count=len(names),
         splits={split: {_PARTS[part.name]: {"name": part.names} for part in parts}},
         prepared="ntu",
@@ -58,10 +64,10 @@ def open_source(path: Path) -> Source:
 
 @dataclass(frozen=True)
 class _Part:
-    """`train` or `val`, whole or from one clip to another."""
+    """The clips of `train` or `val`, or a range of them."""
 
     name: str
-    rows: Rows
+    rows: ArrayRows
     names: tuple[str, ...]
     labels: Int64[np.ndarray, " clips"]
     lengths: Int64[np.ndarray, " clips"]
@@ -82,38 +88,46 @@ class _Part:
     def _recording(self, index: int, persons: np.ndarray) -> Recording | Unreadable:
         source = f"{self.rows.path.name}[{self.rows.start + index}]"
         try:
-            positions = unpadded(persons, _LAYOUT, true_length(persons, int(self.lengths[index])))
+            positions = without_padding(persons, _LAYOUT, true_length(persons, int(self.lengths[index])))
         except BadFile as error:
             return Unreadable(source, f"{source}: {error}")
         name = self.names[index]
-        return Recording(name, positions, label=int(self.labels[index]), source=source, **facts_of(name))
+        return Recording(name, positions, label=int(self.labels[index]), source=source, **columns_of_name(name))
 
 
-def true_length(persons: Float[np.ndarray, "persons frames 25 3"], told: int) -> int:
-    """The number of frames before the clip repeats itself, at most the number `told`.
+def true_length(persons: Float[np.ndarray, "persons frames 25 3"], stated: int) -> int:
+    """Find the number of frames after which a clip repeats itself.
 
-    The program tells a recording's frames, with those at the start that it then cut because nobody was there; as
-    many at the end of what is told are repeated. Where two people leave at different times each is repeated on
-    their own, which cannot be told from the positions: then all that is told is kept.
+    The program states the frames of the recording, but has cut the empty frames at its start; the last stated frames
+    are then repetitions. If two persons leave at different times, each is repeated on their own, which cannot be seen
+    in the positions: then all stated frames are kept.
 
-    >>> clip = np.arange(1, 4).repeat(75).reshape(1, 3, 25, 3)
-    >>> true_length(np.tile(clip, (1, 4, 1, 1)), 5)
-    3
+    Args:
+        persons: Positions, filled up by repetition.
+        stated: The number of frames that `*_num_frame.npy` states.
+
+    Returns:
+        The number of frames, at most `stated`.
+
+    Example:
+        >>> clip = np.arange(1, 4).repeat(75).reshape(1, 3, 25, 3)
+        >>> true_length(np.tile(clip, (1, 4, 1, 1)), 5)
+        3
     """
     frames = persons.shape[1]
-    for length in range(min(told, frames), 0, -1):
+    for length in range(min(stated, frames), 0, -1):
         starts_again = length == frames or np.array_equal(persons[:, length], persons[:, 0])
         if starts_again and np.array_equal(persons[:, length:], persons[:, : frames - length]):
             return length
-    return min(told, frames)
+    return min(stated, frames)
 
 
-def _require_folder(path: Path) -> None:
+def _check_folder(path: Path) -> None:
     if (path / f"train{_DATA}").is_file():
         return
     inside = sorted(file.parent.name for file in path.glob(f"*/train{_DATA}"))
-    mend = f"give one split's folder: {', '.join(inside)}" if inside else "give the folder that holds it"
-    raise InputError(f"{path}: no train{_DATA} in it; {mend}")
+    fix = f"give one split's folder: {', '.join(inside)}" if inside else "give the folder that holds it"
+    raise InputError(f"{path}: no train{_DATA} in it; {fix}")
 
 
 def _open_part(path: Path, part: str) -> _Part:
@@ -127,10 +141,10 @@ def _open_part(path: Path, part: str) -> _Part:
 def _named(path: Path, clips: int) -> tuple[tuple[str, ...], Int64[np.ndarray, " clips"]]:
     columns = [_listed(column) for column in _listed(safe_pickle.load(path))]
     if [len(column) for column in columns] != [clips, clips]:
-        raise InputError(f"{path}: not a pair of {clips} names and {clips} labels, one a clip; write it again")
+        raise InputError(f"{path}: not a pair of {clips} names and {clips} labels, one for each clip; write it again")
     names, labels = columns
     if not all(isinstance(name, str) and name.isprintable() for name in names):
-        raise InputError(f"{path}: a clip's name is no text; write it again")
+        raise InputError(f"{path}: a clip's name is not text; write it again")
     try:
         classes = np.array([class_index(label) for label in labels], dtype=np.int64)
     except BadFile as error:

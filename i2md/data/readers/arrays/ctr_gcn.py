@@ -1,9 +1,11 @@
 """CTR-GCN's .npz of NTU RGB+D (Chen et al., ICCV 2021), which many programs read: x_train, y_train, x_test, y_test.
 
-`x_*` are (clips, frames, 150): two people, one after the other, of 25 joints of x y z, zeros after a clip's last
-frame. They are in metres and as the camera sees them, moved so that the first person's middle of the spine is
-the origin in the first frame; noise was removed when people were chosen. Someone alone has a second person of
-zeros in the files of NTU-60 and a copy of themselves in those of NTU-120. `y_*` are one-hot (clips, classes).
+`x_*` are (clips, frames, 150): two persons, one after the other, of 25 joints of x y z, zeros after a clip's last
+frame. Layout kinect-v2, metres, camera axes, translated so that the first person's middle of the spine is the origin
+in the first frame; bodies that are noise were removed. In a clip of one person the second is zeros in the files of
+NTU RGB+D 60 and a copy of the first in those of NTU RGB+D 120. `y_*` are one-hot (clips, classes). 30 frames a second;
+subject and camera are not known. The split is `xsub`, `xview`, `xsub120` or `xset120` if the file is named as CTR-GCN
+names it (NTU60_CS.npz, NTU120_CSub.npz), otherwise `given`.
 """
 
 from __future__ import annotations
@@ -14,12 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from i2md.data.readers.arrays.row_passes import pass_over
-from i2md.data.readers.arrays.rows import Rows, arrays_beside, open_rows
+from i2md.data.readers.arrays.rows import ArrayRows, open_rows, other_arrays, read_arrays
 from i2md.data.readers.arrays.sample_names import one_hot_classes
 from i2md.data.readers.files import BadFile
 from i2md.data.readers.ntu_rgbd_splits import class_names
-from i2md.data.readers.padding import unpadded
+from i2md.data.readers.reading import without_padding
 from i2md.data.recording import Recording, Source, Unreadable
 from i2md.errors import InputError
 from i2md.skeletons import get_layout
@@ -30,11 +31,16 @@ _SPLITS = {"ntu60_cs": "xsub", "ntu60_cv": "xview", "ntu120_csub": "xsub120", "n
 
 
 def open_source(path: Path) -> Source:
-    """The clips of the .npz at `path`, training clips first, read one at a time.
+    """Open a .npz of CTR-GCN.
 
-    One or two people in layout kinect-v2, metres, 30 frames a second. Clips are named `train_0`, `test_0` and on;
-    subject and camera are not told. The split is `xsub`, `xview`, `xsub120` or `xset120` where the file is named
-    as CTR-GCN names it (NTU60_CS.npz, NTU120_CSub.npz), otherwise `given`.
+    Args:
+        path: The file.
+
+    Returns:
+        Clips of one or two persons, training clips first, named `train_0`, `test_0` and so on.
+
+    Raises:
+        InputError: If the file is damaged or an array is missing or has another shape.
     """
     path = Path(path)
     parts = _open_parts(path)
@@ -46,7 +52,7 @@ def open_source(path: Path) -> Source:
         class_names=class_names()[:classes] if classes in (60, 120) else tuple(map(str, range(classes))),
         units="m",
         preset="ntu",
-        read=pass_over(*parts),
+        read=read_arrays(*parts),
         count=sum(len(part.labels) for part in parts),
         splits={_SPLITS.get(path.stem.lower(), "given"): split},
     )
@@ -55,12 +61,12 @@ def open_source(path: Path) -> Source:
 @dataclass(frozen=True)
 class _Part:
     name: str
-    rows: Rows
+    rows: ArrayRows
     labels: np.ndarray
     classes: int
 
     def clip(self, index: int) -> str:
-        """The clip's name, that of CTR-GCN's own feeder."""
+        """The clip's name in CTR-GCN's own data loader."""
         return f"{self.name}_{self.rows.start + index}"
 
     def part(self, start: int, stop: int) -> _Part:
@@ -75,7 +81,7 @@ class _Part:
         persons = row.reshape(len(row), 2, 25, 3).swapaxes(0, 1)
         alone = np.array_equal(persons[0], persons[1])
         try:
-            positions = unpadded(persons[:1] if alone else persons, _LAYOUT)
+            positions = without_padding(persons[:1] if alone else persons, _LAYOUT)
         except BadFile as error:
             return Unreadable(source, f"{source}: {error}")
         return Recording(self.clip(index), positions, label=int(self.labels[index]), fps=30.0, source=source)
@@ -83,11 +89,11 @@ class _Part:
 
 def _open_parts(path: Path) -> tuple[_Part, ...]:
     rows = {part: open_rows(path, f"x_{part}") for part in ("train", "test")}
-    others = arrays_beside(path, "x_train", "x_test")
+    others = other_arrays(path, "x_train", "x_test")
     return tuple(_checked(path, part, rows[part], others.get(f"y_{part}", np.array(0))) for part in rows)
 
 
-def _checked(path: Path, part: str, rows: Rows, given: np.ndarray) -> _Part:
+def _checked(path: Path, part: str, rows: ArrayRows, given: np.ndarray) -> _Part:
     if len(rows.shape) != 3 or rows.shape[2] != _NUMBERS or rows.dtype.kind != "f":
         raise InputError(
             f"{path}: x_{part} is {rows.dtype} of shape {rows.shape}; "

@@ -1,7 +1,7 @@
-"""What a pickle may name beside its literals: NumPy's arrays, scalars and dtypes, and a few plain containers.
+"""The globals that a pickle may refer to: NumPy's arrays, scalars and dtypes, and a few plain containers.
 
-Each name stands for a function written here, which checks what the pickle says before NumPy sees it: NumPy
-itself would take a short list for a long array of objects, and bytes for pointers.
+Each of them is replaced by a function of this module, which validates the arguments before NumPy gets them: NumPy
+itself would accept a short list for a long array of objects, and bytes as pointers.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ _SIMPLE = (str, bytes, int, float, complex, np.generic, type(None))
 
 
 class RefusedPickle(Exception):
-    """A pickle that asks for more than arrays and plain containers: what it does, as the rest of a sentence."""
+    """A pickle that needs more than arrays and plain containers; the message completes "this pickle ..."."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """Something that a pickle may name, and what calling it makes."""
+    """A global that a pickle may refer to, and the function that replaces it."""
 
     name: str
     make: Callable[..., Any]
 
 
 class Dtype:
-    """A dtype in the making: a pickle tells its kind and size first and its byte order later."""
+    """A dtype under construction: a pickle gives kind and size first, the byte order later."""
 
     def __init__(self, code: Any, align: Any = False, copy: Any = True) -> None:
         if not isinstance(code, str) or not _CODE.fullmatch(code):
-            raise RefusedPickle("holds a dtype that is no plain number, string or object")
+            raise RefusedPickle("holds a dtype that is not a plain number, string or object")
         self.numpy = np.dtype(code)
 
     def set_state(self, state: Any) -> None:
-        """Take the byte order; refuse fields and subarrays, which could declare bytes to be objects."""
+        """Set the byte order; refuse fields and subarrays, which could declare bytes to be objects."""
         _version, order, *parts = state
         if order not in ("<", ">", "|", "=") or any(part is not None for part in parts[:3]):
             raise RefusedPickle("holds a dtype with fields")
@@ -47,15 +47,26 @@ class Dtype:
 
 
 def known(module: str, name: str) -> Known:
-    """What `module.name` stands for; RefusedPickle where that is no array and no plain container."""
-    place = module.replace("numpy._core", "numpy.core").replace("__builtin__", "builtins")
-    if (found := _KNOWN.get(f"{place}.{name}")) is None:
+    """Look up a global.
+
+    Args:
+        module: Module that the pickle names.
+        name: Name in that module.
+
+    Returns:
+        Its replacement.
+
+    Raises:
+        RefusedPickle: If it is not an array type or a plain container.
+    """
+    canonical = module.replace("numpy._core", "numpy.core").replace("__builtin__", "builtins")
+    if (found := _KNOWN.get(f"{canonical}.{name}")) is None:
         raise RefusedPickle(f"asks for {ascii(f'{module}.{name}')[1:-1][:80]}")
     return found
 
 
 def simple(values: Iterable[Any]) -> Iterable[Any]:
-    """The values, all of them fit for keys and members; tuples in tuples would hash without an end in sight."""
+    """Yield values for use as dict keys or set members; refuse nested tuples, whose hashing could take for ever."""
     for value in values:
         if not isinstance(value, _SIMPLE):
             raise RefusedPickle(f"has a {type(value).__name__} as the key of a dict or in a set")
@@ -63,7 +74,7 @@ def simple(values: Iterable[Any]) -> Iterable[Any]:
 
 
 def set_state(target: Any, state: Any) -> None:
-    """Give a new array or dtype the state that the pickle tells; nothing else has one."""
+    """Set the state of a new array or dtype; RefusedPickle for any other object."""
     if not isinstance(state, tuple):
         raise RefusedPickle(f"sets attributes of a {type(target).__name__}")
     if isinstance(target, Dtype):
@@ -74,14 +85,14 @@ def set_state(target: Any, state: Any) -> None:
         raise RefusedPickle(f"sets attributes of a {type(target).__name__}")
 
 
-def _fill(array: np.ndarray, shape: Any, dtype: Any, by_columns: Any, data: Any) -> None:
+def _fill(array: np.ndarray, shape: Any, dtype: Any, fortran_order: Any, data: Any) -> None:
     kind, size = _dtype(dtype), _size(shape)
     if kind.hasobject:
         if not isinstance(data, list) or len(data) != size:
-            raise ValueError("an array of objects that are not as many as its shape says")
+            raise ValueError("an array of another number of objects than its shape has")
     else:
         data = _bytes(data, size * kind.itemsize)
-    state: Any = (1, shape, kind, bool(by_columns), data)
+    state: Any = (1, shape, kind, bool(fortran_order), data)
     array.__setstate__(state)
 
 
@@ -105,10 +116,10 @@ def _size(shape: Any) -> int:
 
 
 def _bytes(data: Any, size: int) -> bytes | bytearray:
-    # Python 2 wrote bytes as strings.
+    # Python 2 pickles bytes as strings.
     data = data.encode("latin-1") if isinstance(data, str) else data
     if not isinstance(data, bytes | bytearray) or len(data) != size:
-        raise ValueError(f"an array whose data are not the {size} bytes that its shape says")
+        raise ValueError(f"an array whose data are not the {size} bytes of its shape")
     return data
 
 

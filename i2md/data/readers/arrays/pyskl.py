@@ -2,7 +2,11 @@
 
 An annotation is a dict of `frame_dir` (the clip's name), `label`, `keypoint` (persons, frames, joints, 2 or 3),
 `total_frames` and, in 2-D, `img_shape` (height and width in pixels); `split` lists names under `xsub_train`,
-`xsub_val` and so on. The pickle is read by i2md.data.readers.arrays.safe_pickle. Scores of joints are not kept.
+`xsub_val` and so on. The pickle is read by i2md.data.readers.arrays.safe_pickle. Confidences of joints are not kept.
+
+The layout follows from the size: 25 joints in 3-D are kinect-v2 (metres), 17 in 2-D coco-17, 18 openpose-18. Pixels
+become -1 to 1 over the image, as in PYSKL, if every clip has its image's size. Splits are the pickle's: `xsub_train`
+and `xsub_val` are train and test of `xsub`, `train1` and `test1` of `split1`, `train` and `val` or `test` of `given`.
 """
 
 from __future__ import annotations
@@ -17,27 +21,33 @@ import numpy as np
 from jaxtyping import Float32
 
 from i2md.data.readers.arrays import safe_pickle
-from i2md.data.readers.arrays.sample_names import class_index, classes_of, facts_of
+from i2md.data.readers.arrays.sample_names import class_index, classes_of, columns_of_name
 from i2md.data.readers.files import BadFile
-from i2md.data.readers.padding import unpadded
+from i2md.data.readers.reading import without_padding
 from i2md.data.recording import Recording, Source, Unreadable
 from i2md.data.splits import Split
 from i2md.errors import InputError
 from i2md.skeletons import Layout, get_layout, layout_names
 
-# What PYSKL's own pickles hold, told by joints and coordinates.
+# Layouts of PYSKL's own pickles by joints and coordinates.
 _LAYOUTS = {(25, 3): "kinect-v2", (17, 2): "coco-17", (18, 2): "openpose-18"}
 _LARGEST_IMAGE = 1 << 20
 _PART = re.compile(r"(?P<split>.*?)[_-]?(?P<part>train|val|test)[_-]?(?P<number>\d*)")
 
 
 def open_source(path: Path, *, layout: str | None = None, fps: float = 0.0) -> Source:
-    """The clips of the pickle at `path`, which is in memory as a whole.
+    """Open a pickle of PYSKL, which is loaded into memory as a whole.
 
-    `layout` names the joints where they are not 25 in 3-D (kinect-v2), 17 (coco-17) or 18 (openpose-18) in 2-D;
-    `fps` is the frame rate (0: unknown, or 30 where the names are NTU RGB+D's). Pixels become -1 to 1 over the
-    image, as in PYSKL, where every clip tells its image. Splits are the pickle's: `xsub_train` and `xsub_val` are
-    train and test of `xsub`, `train1` and `test1` of `split1`, `train` and `val` or `test` alone of `given`.
+    Args:
+        path: The pickle.
+        layout: Layout of the joints; by default as their number implies.
+        fps: Frame rate; 0 if unknown. Clips with names of NTU RGB+D have 30 whatever is given.
+
+    Returns:
+        The clips; an annotation that is invalid, or whose name appeared before, is Unreadable.
+
+    Raises:
+        InputError: If the file is not such a pickle, asks for code to be run, or no annotation is valid.
     """
     path = Path(path)
     annotations, split = _content(path, safe_pickle.load(path))
@@ -60,7 +70,7 @@ def open_source(path: Path, *, layout: str | None = None, fps: float = 0.0) -> S
 
 @dataclass(frozen=True)
 class _Clip:
-    """One annotation: its positions as they are in the pickle, and its image's height and width where told."""
+    """One annotation: positions as stored, and the image's height and width if given."""
 
     name: str
     source: str
@@ -70,7 +80,7 @@ class _Clip:
     image: tuple[int, int] | None
 
     def positions(self, layout: Layout, in_image: bool) -> Float32[np.ndarray, "persons frames joints channels"]:
-        positions = unpadded(self.keypoint[:, : self.frames], layout)
+        positions = without_padding(self.keypoint[:, : self.frames], layout)
         return over_image(positions, self.image) if in_image and self.image else positions
 
 
@@ -87,7 +97,7 @@ class _Pass:
         return len(self.clips)
 
     def part(self, start: int, stop: int) -> _Pass:
-        """The pass over the annotations from `start` to before `stop`."""
+        """The pass over annotations `start` to `stop` - 1."""
         return replace(self, clips=self.clips[start:stop])
 
     def __call__(self) -> Iterator[Recording | Unreadable]:
@@ -99,19 +109,25 @@ class _Pass:
             positions = clip.positions(self.layout, self.in_image)
         except BadFile as error:
             return Unreadable(clip.source, f"{clip.source}: {clip.name}: {error}")
-        facts = {"fps": self.fps} | facts_of(clip.name)
-        return Recording(clip.name, positions, label=clip.label, source=clip.source, **facts)
+        columns = {"fps": self.fps} | columns_of_name(clip.name)
+        return Recording(clip.name, positions, label=clip.label, source=clip.source, **columns)
 
 
 def over_image(
     positions: Float32[np.ndarray, "persons frames joints 2"], image: tuple[int, int]
 ) -> Float32[np.ndarray, "persons frames joints 2"]:
-    """Pixels as -1 to 1 from the image's left to right and top to bottom; what is all zero was not seen and stays.
+    """Scale pixels to -1 to 1 from the image's left to right and top to bottom, as PYSKL's PreNormalize2D does.
 
-    `image` is height and width, as PYSKL's PreNormalize2D has them.
+    Args:
+        positions: Pixels; a joint at (0, 0) was not found and stays there.
+        image: Height and width in pixels.
 
-    >>> over_image(np.array([[[[0, 540], [1920, 0], [0, 0]]]], np.float32), (1080, 1920)).tolist()
-    [[[[-1.0, 0.0], [1.0, -1.0], [0.0, 0.0]]]]
+    Returns:
+        Scaled positions.
+
+    Example:
+        >>> over_image(np.array([[[[0, 540], [1920, 0], [0, 0]]]], np.float32), (1080, 1920)).tolist()
+        [[[[-1.0, 0.0], [1.0, -1.0], [0.0, 0.0]]]]
     """
     half = np.array(image[::-1], dtype=np.float32) / 2
     seen = positions.any(axis=-1, keepdims=True)
@@ -157,18 +173,18 @@ def _checked(source: str, annotation: Any) -> _Clip:
     )
 
 
-def _frames(name: str, told: Any, held: int) -> int:
-    if told is None:
-        return held
-    if not _is_whole(told) or not 0 < told <= held:
-        raise BadFile(f"{name}: total_frames does not fit the {held} frames of keypoint")
-    return int(told)
+def _frames(name: str, stated: Any, stored: int) -> int:
+    if stated is None:
+        return stored
+    if not _is_whole(stated) or not 0 < stated <= stored:
+        raise BadFile(f"{name}: total_frames does not fit the {stored} frames of keypoint")
+    return int(stated)
 
 
-def _image(name: str, told: Any) -> tuple[int, int] | None:
-    if told is None:
+def _image(name: str, shape: Any) -> tuple[int, int] | None:
+    if shape is None:
         return None
-    sides = told.tolist() if isinstance(told, np.ndarray) else told
+    sides = shape.tolist() if isinstance(shape, np.ndarray) else shape
     if not isinstance(sides, list | tuple) or len(sides) != 2 or not all(map(_is_side, sides)):
         raise BadFile(f"{name}: img_shape is not height and width")
     return int(sides[0]), int(sides[1])
@@ -183,11 +199,11 @@ def _is_whole(value: Any) -> bool:
 
 
 def _distinct(clips: list[_Clip | Unreadable]) -> list[_Clip | Unreadable]:
-    """The clips; one whose name came before is told as unreadable, for a split by names would hold both."""
+    """The clips; one whose name appeared before is Unreadable, since a split by names would contain both."""
     seen: dict[str, str] = {}
     for index, clip in enumerate(clips):
         if isinstance(clip, _Clip) and (first := seen.setdefault(clip.name, clip.source)) != clip.source:
-            clips[index] = Unreadable(clip.source, f"{clip.source}: {clip.name} is there already, as {first}")
+            clips[index] = Unreadable(clip.source, f"{clip.source}: {clip.name} has the name of {first}")
     return clips
 
 
@@ -199,14 +215,14 @@ def _layout_of(path: Path, clips: Sequence[_Clip | Unreadable]) -> Layout:
     joints, channels = size = sound[0].keypoint.shape[2:]
     if size not in _LAYOUTS:
         raise InputError(
-            f"{path}: {joints} joints of {channels} coordinates are no skeleton of PYSKL's own; "
+            f"{path}: {joints} joints of {channels} coordinates are no layout of PYSKL's own; "
             f"name their layout, one of {', '.join(layout_names())}"
         )
     return get_layout(_LAYOUTS[size])
 
 
 def _splits(split: Mapping[str, Sequence[str]]) -> Mapping[str, Split]:
-    """Parts that belong together as splits, `val` as the test where there is no other; others on their own."""
+    """Group parts into splits; `val` is the test part if there is no other."""
     splits: dict[str, dict[str, Any]] = {}
     for part, names in split.items():
         name, role = _split_and_part(part)

@@ -1,4 +1,8 @@
-"""The rows of an array file, one in memory at a time: a memory-mapped .npy, or a member of an .npz."""
+"""Rows of an array file, one in memory at a time: a memory-mapped .npy or a member of an .npz; and passes over clips.
+
+Several processes can share a pass unless the array is compressed, when a row is only reached through those before it.
+Nothing is unpickled.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,19 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.lib import format as npy
 
+from i2md.data.recording import Recording, Unreadable
 from i2md.errors import InputError
 
-# What NumPy and zipfile raise at files that are not what they say.
+# Exceptions that NumPy and zipfile raise on damaged files.
 DAMAGE = (
     *(OSError, ValueError, TypeError, EOFError, KeyError, MemoryError, OverflowError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
@@ -27,41 +32,40 @@ _ENCRYPTED = 1
 
 
 @dataclass(frozen=True)
-class Rows:
-    """An array on disk, iterated along its first axis; `member` is its file within an .npz, if any.
-
-    `start` is the row of the file's array that is the first here, `at` the place of row 0 in an .npz's bytes
-    where it is not compressed.
-    """
+class ArrayRows:
+    """An array on disk, or a range of its rows, iterated along the first axis."""
 
     path: Path
     shape: tuple[int, ...]
     dtype: np.dtype
     member: str | None = None
+    """The array's file within an .npz; None for a .npy."""
     start: int = 0
-    at: int | None = None
+    """Index of the first row in the whole array."""
+    offset: int | None = None
+    """Byte of the .npz at which row 0 of the whole array starts, if it is not compressed."""
 
     @property
     def mapped(self) -> bool:
-        """Whether a row can be reached without reading those before it."""
-        return self.member is None or self.at is not None
+        """Whether a row can be read without reading those before it."""
+        return self.member is None or self.offset is not None
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        with _mendable(self.path):
+        with _readable(self.path):
             if self.member is None:
                 yield from npy.open_memmap(self.path, mode="r")[self.start : self.start + self.shape[0]]
-            elif self.at is not None:
+            elif self.offset is not None:
                 skipped = self.start * self._row_bytes()
-                yield from np.memmap(self.path, self.dtype, "r", self.at + skipped, self.shape)
+                yield from np.memmap(self.path, self.dtype, "r", self.offset + skipped, self.shape)
             else:
                 yield from self._stream(self.member)
 
-    def part(self, start: int, stop: int) -> Rows:
-        """The rows from `start` to before `stop`."""
+    def part(self, start: int, stop: int) -> ArrayRows:
+        """The rows `start` to `stop` - 1."""
         return replace(self, start=self.start + start, shape=(stop - start, *self.shape[1:]))
 
     def _stream(self, member: str) -> Iterator[np.ndarray]:
-        """Row after row of a member that may be compressed, which no memory map can reach into."""
+        """The rows of a member that may be compressed, which cannot be memory-mapped."""
         with zipfile.ZipFile(self.path) as archive, archive.open(member) as stream:
             _read_header(stream)
             size = self._row_bytes()
@@ -73,17 +77,25 @@ class Rows:
         return int(np.prod(self.shape[1:])) * self.dtype.itemsize
 
 
-def open_rows(path: Path, key: str) -> Rows:
-    """The rows of a .npy file, or of `key` in an .npz.
+def open_rows(path: Path, key: str) -> ArrayRows:
+    """Open an array for reading row by row.
 
-    Raises InputError where the file is absent, damaged, without that key, or would have to be unpickled.
+    Args:
+        path: A .npy file, or an .npz.
+        key: Key of the array in the .npz.
+
+    Returns:
+        The rows.
+
+    Raises:
+        InputError: If the file is missing or damaged, lacks the key, or would have to be unpickled.
     """
     if not path.is_file() or path.suffix.lower() not in (".npy", ".npz"):
         raise InputError(f"{path}: no .npy or .npz file found; give the file that holds the {key}")
-    with _mendable(path):
+    with _readable(path):
         if path.suffix.lower() == ".npy":
             array = npy.open_memmap(path, mode="r")
-            return Rows(path, array.shape, array.dtype)
+            return ArrayRows(path, array.shape, array.dtype)
         with _npz(path) as archive:
             if key not in archive.files:
                 found = ", ".join(archive.files) or "nothing"
@@ -91,31 +103,90 @@ def open_rows(path: Path, key: str) -> Rows:
         return _rows_of_member(path, key)
 
 
-def arrays_beside(path: Path, *keys: str) -> Mapping[str, np.ndarray]:
-    """The arrays of an .npz but those of `keys`, in memory; a .npy has none. Raises InputError as `open_rows`."""
+def other_arrays(path: Path, *keys: str) -> Mapping[str, np.ndarray]:
+    """Load all arrays of an .npz except some.
+
+    Args:
+        path: The .npz; a .npy has no other arrays.
+        keys: Keys of the arrays that are not loaded.
+
+    Returns:
+        The arrays by key.
+
+    Raises:
+        InputError: As in `open_rows`.
+    """
     if path.suffix.lower() == ".npy":
         return {}
-    with _mendable(path), _npz(path) as archive:
+    with _readable(path), _npz(path) as archive:
         return {other: archive[other] for other in archive.files if other not in keys}
 
 
-def _rows_of_member(path: Path, key: str) -> Rows:
+class ArrayClips(Protocol):
+    """Clips that are the rows of one array."""
+
+    @property
+    def rows(self) -> ArrayRows:
+        """The array."""
+
+    def part(self, start: int, stop: int) -> ArrayClips:
+        """The clips `start` to `stop` - 1."""
+
+    def __iter__(self) -> Iterator[Recording | Unreadable]: ...
+
+
+def read_arrays(*arrays: ArrayClips) -> Callable[[], Iterator[Recording | Unreadable]]:
+    """Make a pass over the clips of several arrays, one array after the other.
+
+    Args:
+        arrays: The clips of each array.
+
+    Returns:
+        A pass, which is Divisible (i2md.data.recording) unless an array is compressed.
+    """
+    whole = _Pass(arrays)
+    return whole if all(clips.rows.mapped for clips in arrays) else whole.__call__
+
+
+@dataclass(frozen=True)
+class _Pass:
+    arrays: tuple[ArrayClips, ...]
+
+    def __len__(self) -> int:
+        return sum(clips.rows.shape[0] for clips in self.arrays)
+
+    def part(self, start: int, stop: int) -> _Pass:
+        pieces, first = [], 0
+        for clips in self.arrays:
+            size = clips.rows.shape[0]
+            begin, end = max(start - first, 0), min(stop - first, size)
+            if begin < end:
+                pieces.append(clips.part(begin, end))
+            first += size
+        return _Pass(tuple(pieces))
+
+    def __call__(self) -> Iterator[Recording | Unreadable]:
+        for clips in self.arrays:
+            yield from clips
+
+
+def _rows_of_member(path: Path, key: str) -> ArrayRows:
     member = f"{key}.npy"
     with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
-        shape, by_columns, dtype = _read_header(stream)
+        shape, fortran_order, dtype = _read_header(stream)
         if dtype.hasobject:
             raise ValueError(f"{key} holds Python objects")
-        told = archive.getinfo(member)
-        if told.file_size != stream.tell() + int(np.prod(shape, dtype=object)) * dtype.itemsize:
-            raise ValueError(f"{key} is not as long as it says")
-        at = _place_in(path, told, stream.tell())
-    if by_columns:
-        raise InputError(f"{path}: {key} is stored column after column; save np.ascontiguousarray({key})")
-    return Rows(path, shape, dtype, member, at=at)
+        info = archive.getinfo(member)
+        if info.file_size != stream.tell() + int(np.prod(shape, dtype=object)) * dtype.itemsize:
+            raise ValueError(f"{key} has another size than its header says")
+        offset = _offset_in(path, info, stream.tell())
+    if fortran_order:
+        raise InputError(f"{path}: {key} is stored in Fortran order; save np.ascontiguousarray({key})")
+    return ArrayRows(path, shape, dtype, member, offset=offset)
 
 
-def _place_in(path: Path, member: zipfile.ZipInfo, offset: int) -> int | None:
-    """Where byte `offset` of an uncompressed member is in the .npz, after a header that tells its own length."""
+def _offset_in(path: Path, member: zipfile.ZipInfo, offset: int) -> int | None:
+    """Byte of the .npz at which byte `offset` of a member is, None if the member is compressed or encrypted."""
     if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & _ENCRYPTED:
         return None
     with open(path, "rb") as file:
@@ -132,17 +203,17 @@ def _read_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 @contextmanager
 def _npz(path: Path) -> Iterator[Any]:
-    # Given a path, NumPy leaves the file open where it turns out to be no archive.
+    # Given a path, NumPy would leave the file open if it turns out not to be an archive.
     with open(path, "rb") as file:
         archive = np.load(file, allow_pickle=False)
         if isinstance(archive, np.ndarray):
-            raise ValueError("a .npy file that is named .npz")
+            raise ValueError("a .npy file named .npz")
         with archive:
             yield archive
 
 
 @contextmanager
-def _mendable(path: Path) -> Iterator[None]:
+def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:

@@ -1,11 +1,11 @@
-"""Pickles of arrays and plain containers, read without Python's unpickler: nothing in them is run.
+"""Load pickles of arrays and plain containers without Python's unpickler: no code in them is run.
 
 A pickle is a program for a small stack machine. The machine here has the instructions that build numbers,
-strings, lists, tuples, dicts and sets, and what NumPy 1 and 2 write for their arrays and scalars
-(i2md.data.readers.arrays.pickled_arrays), in protocols 0 to 5, Python 2's included. It imports nothing.
+strings, lists, tuples, dicts and sets, and those that NumPy 1 and 2 write for arrays and scalars
+(i2md.data.readers.arrays.pickled_arrays), in protocols 0 to 5, including Python 2's. It imports nothing.
 
-Python's own unpickler behind a list of permitted names would not do: NumPy takes on trust what a pickle says
-of an array's memory, and a pickle of ten bytes can ask for gigabytes.
+Python's own unpickler with a list of permitted globals would not be safe: NumPy trusts what a pickle says about an
+array's memory, and a pickle of ten bytes can request gigabytes.
 """
 
 from __future__ import annotations
@@ -23,27 +23,34 @@ _DAMAGE = (ValueError, TypeError, IndexError, KeyError, EOFError, OverflowError,
 
 
 def load(path: Path) -> Any:
-    """What the pickle at `path` holds: plain containers, numbers, strings and NumPy arrays.
+    """Load a pickle.
 
-    Raises InputError where it is damaged, and where it asks for anything else, which is named.
+    Args:
+        path: The file.
+
+    Returns:
+        Plain containers, numbers, strings and NumPy arrays.
+
+    Raises:
+        InputError: If the file cannot be read or is damaged, or needs anything else, which the message names.
     """
     try:
         with open(path, "rb") as file:
             return _Machine().run(pickletools.genops(file))
     except RefusedPickle as refused:
         raise InputError(
-            f"{path}: this pickle {refused}; only arrays and plain containers are read: nothing was run, "
+            f"{path}: this pickle {refused}; only arrays and plain containers are loaded: nothing was run, "
             "do not open it with pickle unless you trust where it comes from"
         ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give the file itself") from None
     except _DAMAGE as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
-        raise InputError(f"{path}: not a whole pickle ({reason}); fetch it or write it again") from None
+        raise InputError(f"{path}: not a whole pickle ({reason}); download it or write it again") from None
 
 
 class _Machine:
-    """A stack of values, the marks set on it, and the values remembered by number."""
+    """A stack of values, the marks on it, and the memo."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -51,7 +58,7 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self, instructions: Iterable[tuple[Any, Any, Any]]) -> Any:
-        """Carry out the instructions up to STOP; the value that is then on top."""
+        """Execute the instructions up to STOP and return the value that is then on top."""
         for instruction, argument, _ in instructions:
             name = instruction.name
             if name in _LITERALS:
@@ -69,20 +76,20 @@ class _Machine:
         return self.pop()
 
     def pop(self) -> Any:
-        """The topmost value above the last mark."""
+        """Remove and return the topmost value above the last mark."""
         if self.marks and self.marks[-1] >= len(self.stack):
-            raise ValueError("a mark stands where a value should")
+            raise ValueError("a mark where a value is expected")
         return self.stack.pop()
 
     def pop_marked(self) -> list[Any]:
-        """The values above the last mark, which goes too."""
+        """Remove the last mark and the values above it, and return these."""
         at = self.marks.pop()
         values = self.stack[at:]
         del self.stack[at:]
         return values
 
     def top(self, kind: type) -> Any:
-        """The topmost value, which has to be of that type."""
+        """Return the topmost value, which has to be of this type."""
         if type(self.stack[-1]) is not kind:
             raise RefusedPickle(f"fills a {type(self.stack[-1]).__name__} as if it were a {kind.__name__}")
         return self.stack[-1]
@@ -140,7 +147,7 @@ def _tuple_of(count: int) -> Callable[[_Machine], None]:
     return _pushing(lambda machine: tuple([machine.pop() for _ in range(count)][::-1]))
 
 
-# What each instruction does is told by the standard library's pickletools.
+# The instructions are documented in the standard library's pickletools.
 _NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
 _TEXTS = ("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
 _BYTES = ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8")

@@ -1,4 +1,4 @@
-"""What clips in other programs' files tell by name and number alone: NTU RGB+D's facts, class indices."""
+"""Names and labels of clips in arrays of other programs: columns by names of NTU RGB+D, class names and indices."""
 
 from __future__ import annotations
 
@@ -15,25 +15,40 @@ from i2md.data.recording import UNKNOWN
 _MOST_CLASSES = 100_000
 
 
-def facts_of(name: str) -> dict[str, Any]:
-    """Subject, camera, setup, trial and rate where the clip bears a name of NTU RGB+D; nothing otherwise.
+def columns_of_name(name: str) -> dict[str, Any]:
+    """Read setup, camera, subject and trial from a name of NTU RGB+D.
 
-    >>> facts_of("S001C002P003R002A060")
-    {'setup': 1, 'camera': 2, 'subject': 3, 'trial': 2, 'fps': 30.0}
+    Args:
+        name: Name of a clip.
+
+    Returns:
+        These and the frame rate, by column; nothing if it is not a name of NTU RGB+D.
+
+    Example:
+        >>> columns_of_name("S001C002P003R002A060")
+        {'setup': 1, 'camera': 2, 'subject': 3, 'trial': 2, 'fps': 30.0}
     """
     match = NAME.fullmatch(name)
     if match is None:
         return {}
-    facts: dict[str, Any] = {key: int(number) for key, number in match.groupdict().items()}
-    del facts["action"]
-    return facts | {"fps": 30.0}
+    columns: dict[str, Any] = {key: int(number) for key, number in match.groupdict().items()}
+    del columns["action"]
+    return columns | {"fps": 30.0}
 
 
 def classes_of(names: Sequence[str], labels: Sequence[int]) -> tuple[str, ...]:
-    """The names of the classes that labels count: NTU RGB+D's where each clip's name says so, else numbers.
+    """Find the class names of clips that have label numbers only.
 
-    >>> classes_of(["S001C002P003R002A002"], [1])[:2], classes_of(["walk"], [1])
-    (('drink water', 'eat meal/snack'), ('0', '1'))
+    Args:
+        names: Names of the clips.
+        labels: Their labels.
+
+    Returns:
+        The class names of NTU RGB+D if every clip's name has the action of its label, else numbers.
+
+    Example:
+        >>> classes_of(["S001C002P003R002A002"], [1])[:2], classes_of(["walk"], [1])
+        (('drink water', 'eat meal/snack'), ('0', '1'))
     """
     highest = max(labels, default=UNKNOWN)
     matches = [NAME.fullmatch(name) for name in names]
@@ -43,7 +58,7 @@ def classes_of(names: Sequence[str], labels: Sequence[int]) -> tuple[str, ...]:
 
 
 def class_index(value: Any) -> int:
-    """A label as a class index from 0, -1 where it is None; whole numbers are often kept as floats."""
+    """Convert a label, which may be a whole number stored as a float, to a class index; None to -1; BadFile else."""
     if value is None:
         return UNKNOWN
     number = value.item() if isinstance(value, np.generic) else value
@@ -55,7 +70,14 @@ def class_index(value: Any) -> int:
 
 
 def one_hot_classes(values: np.ndarray) -> Int64[np.ndarray, " clips"] | None:
-    """Class indices from one-hot rows (clips, classes), or from indices as they are; None where they are neither."""
+    """Convert labels to class indices.
+
+    Args:
+        values: One-hot rows (clips, classes), or class indices (clips,).
+
+    Returns:
+        Class indices from 0; None if the values are neither.
+    """
     if values.ndim == 2 and values.dtype.kind in "biuf":
         hot = values > 0
         return hot.argmax(axis=1).astype(np.int64) if (hot.sum(axis=1) == 1).all() else None

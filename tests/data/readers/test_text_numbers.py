@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2md.data.readers.number_fields import first_numbers
+from i2md.data.readers.text_numbers import first_numbers
 
 numbers = st.floats(allow_nan=False).map(repr)
 fields = numbers | st.sampled_from(["-0.123456789", "1e-7", "7", "-0"])
