@@ -31,7 +31,7 @@ from i2md.encoders.settings import EncoderSettings
 from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.official import rename_official
-from i2md.pretraining.schedule import build_optimizer
+from i2md.pretraining.optimizer import build_optimizer
 from i2md.pretraining.settings import PretrainSettings
 from i2md.pretraining.step import train_step
 from i2md.runtime.device import choose_device, quick_products, tensor_float32

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +18,19 @@ from i2md.evaluation.report.comparison_page import write_comparison
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.inference.embed import embed_into
 from i2md.pretraining.checkpoint import save_tensors
-from i2md.pretraining.loop import train
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.official import official_settings, read_official, rename_official
+from i2md.pretraining.pretrain import Pretrained, pretrain_run
 from i2md.pretraining.run import CONFIG, MODEL, RunConfig, versions
 from i2md.pretraining.settings import PretrainSettings
-from i2md.runtime.device import choose_device, quick_products, tensor_float32
+from i2md.runtime.device import choose_device, quick_products
 from i2md.runtime.io import write_text
 from i2md.runtime.memory import keep_freed_memory
 from i2md.skeletons import get_layout
 
 PathLike = str | os.PathLike[str]
-ALL = "all"
 
 
-@dataclass(frozen=True)
-class Pretrained:
-    """What a pretraining left behind."""
-
-    run: Path
-    clips: int
-    split: str
-    epochs: int
-
-
-@ranks.process_group()
 def pretrain(
     clips: PathLike | Clips,
     run: PathLike,
@@ -58,37 +45,8 @@ def pretrain(
     another.
     """
     clips = clips if isinstance(clips, Clips) else open_clips(clips)
-    settings = settings or PretrainSettings()
-    where = choose_device(device)
-    chosen, config = plan(clips, settings, recipe)
-    watch = neighbour_watch(clips, config.clips["split"], where) if settings.knn_every else None
-    keep_freed_memory()
-    with quick_products(), tensor_float32(settings.precision == "tf32"):
-        train(chosen, Path(run), config, where, watch)
-    return Pretrained(Path(run), len(chosen), config.clips["split"], settings.epochs)
-
-
-def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) -> tuple[Clips, RunConfig]:
-    """The clips that a run of these settings learns from, and the configuration that its folder will hold."""
-    split = settings.split or clips.default_split() or ALL
-    chosen = clips if split == ALL else clips.part(split, "train")
-    layout = clips.dataset.layout
-    if settings.views.rotation and layout.channels != 3:
-        raise InputError(f"views.rotation turns bodies in space but layout {layout.name} is 2-D; leave it at 0")
-    return chosen, RunConfig(
-        settings=settings,
-        layout=layout,
-        preparation=clips.dataset.preparation,
-        persons=chosen.max_persons,
-        clips={
-            "path": str(clips.path),
-            "name": clips.dataset.name,
-            "split": split,
-            "count": len(chosen),
-            "frames": int(chosen.columns["frames"].sum()),
-        },
-        versions=versions(),
-        recipe=recipe,
+    return pretrain_run(
+        clips, Path(run), settings or PretrainSettings(), device=device, recipe=recipe, monitor=neighbour_watch
     )
 
 

@@ -22,7 +22,7 @@ from i2md.encoders.gru.encoder import RecurrentEncoder
 from i2md.errors import InputError
 from i2md.evaluation.features import crop_features
 from i2md.evaluation.monitor import neighbour_watch
-from i2md.pretraining.loop import train
+from i2md.pretraining.pretrain import train
 from i2md.pretraining.run import read_config
 
 BATCH = torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 100

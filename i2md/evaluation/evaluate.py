@@ -20,7 +20,7 @@ from i2md.evaluation.protocols import PROTOCOLS
 from i2md.evaluation.report.run_page import UNTRAINED, MappedClips, write_report
 from i2md.evaluation.results import as_result
 from i2md.evaluation.settings import EvaluationSettings
-from i2md.pretraining.encoders import load_encoders, new_encoders
+from i2md.pretraining.checkpoint import load_encoders, new_encoders
 from i2md.pretraining.run import RunConfig, read_config
 from i2md.runtime.io import write_text
 

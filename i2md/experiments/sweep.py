@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from i2md.commands import PathLike, plan
+from i2md.commands import PathLike
 from i2md.data.store import Clips, open_clips
 from i2md.errors import InputError
 from i2md.evaluation.comparison import compare_runs, decides_untrained
@@ -31,6 +31,7 @@ from i2md.experiments.job import Evaluation, Job
 from i2md.experiments.plots import plot_ablation, plot_by_value, plot_differences
 from i2md.experiments.runner import Failure, require_some, run_jobs, worker_environments
 from i2md.experiments.statistics import PairedDifference, ensemble_name, paired_differences
+from i2md.pretraining.pretrain import plan
 from i2md.pretraining.run import CONFIG, RunConfig, read_config
 from i2md.pretraining.settings import PretrainSettings
 from i2md.runtime.io import write_text

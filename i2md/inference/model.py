@@ -16,7 +16,7 @@ from i2md.data.store import Clips
 from i2md.errors import InputError
 from i2md.evaluation.evaluate import require_same_layout
 from i2md.evaluation.features import clip_features
-from i2md.pretraining.encoders import load_encoders
+from i2md.pretraining.checkpoint import load_encoders
 from i2md.pretraining.run import read_config
 from i2md.runtime.device import choose_device, quick_products
 from i2md.skeletons import get_layout

@@ -1,31 +1,42 @@
-"""Saving and loading of a run's tensors: safetensors only, written whole or not at all."""
+"""The tensors of a run on disk (safetensors only, written whole or not at all), and the encoders that they hold."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from i2md.encoders.base import Encoder
+from i2md.encoders.registry import build_encoder
 from i2md.errors import InputError
-from i2md.pretraining.run import MODEL, STATE
+from i2md.pretraining.model import I2MD
+from i2md.pretraining.run import MODEL, STATE, RunConfig
 from i2md.runtime.io import written_whole
+from i2md.runtime.random import derive_seed
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Save named tensors in one file."""
+    """Save named tensors in one file.
+
+    Args:
+        path: The file, replaced in one step when all is written.
+        tensors: Tensors by name, on any device.
+
+    Raises:
+        OSError: The operating system refuses to write.
+    """
     # Contiguous copies on the CPU: safetensors refuses tensors that share memory.
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with written_whole(path) as partial:
         try:
             save_file(plain, partial)
         except SafetensorError as error:
-            # It tells only in words what the operating system refused.
+            # The system's error number is in its message only.
             refused = re.search(r"(?:os error|code:) (\d+)", str(error))
             if refused is None:
                 raise
@@ -33,7 +44,11 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Named tensors out of a file that `save_tensors` wrote."""
+    """Load the named tensors of a file that `save_tensors` wrote.
+
+    Raises:
+        InputError: The file is missing or not a whole safetensors file.
+    """
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
@@ -41,38 +56,21 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: not a checkpoint of i2md ({reason}); remove it or restore a copy") from None
 
 
-def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names begin with `prefix`, by the rest of their names.
 
-    >>> list(below({"model.a": torch.zeros(1), "optimizer.0.b": torch.zeros(1)}, "model."))
+    >>> list(with_prefix({"model.a": torch.zeros(1), "optimizer.0.b": torch.zeros(1)}, "model."))
     ['a']
     """
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state as named tensors: "optimizer.<parameter's number>.<name>"."""
-    state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
-    return {
-        f"optimizer.{number}.{name}": torch.as_tensor(value)
-        for number, values in state.items()
-        for name, value in values.items()
-        if value is not None
-    }
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what `optimiser_tensors` took."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, number, name = key.split(".")
-            state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-
-
 def load_model_tensors(run: Path) -> dict[str, Tensor]:
-    """The model of a run: of its end, or of its last saved state while it is still training."""
+    """Load a run's model: the finished one, or that of the last checkpoint while it is still training.
+
+    Raises:
+        InputError: Nothing has been saved there yet.
+    """
     for name in (MODEL, STATE):
         if (run / name).is_file():
             return {
@@ -81,3 +79,48 @@ def load_model_tensors(run: Path) -> dict[str, Tensor]:
                 if not key.startswith(("optimizer.", "progress."))
             }
     raise InputError(f"{run}: nothing saved there yet; run i2md pretrain until its first checkpoint")
+
+
+def new_encoders(config: RunConfig) -> dict[str, Encoder]:
+    """Randomly initialised encoders, one a stream, with the weights that a run of this configuration starts from.
+
+    Args:
+        config: The run's configuration; its seed decides the weights.
+
+    Returns:
+        Encoders by stream, in evaluation mode.
+    """
+    # The whole model: a stream's heads are drawn between its encoder and the next stream's.
+    torch.manual_seed(derive_seed(config.settings.seed, "weights"))
+    model = I2MD(config.settings, config.layout, config.persons)
+    return {name: branch.encoder.eval() for name, branch in model.query.items()}
+
+
+def load_encoders(run: Path, config: RunConfig, device: torch.device) -> dict[str, Encoder]:
+    """Load the query encoders of a run.
+
+    Args:
+        run: Folder of the run.
+        config: Its configuration.
+        device: Where the encoders go.
+
+    Returns:
+        Encoders by stream, in evaluation mode.
+
+    Raises:
+        InputError: Nothing has been saved yet, or the weights do not fit the configuration.
+    """
+    settings = config.settings
+    encoders = {
+        name: build_encoder(settings.encoder, config.layout, config.persons).eval() for name in settings.streams
+    }
+    tensors = load_model_tensors(run)
+    for name, encoder in encoders.items():
+        try:
+            encoder.load_state_dict(with_prefix(tensors, f"query.{name}.encoder."))
+        except RuntimeError:
+            raise InputError(
+                f"{run}: its weights do not fit its config.yaml; restore the folder or pretrain again"
+            ) from None
+        encoder.to(device)
+    return encoders

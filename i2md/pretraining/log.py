@@ -1,8 +1,11 @@
-"""What a run writes as it goes: a line of log.jsonl and TensorBoard scalars an epoch."""
+"""The log of a run: one line of log.jsonl an epoch, and the same numbers as TensorBoard scalars."""
 
 from __future__ import annotations
 
 import json
+import os
+import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,28 +13,6 @@ from typing import Any
 from i2md.errors import naming
 from i2md.pretraining.run import LOG
 from i2md.runtime.io import write_text
-
-
-class RunLog:
-    """One JSON object an epoch, the same numbers to TensorBoard; lines after `epochs_done` are dropped first.
-
-    A run that was killed has logged epochs that its saved state has not seen: it does them again.
-    """
-
-    def __init__(self, run: Path, epochs_done: int) -> None:
-        # tensorboard takes a while to import, and reading a log needs none of it.
-        from i2md.pretraining.events import ScalarEvents
-
-        self._path = run / LOG
-        kept = [line for line in read_log(run) if line["epoch"] <= epochs_done]
-        write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
-        self._events = ScalarEvents(run / "tensorboard", epochs_done)
-
-    def write(self, line: Mapping[str, Any]) -> None:
-        """Append an epoch's figures."""
-        with naming(self._path), open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(line)) + "\n")
-        self._events.write({name: value for name, value in line.items() if name != "epoch"}, line["epoch"])
 
 
 def read_log(run: Path, notes: list[str] | None = None) -> list[dict[str, Any]]:
@@ -43,7 +24,8 @@ def read_log(run: Path, notes: list[str] | None = None) -> list[dict[str, Any]]:
             them is appended here.
 
     Returns:
-        Entries with "epoch" and what was logged of it. A resumed run may log an epoch again: the later line counts.
+        Entries with "epoch", "step", "seconds", "clips_per_second", "learning_rate", "loss" (the total), one weighted loss
+        each ("contrast/joint", "cmd/motion>joint", ...) and the accuracies monitored ("knn/joint", ...). A resumed run may log an epoch again: the later line counts.
     """
     path = run / LOG
     by_epoch: dict[int, dict[str, Any]] = {}
@@ -60,3 +42,68 @@ def read_log(run: Path, notes: list[str] | None = None) -> list[dict[str, Any]]:
     if unreadable and notes is not None:
         notes.append(f"{LOG}: {unreadable} unreadable line{'s' * (unreadable > 1)} left out.")
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+
+
+class RunLog:
+    """Writes log.jsonl and TensorBoard scalars.
+
+    A run that was killed has logged epochs after its last checkpoint and repeats them: lines after `epochs_done` are
+    removed when the log is opened.
+
+    Args:
+        run: Folder of the run.
+        epochs_done: Epochs that the checkpoint holds.
+    """
+
+    def __init__(self, run: Path, epochs_done: int) -> None:
+        self._path = run / LOG
+        kept = [line for line in read_log(run) if line["epoch"] <= epochs_done]
+        write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._scalars = TensorBoardScalars(run / "tensorboard", epochs_done)
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Append the numbers of an epoch."""
+        with naming(self._path), open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(line)) + "\n")
+        self._scalars.write({name: value for name, value in line.items() if name != "epoch"}, line["epoch"])
+
+
+class TensorBoardScalars:
+    """A new event file; TensorBoard then ignores what older files of the folder hold after `last_step`.
+
+    torch's SummaryWriter writes from a thread of its own, which prints a traceback when the disk is full, and takes a
+    second to import. Here each write raises its own error.
+
+    Args:
+        folder: Folder of event files, made if necessary.
+        last_step: Last step of the older files that still counts.
+    """
+
+    def __init__(self, folder: Path, last_step: int) -> None:
+        # Imported here since they are slow to import, and reading a log does not need them.
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+        with naming(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
+        self._path = folder / name
+        self._append(
+            Event(wall_time=time.time(), file_version="brain.Event:2"),
+            Event(wall_time=time.time(), step=last_step + 1, session_log=SessionLog(status=SessionLog.START)),
+        )
+
+    def write(self, scalars: Mapping[str, float], step: int) -> None:
+        """Append named numbers of one step."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+        self._append(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+
+    def _append(self, *events: Any) -> None:
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        with naming(self._path), open(self._path, "ab") as file:
+            writer = RecordWriter(file)
+            for event in events:
+                writer.write(event.SerializeToString())

@@ -9,95 +9,34 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from i2md.data.packed import PackedClips, pack
-from i2md.data.store import Clips
+from i2md.data.packed import PackedClips
 from i2md.distributed import collectives as ranks
-from i2md.errors import InputError, RankLost
-from i2md.pretraining.capture import CapturedStep, GraphRecorder
-from i2md.pretraining.checkpoint import below, load_tensors, optimizer_tensors, restore_optimizer, save_tensors
+from i2md.errors import InputError
+from i2md.pretraining.checkpoint import load_tensors, save_tensors, with_prefix
 from i2md.pretraining.log import RunLog
 from i2md.pretraining.model import I2MD
-from i2md.pretraining.run import CONFIG, MODEL, STATE, RunConfig, read_config
-from i2md.pretraining.schedule import build_optimizer, learning_rate
-from i2md.pretraining.step import Learning, train_step
-from i2md.runtime.io import PARTIAL, write_text
-from i2md.runtime.random import derive_seed, generator
-from i2md.runtime.stopping import stop_signals
+from i2md.pretraining.optimizer import build_optimizer, learning_rate, optimizer_tensors, restore_optimizer
+from i2md.pretraining.run import MODEL, STATE
+from i2md.pretraining.step import CapturedStep, ComputeGradients, GraphRecorder, train_step
+from i2md.runtime.progress import progress
+from i2md.runtime.random import generator
 from i2md.views.draws import ViewDraws
 from i2md.views.view import make_view
 
-# Called with the model now and then; returns figures to log, such as {"knn/joint": 0.61}.
-Watch = Callable[[I2MD], Mapping[str, float]]
-
-
-def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, watch: Watch | None = None) -> I2MD:
-    """Pretrain on all of `clips` into the folder `run`, going on from its saved state where there is one.
-
-    Killed at any moment and called again, it ends with the same weights as if it had never been killed
-    (CPU, same number of threads). Processes that work together share each batch out, which changes nothing but
-    rounding; the first one writes. Raises InputError where the folder holds a run of other settings or a loss is
-    not finite, KeyboardInterrupt after saving when interrupted, RankLost where another process has gone.
-    """
-    settings = config.settings
-    if len(clips) < settings.batch_size:
-        raise InputError(
-            f"{clips.path}: {len(clips)} clips to train on are fewer than a batch of {settings.batch_size};"
-            " lower --batch_size or add clips"
-        )
-    if settings.batch_size % ranks.world_size():
-        raise InputError(
-            f"batch_size {settings.batch_size} is for all processes together and must be a multiple of their number,"
-            f" {ranks.world_size()}; change --batch_size or start another number of them"
-        )
-    torch.manual_seed(derive_seed(settings.seed, "weights"))
-    model = I2MD(settings, config.layout, config.persons).to(device)
-    ranks.run_on_main(lambda: _claim(run, config))
-    _require_same_settings(config)
-    training = Training(model, pack(clips, device), run, device)
-    # Only the first process looks what is there: disks that machines share may show it to them at different times.
-    if ranks.broadcast((run / STATE).is_file()):
-        training.restore()
-    # A kill may have come between the last state and the finished model, or something have damaged it since.
-    if ranks.broadcast(training.step < training.last_step or not _is_whole(run / MODEL)):
-        with stop_signals() as stopped:
-            try:
-                training.go(stopped, watch)
-            except RankLost as lost:
-                raise RankLost(f"{run}: {lost} at step {training.step}") from lost
-    return model
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        load_tensors(path)
-    except InputError:
-        return False
-    return True
-
-
-def _claim(run: Path, config: RunConfig) -> None:
-    if (run / CONFIG).is_file():
-        changed = read_config(run).differences(config)
-        if changed:
-            names = ", ".join(name.removeprefix("settings.") for name in changed)
-            raise InputError(f"{run}: holds a run that differs in {names}; name another folder for this one")
-        return
-    if run.exists() and (not run.is_dir() or any(not path.name.endswith(PARTIAL) for path in run.iterdir())):
-        raise InputError(f"{run}: exists and is not a run; name a folder that does not exist")
-    write_text(run / CONFIG, config.to_yaml())
-
-
-def _require_same_settings(config: RunConfig) -> None:
-    differing = {name for other in ranks.all_gather_object(config) for name in config.differences(other)}
-    if differing:
-        names = ", ".join(name.removeprefix("settings.") for name in sorted(differing))
-        raise InputError(f"the processes of this job differ in {names}; start all of them with the same command")
+# Called with the model every `knn_every` epochs; returns numbers to log, such as {"knn/joint": 0.61}.
+Monitor = Callable[[I2MD], Mapping[str, float]]
 
 
 class Training:
-    """A run in progress: the model, its optimizer, and how far it has come."""
+    """A run in progress: the model, its optimizer, and how many steps it has taken.
+
+    Args:
+        model: The model, on the device.
+        clips: The clips to train on, on the device.
+        run: Folder of the run, with its configuration.
+        device: Where to train.
+    """
 
     def __init__(self, model: I2MD, clips: PackedClips, run: Path, device: torch.device) -> None:
         self.model, self.clips, self.run, self.device = model, clips, run, device
@@ -105,23 +44,21 @@ class Training:
         self.optimizer = build_optimizer(model.query.parameters(), self.settings.optimizer)
         self.steps_per_epoch = len(clips) // self.settings.batch_size
         self.last_step = self.steps_per_epoch * self.settings.epochs
-        self.learning = _captured(model, device)
+        self.compute = _captured(model, device)
         self.step = 0
         self.sums: dict[str, Tensor] = {}
         self.saved_at = time.monotonic()
 
-    def go(self, stopped: list[int], watch: Watch | None) -> None:
-        """Train to the last step, saving now and then; the finished model is written at the end."""
+    def run_to_end(self, stopped: list[int], monitor: Monitor | None) -> None:
+        """Train to the last step, with checkpoints in between, and write the finished model.
+
+        Args:
+            stopped: Filled by a signal that asks to stop after the step in progress.
+            monitor: Measures the model every `knn_every` epochs.
+        """
         s = self.settings
         ranks.run_on_main(self._open_log)
-        with tqdm(
-            total=self.last_step,
-            initial=self.step,
-            unit="step",
-            desc=s.method,
-            dynamic_ncols=True,
-            disable=not ranks.is_main_process(),
-        ) as bar:
+        with progress(self.last_step, s.method, "step", initial=self.step, show=ranks.is_main_process()) as bar:
             while self.step < self.last_step:
                 started = time.monotonic()
                 first = self.step
@@ -134,7 +71,7 @@ class Training:
                 seconds = time.monotonic() - started
                 figures = self._close_epoch((self.step - first) * s.batch_size / max(seconds, 1e-9), seconds)
                 bar.set_postfix_str(_summary(figures))
-                figures |= self._watched(watch)
+                figures |= self._monitored(monitor)
                 ranks.run_on_main(partial(self._write_log, figures))
                 asked_for = bool(s.checkpoint_epochs) and figures["epoch"] % s.checkpoint_epochs == 0
                 self._pause(stopped, save=asked_for)
@@ -174,7 +111,7 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.steps = self.step
-        losses = train_step(self.model, self.optimizer, query_view, key_view, mine, self.learning)
+        losses = train_step(self.model, self.optimizer, query_view, key_view, mine, self.compute)
         self.step += 1
         return losses
 
@@ -221,12 +158,12 @@ class Training:
                 " lower --optimizer.learning_rate or use --precision fp32 (the last saved state is kept)"
             )
 
-    def _watched(self, watch: Watch | None) -> dict[str, float]:
+    def _monitored(self, monitor: Monitor | None) -> dict[str, float]:
         every = self.settings.knn_every
         epoch = self.step // self.steps_per_epoch
-        if watch is None or not every or (epoch % every and epoch != self.settings.epochs):
+        if monitor is None or not every or (epoch % every and epoch != self.settings.epochs):
             return {}
-        return dict(watch(self.model))
+        return dict(monitor(self.model))
 
     def save(self) -> None:
         """Save all that the next step depends on."""
@@ -243,8 +180,8 @@ class Training:
         tensors = load_tensors(self.run / STATE)
         try:
             self.step = int(tensors.pop("progress.step"))
-            self.sums = {k: v.to(self.device) for k, v in below(tensors, "progress.sums.").items()}
-            self.model.load_state_dict(below(tensors, "model."))
+            self.sums = {k: v.to(self.device) for k, v in with_prefix(tensors, "progress.sums.").items()}
+            self.model.load_state_dict(with_prefix(tensors, "model."))
             restore_optimizer(self.optimizer, tensors)
         except (KeyError, RuntimeError, ValueError):
             raise InputError(f"{self.run / STATE}: not the state of this run; remove it or restore a copy") from None
@@ -253,8 +190,8 @@ class Training:
         return {name: value for name, value in self.model.state_dict().items() if name.startswith("query.")}
 
 
-def _captured(model: I2MD, device: torch.device) -> Learning | None:
-    """On a GPU the step is replayed from a CUDA graph; not where processes meet within it, at batch norm."""
+def _captured(model: I2MD, device: torch.device) -> ComputeGradients | None:
+    """A step replayed from a CUDA graph, on one GPU: with several, batch norm communicates within the step."""
     return CapturedStep(model, GraphRecorder(device)) if device.type == "cuda" and ranks.world_size() == 1 else None
 
 

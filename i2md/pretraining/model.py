@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import ItemsView, Sequence, ValuesView
 from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,6 @@ from i2md.objectives.distillation import Teacher, distil, nearest, teach
 from i2md.objectives.neighbours import aggregate, nearest_places, positions_mask
 from i2md.objectives.queue import KeyQueue
 from i2md.objectives.settings import ObjectiveSettings
-from i2md.pretraining.by_stream import ByStream
 from i2md.pretraining.settings import PretrainSettings
 from i2md.skeletons import Layout
 from i2md.views.streams import stream
@@ -26,6 +26,24 @@ from i2md.views.streams import stream
 View = Float[Tensor, "batch frames joints channels persons"]
 # By stream, embeddings at the instance and at the cluster level.
 Embeddings = Sequence[tuple[Tensor, Tensor]]
+
+
+Kind = TypeVar("Kind", bound=nn.Module)
+
+
+class ByStream(nn.ModuleDict, Generic[Kind]):
+    """nn.ModuleDict by stream whose modules are all of one type."""
+
+    def __getitem__(self, name: str) -> Kind:
+        return cast(Kind, super().__getitem__(name))
+
+    def values(self) -> ValuesView[Kind]:
+        """The modules."""
+        return cast("ValuesView[Kind]", super().values())
+
+    def items(self) -> ItemsView[str, Kind]:
+        """Names and modules."""
+        return cast("ItemsView[str, Kind]", super().items())
 
 
 class Branch(nn.Module):
@@ -91,10 +109,9 @@ class I2MD(nn.Module):
         self.persons = persons
         self.steps = 0
         o = settings.objectives
-        channels = len(layout.joints) * layout.channels * persons
         self.query: ByStream[Branch] = ByStream(
             {
-                name: Branch(build_encoder(settings.encoder, channels), o.embedding_dim, settings.precision)
+                name: Branch(build_encoder(settings.encoder, layout, persons), o.embedding_dim, settings.precision)
                 for name in settings.streams
             }
         )
@@ -120,7 +137,7 @@ class I2MD(nn.Module):
     def forward(
         self, query_view: View, key_view: View, clips: Int64[Tensor, " batch"]
     ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]:
-        """Weighted losses by name, and the keys that `remember` is to store once gradients are taken.
+        """Weighted losses by name, and the keys that `enqueue` puts into the queues once gradients are taken.
 
         `clips` are the clips' indices in the data set.
         """
@@ -193,8 +210,8 @@ class I2MD(nn.Module):
         remembered = cluster.key if self.settings.objectives.cluster_queue == "features" else cluster.target
         return instance.key, remembered
 
-    def remember(self, keys: dict[str, tuple[Tensor, Tensor]], clips: Int64[Tensor, " batch"]) -> None:
-        """Store a batch's keys in all queues, the same clips at the same positions."""
+    def enqueue(self, keys: dict[str, tuple[Tensor, Tensor]], clips: Int64[Tensor, " batch"]) -> None:
+        """Put a batch's keys into all queues, the same clips at the same positions."""
         for name, (instance, cluster) in keys.items():
             self.queues[name].enqueue(instance, clips)
             if self.settings.intra_modal:

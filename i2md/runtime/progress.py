@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from types import TracebackType
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, overload
 
 from tqdm import tqdm
 
@@ -91,6 +91,18 @@ class ProgressLines(Generic[Item]):
         self.close()
 
 
+@overload
+def progress(
+    work: int | None, description: str, unit: str, *, total: int | None = None, initial: int = 0, show: bool = True
+) -> tqdm[Any] | ProgressLines[Any]: ...
+
+
+@overload
+def progress(
+    work: Iterable[Item], description: str, unit: str, *, total: int | None = None, initial: int = 0, show: bool = True
+) -> tqdm[Item] | ProgressLines[Item]: ...
+
+
 def progress(
     work: Iterable[Item] | int | None,
     description: str,
@@ -99,7 +111,7 @@ def progress(
     total: int | None = None,
     initial: int = 0,
     show: bool = True,
-) -> tqdm[Item] | ProgressLines[Item]:
+) -> tqdm[Any] | ProgressLines[Any]:
     """Show the progress of long work on standard error: a bar on a terminal, one line a minute elsewhere.
 
     Args:
@@ -124,7 +136,7 @@ def progress(
     if show and not sys.stderr.isatty():
         return ProgressLines(items, total, description, unit, initial)
     return tqdm(
-        cast("Iterable[Item]", items),
+        cast("Iterable[Any]", items),
         total=total,
         initial=initial,
         unit=unit,

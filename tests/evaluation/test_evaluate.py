@@ -19,7 +19,7 @@ from i2md.data.store import ClipsWriter
 from i2md.evaluation.evaluate import evaluate_run
 from i2md.evaluation.monitor import WATCHED_CLIPS, neighbour_watch
 from i2md.evaluation.settings import EvaluationSettings, LinearSettings
-from i2md.pretraining.encoders import new_encoders
+from i2md.pretraining.checkpoint import new_encoders
 from i2md.pretraining.run import read_config
 
 STREAMS = ("joint", "motion", "bone")

@@ -10,10 +10,9 @@ import torch
 
 from i2md.encoders.settings import EncoderSettings
 from i2md.objectives.settings import METHODS, ObjectiveSettings
-from i2md.pretraining.capture import WARM_UP, CapturedStep, GraphRecorder
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.settings import PretrainSettings
-from i2md.pretraining.step import train_step
+from i2md.pretraining.step import WARM_UP, CapturedStep, GraphRecorder, train_step
 from i2md.skeletons import get_layout
 
 SETTINGS = PretrainSettings(

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from i2md.commands import PathLike, plan
+from i2md.commands import PathLike
 from i2md.data.prepare import prepare
 from i2md.data.storage.remote import to_path
 from i2md.data.store import Clips, open_clips
@@ -20,6 +20,7 @@ from i2md.experiments.reproduce.outcome import gather
 from i2md.experiments.reproduce.table import SUPERVISED, UNTRAINED, Table, load_table
 from i2md.experiments.runner import Failure, require_some, run_jobs, worker_environments
 from i2md.experiments.sweep import LOGS, require_same_run
+from i2md.pretraining.pretrain import plan
 from i2md.pretraining.settings import PretrainSettings
 from i2md.recipes import load_recipe
 from i2md.runtime.settings import flatten

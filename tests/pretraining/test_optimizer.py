@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2md.pretraining.schedule import build_optimizer, learning_rate
+from i2md.pretraining.optimizer import build_optimizer, learning_rate
 from i2md.pretraining.settings import OptimizerSettings
 
 

@@ -1,0 +1,218 @@
+"""Pretraining from a folder of clips into the folder of a run: what `i2md pretrain` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from i2md.data.packed import pack
+from i2md.data.store import Clips
+from i2md.distributed import collectives as ranks
+from i2md.errors import InputError, RankLost
+from i2md.pretraining.checkpoint import load_tensors
+from i2md.pretraining.log import read_log
+from i2md.pretraining.loop import Monitor, Training
+from i2md.pretraining.model import I2MD
+from i2md.pretraining.run import CONFIG, MODEL, STATE, RunConfig, read_config, versions
+from i2md.pretraining.settings import PretrainSettings
+from i2md.runtime.device import choose_device, quick_products, tensor_float32
+from i2md.runtime.io import PARTIAL, write_text
+from i2md.runtime.memory import keep_freed_memory
+from i2md.runtime.random import derive_seed
+from i2md.runtime.stopping import stop_signals
+
+# The name of a split that takes every clip.
+ALL = "all"
+# From the clips, the name of the run's split and the device to the run's monitor; None without labels or such a split.
+MonitorFactory = Callable[[Clips, str, torch.device], Monitor | None]
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The result of a pretraining."""
+
+    run: Path
+    """Folder of the run."""
+    clips: int
+    """Number of clips pretrained on."""
+    split: str
+    """Name of the split whose training part they are; "all" for every clip."""
+    epochs: int
+    """Passes over them."""
+    seconds: float
+    """Time that the training steps of all epochs took."""
+    losses: dict[str, float]
+    """Mean of each weighted loss over the last epoch, by name; "loss" is their sum."""
+    knn: dict[str, float]
+    """The kNN accuracy monitored last, by stream; empty where it was not monitored."""
+
+
+@ranks.process_group()
+def pretrain_run(
+    clips: Clips,
+    run: Path,
+    settings: PretrainSettings,
+    *,
+    device: str = "auto",
+    recipe: str | None = None,
+    monitor: MonitorFactory | None = None,
+) -> Pretrained:
+    """Pretrain on unlabelled clips into the folder of a run; called again with the same arguments, it resumes.
+
+    Processes that torchrun or Slurm started share the work.
+
+    Args:
+        clips: All clips of the data set.
+        run: Folder of the run, made if necessary.
+        settings: Everything that decides the weights.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        recipe: Name of the recipe that the settings were taken from.
+        monitor: Makes the function that measures the model every `knn_every` epochs.
+
+    Returns:
+        What was trained, how long it took, and the last losses and monitored accuracies.
+
+    Raises:
+        InputError: Clips, settings and folder contradict one another, or a loss is not finite.
+        KeyboardInterrupt: Interrupted, after a checkpoint was saved.
+        RankLost: Another process of the job has ended.
+    """
+    chosen_device = choose_device(device)
+    chosen, config = plan(clips, settings, recipe)
+    split = config.clips["split"]
+    measure = monitor(clips, split, chosen_device) if monitor and settings.knn_every else None
+    keep_freed_memory()
+    with quick_products(), tensor_float32(settings.precision == "tf32"):
+        train(chosen, run, config, chosen_device, measure)
+    log = ranks.broadcast(read_log(run))
+    last = log[-1] if log else {}
+    return Pretrained(
+        run=run,
+        clips=len(chosen),
+        split=split,
+        epochs=settings.epochs,
+        seconds=sum(line["seconds"] for line in log),
+        losses={name: v for name, v in last.items() if name in _losses(last)},
+        knn={name.removeprefix("knn/"): value for name, value in last.items() if name.startswith("knn/")},
+    )
+
+
+def _losses(line: dict[str, float]) -> set[str]:
+    other = {"epoch", "step", "seconds", "clips_per_second", "learning_rate"}
+    return {name for name in line if name not in other and not name.startswith("knn/")}
+
+
+def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) -> tuple[Clips, RunConfig]:
+    """The clips that a run of these settings trains on, and the configuration that its folder will hold.
+
+    Args:
+        clips: All clips of the data set.
+        settings: The run's settings.
+        recipe: Name of the recipe that they were taken from.
+
+    Returns:
+        The training part of the chosen split, and the configuration.
+
+    Raises:
+        InputError: The split is unknown, or a setting does not fit the clips' layout.
+    """
+    split = settings.split or clips.default_split() or ALL
+    chosen = clips if split == ALL else clips.part(split, "train")
+    layout = clips.dataset.layout
+    if settings.views.rotation and layout.channels != 3:
+        raise InputError(f"views.rotation turns bodies in space but layout {layout.name} is 2-D; leave it at 0")
+    return chosen, RunConfig(
+        settings=settings,
+        layout=layout,
+        preparation=clips.dataset.preparation,
+        persons=chosen.max_persons,
+        clips={
+            "path": str(clips.path),
+            "name": clips.dataset.name,
+            "split": split,
+            "count": len(chosen),
+            "frames": int(chosen.columns["frames"].sum()),
+        },
+        versions=versions(),
+        recipe=recipe,
+    )
+
+
+def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, monitor: Monitor | None = None) -> I2MD:
+    """Pretrain on all of `clips`, from the run's checkpoint where there is one.
+
+    Killed at any moment and called again, it ends with the same weights as if it had never been killed (CPU, same
+    number of threads). Several processes share each batch, which changes nothing but rounding; the first one writes.
+
+    Args:
+        clips: The clips to train on.
+        run: Folder of the run, made if necessary.
+        config: Its configuration.
+        device: Where to train.
+        monitor: Measures the model every `knn_every` epochs.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        InputError: The folder holds a run of other settings, or a loss is not finite.
+        KeyboardInterrupt: Interrupted, after a checkpoint was saved.
+        RankLost: Another process of the job has ended.
+    """
+    settings = config.settings
+    if len(clips) < settings.batch_size:
+        raise InputError(
+            f"{clips.path}: {len(clips)} clips to train on are fewer than a batch of {settings.batch_size};"
+            " lower --batch_size or add clips"
+        )
+    if settings.batch_size % ranks.world_size():
+        raise InputError(
+            f"batch_size {settings.batch_size} is for all processes together and must be a multiple of their number,"
+            f" {ranks.world_size()}; change --batch_size or start another number of them"
+        )
+    torch.manual_seed(derive_seed(settings.seed, "weights"))
+    model = I2MD(settings, config.layout, config.persons).to(device)
+    ranks.run_on_main(lambda: _claim_folder(run, config))
+    _require_same_settings(config)
+    training = Training(model, pack(clips, device), run, device)
+    # Only the first process looks for it: a file system that machines share may show it to them at different times.
+    if ranks.broadcast((run / STATE).is_file()):
+        training.restore()
+    # A kill may have come between the last checkpoint and the finished model, or that may be damaged since.
+    if ranks.broadcast(training.step < training.last_step or not _is_whole(run / MODEL)):
+        with stop_signals() as stopped:
+            try:
+                training.run_to_end(stopped, monitor)
+            except RankLost as lost:
+                raise RankLost(f"{run}: {lost} at step {training.step}") from lost
+    return model
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        load_tensors(path)
+    except InputError:
+        return False
+    return True
+
+
+def _claim_folder(run: Path, config: RunConfig) -> None:
+    if (run / CONFIG).is_file():
+        changed = read_config(run).differences(config)
+        if changed:
+            names = ", ".join(name.removeprefix("settings.") for name in changed)
+            raise InputError(f"{run}: holds a run that differs in {names}; name another folder for this one")
+        return
+    if run.exists() and (not run.is_dir() or any(not path.name.endswith(PARTIAL) for path in run.iterdir())):
+        raise InputError(f"{run}: exists and is not a run; name a folder that does not exist")
+    write_text(run / CONFIG, config.to_yaml())
+
+
+def _require_same_settings(config: RunConfig) -> None:
+    differing = {name for other in ranks.all_gather_object(config) for name in config.differences(other)}
+    if differing:
+        names = ", ".join(name.removeprefix("settings.") for name in sorted(differing))
+        raise InputError(f"the processes of this job differ in {names}; start all of them with the same command")
