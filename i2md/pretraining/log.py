@@ -24,8 +24,9 @@ def read_log(run: Path, notes: list[str] | None = None) -> list[dict[str, Any]]:
             them is appended here.
 
     Returns:
-        Entries with "epoch", "step", "seconds", "clips_per_second", "learning_rate", "loss" (the total), one weighted loss
-        each ("contrast/joint", "cmd/motion>joint", ...) and the accuracies monitored ("knn/joint", ...). A resumed run may log an epoch again: the later line counts.
+        Entries with "epoch", "step", "seconds", "clips_per_second", "learning_rate", "loss" (the total), one
+        weighted loss each ("contrast/joint", "cmd/motion>joint", ...) and the accuracies monitored ("knn/joint", ...).
+        A resumed run may log an epoch again: the later line counts.
     """
     path = run / LOG
     by_epoch: dict[int, dict[str, Any]] = {}

@@ -16,10 +16,10 @@ from i2md.pretraining.step import WARM_UP, CapturedStep, GraphRecorder, train_st
 from i2md.skeletons import get_layout
 
 SETTINGS = PretrainSettings(
-    batch=4,
+    batch_size=4,
     encoder=EncoderSettings(hidden_size=4, num_layers=2),
     objectives=ObjectiveSettings(
-        embedding=5, queue_size=8, num_neighbours=3, dna_num_neighbours=2, momentum=0.9, warmup_steps=6, heads="two"
+        embedding_dim=5, queue_size=8, num_neighbours=3, dna_num_neighbours=2, momentum=0.9, warmup_steps=6, heads="two"
     ),
 )
 

@@ -23,7 +23,7 @@ from i2md.views.view import draw_view
 
 LAYOUT = get_layout("openni-15")
 TINY = PretrainSettings(
-    batch=4,
+    batch_size=4,
     encoder=EncoderSettings(hidden_size=4, num_layers=2),
     objectives=ObjectiveSettings(embedding_dim=5, queue_size=8, num_neighbours=3, dna_num_neighbours=2, momentum=0.9),
 )
@@ -114,8 +114,8 @@ def start(settings, rate=0.05):
 def random_step(model, optimizer, step, batch_size=4):
     model.steps = step
     draw = torch.Generator().manual_seed(step)
-    query_view, key_view = torch.randn(2, batch, 6, 15, 3, 1, generator=draw)
-    return train_step(model, optimizer, query_view, key_view, torch.randint(0, 9, (batch,), generator=draw))
+    query_view, key_view = torch.randn(2, batch_size, 6, 15, 3, 1, generator=draw)
+    return train_step(model, optimizer, query_view, key_view, torch.randint(0, 9, (batch_size,), generator=draw))
 
 
 def with_objectives(method, **changes):
@@ -207,7 +207,7 @@ def test_it_learns_something(tmp_path):
     clips = prepare("synthetic", Path(), tmp_path / "clips", actions=4, subjects=4, repeats=2)
     settings = replace(
         TINY,
-        batch=16,
+        batch_size=16,
         encoder=EncoderSettings(hidden_size=16, num_layers=1),
         views=ViewSettings(frames=16, min_crop_frames=16, crop=(0.5, 1.0)),
         objectives=ObjectiveSettings(

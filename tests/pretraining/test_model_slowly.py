@@ -18,10 +18,10 @@ from i2md.views.streams import stream
 
 STICK = Layout("stick", ("hip", "left", "right"), (0, 0, 1), (0, 2, 1), 0, (1, 2), (0, 1))
 TINY = PretrainSettings(
-    batch=2,
+    batch_size=2,
     encoder=EncoderSettings(hidden_size=4, num_layers=2),
     objectives=ObjectiveSettings(
-        embedding=5,
+        embedding_dim=5,
         queue_size=8,
         num_neighbours=3,
         dna_num_neighbours=2,
@@ -165,9 +165,9 @@ def test_every_reading_of_i2md(reading):
 @pytest.mark.parametrize("mask_self", [False, True])
 @pytest.mark.parametrize("batch_size", [2, 4])
 @pytest.mark.parametrize("method", ["moco", "cmd", "imd", "i2md"])
-def test_every_method_at_two_batch_sizes(method, batch, mask_self):
+def test_every_method_at_two_batch_sizes(method, batch_size, mask_self):
     objectives = replace(TINY.objectives, mask_self=mask_self)
-    check(replace(TINY, method=method, batch_size=batch, objectives=objectives))
+    check(replace(TINY, method=method, batch_size=batch_size, objectives=objectives))
 
 
 def test_two_streams_and_one():

@@ -17,7 +17,7 @@ from i2md.views.settings import ViewSettings
 UNUSUAL = PretrainSettings(
     method="imd",
     epochs=3,
-    batch=8,
+    batch_size=8,
     seed=11,
     split="xsub",
     streams=("bone", "joint"),
@@ -119,7 +119,7 @@ def test_an_ill_typed_setting_is_named(data, named):
 
 def test_a_contradiction_in_a_file_is_told_in_the_same_words():
     with pytest.raises(InputError, match=r"objectives.queue_size 100 must be a multiple of batch_size 64"):
-        settings_from_dict({"objectives": {"queue": 100, "neighbours": 50}})
+        settings_from_dict({"objectives": {"queue_size": 100, "num_neighbours": 50}})
 
 
 def test_a_number_written_by_its_exponent_is_a_number():

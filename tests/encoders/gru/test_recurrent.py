@@ -172,9 +172,9 @@ def test_the_feature_depends_on_the_frames_and_their_order():
 
 
 def test_an_unknown_encoder_is_refused_and_the_known_one_states_its_width():
-    assert build_encoder(EncoderSettings(hidden_size=6, num_layers=1), 9).width == 12
+    assert build_encoder(EncoderSettings(hidden_size=6, num_layers=1), get_layout("coco-17"), 1).width == 12
     with pytest.raises(InputError, match="encoder 'graf' is not known; choose"):
-        build_encoder(EncoderSettings(name="graf"), 9)
+        build_encoder(EncoderSettings(name="graf"), get_layout("coco-17"), 1)
 
 
 def test_a_retentive_start_remembers_the_first_frames():
@@ -192,6 +192,6 @@ def test_a_retentive_start_remembers_the_first_frames():
 
 @pytest.mark.parametrize("initialisation", ["orthogonal", "retentive"])
 def test_such_a_start_is_orthogonal_in_each_gate(initialisation):
-    pair = GRUPair(channels=5, hidden_size=12, initialisation=initialisation)
+    pair = GRUPair(channels=5, units=12, initialisation=initialisation)
     blocks = pair.weight_hh.detach().view(-1, 12, 12)
     assert torch.allclose(blocks @ blocks.transpose(1, 2), torch.eye(12).expand(6, 12, 12), atol=1e-5)
