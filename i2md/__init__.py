@@ -9,16 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from i2md.commands import embed, evaluate, import_cmd, pretrain, report
-    from i2md.data.info import info
-    from i2md.data.join import join
-    from i2md.data.prepare import prepare
+    from i2md.commands import embed, evaluate, import_cmd, info, join, prepare, pretrain, report, reproduce, sweep
     from i2md.data.recording import Recording, Source, Unreadable
     from i2md.data.store import Clips, open_clips
     from i2md.errors import InputError
     from i2md.evaluation.settings import EvaluationSettings
-    from i2md.experiments.reproduce.reproduce import reproduce
-    from i2md.experiments.sweep import sweep
     from i2md.inference.model import Model, load
     from i2md.pretraining.settings import PretrainSettings
     from i2md.recipes import load_recipe
@@ -38,16 +33,16 @@ _HOMES = {
     "evaluate": "i2md.commands",
     "get_layout": "i2md.skeletons",
     "import_cmd": "i2md.commands",
-    "info": "i2md.data.info",
-    "join": "i2md.data.join",
+    "info": "i2md.commands",
+    "join": "i2md.commands",
     "load": "i2md.inference.model",
     "load_recipe": "i2md.recipes",
     "open_clips": "i2md.data.store",
-    "prepare": "i2md.data.prepare",
+    "prepare": "i2md.commands",
     "pretrain": "i2md.commands",
     "report": "i2md.commands",
-    "reproduce": "i2md.experiments.reproduce.reproduce",
-    "sweep": "i2md.experiments.sweep",
+    "reproduce": "i2md.commands",
+    "sweep": "i2md.commands",
 }
 
 __all__ = [
@@ -78,6 +73,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("i2md")
     if name not in _HOMES:
         raise AttributeError(f"module 'i2md' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -1,7 +1,7 @@
-"""The main job from beginning to end: `make demo`, or `python -m i2md.demo [DATA]`.
+"""A demonstration from recordings to a report: `make demo`, or `python -m i2md.demo [DATA]`.
 
-Prepares recordings, pretrains i2md on them without their labels, evaluates it beside the same encoders untrained,
-and says where the report lies. DATA is a folder of UTD-MHAD; where there is none, synthetic recordings are used.
+Prepares recordings, pretrains on them without labels, evaluates the encoders and the same encoders randomly
+initialised, and names the report. DATA is a folder of UTD-MHAD; without one, recordings are synthetic.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ import sys
 import time
 from pathlib import Path
 
-from i2md.commands import evaluate, pretrain
-from i2md.data.prepare import prepare
+from i2md.commands import evaluate, prepare, pretrain
 from i2md.errors import InputError
 from i2md.evaluation.table import accuracy_table
 from i2md.recipes import load_recipe
 
 FOLDER = Path("demo")
 USUAL_DATA = Path("../shared/data/utd-mhad")
-# Enough to see it learn within minutes; the recipe's own number is for results.
+# Enough for a visible gain within minutes; results take the recipe's own number.
 EPOCHS = {"utd-mhad": 60, "synthetic": 80}
 
 
 def choose_data(path: str | None) -> tuple[str, Path]:
-    """The format and place of the recordings: UTD-MHAD where it is, synthetic ones elsewhere."""
+    """The format and path of the recordings: UTD-MHAD where it is found, else synthetic ones."""
     if path:
         return "utd-mhad", Path(path)
     return ("utd-mhad", USUAL_DATA) if USUAL_DATA.is_dir() else ("synthetic", Path("synthetic"))
@@ -38,14 +37,14 @@ def main(data: str | None = None) -> None:
     shutil.rmtree(run, ignore_errors=True)
 
     print(f"1. prepare: {name} recordings -> {clips}")
-    prepared = prepare(name, source, clips, overwrite=True)
+    prepared = prepare(format=name, source=source, clips=clips, overwrite=True)
     print(f"   {len(prepared)} clips, {len(prepared.dataset.class_names)} actions, split {prepared.default_split()}")
 
     print(f"2. pretrain: i2md, without labels -> {run}")
-    pretrain(prepared, run, load_recipe(name, epochs=EPOCHS[name]))
+    pretrain(clips=prepared, run=run, recipe=name, settings=load_recipe(name, epochs=EPOCHS[name]))
 
-    print("3. evaluate: the frozen encoders on people they have never seen, beside the same encoders untrained")
-    results = evaluate(run, prepared, ("knn", "linear"), untrained=True)
+    print("3. evaluate: the frozen encoders on held-out subjects, and the same encoders randomly initialised")
+    results = evaluate(run=run, clips=prepared, protocol=("knn", "linear"), untrained=True)
     print(f"\n{accuracy_table(results)}\n")
     print(f"report: {run / 'report.html'}   ({time.monotonic() - started:.0f} seconds in all)")
 

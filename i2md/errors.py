@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +30,24 @@ class RankLost(Exception):
 
 class Stopped(InputError):
     """The work could not go on, for no fault of what is written: what is safe so far is kept for another try."""
+
+
+def nearest(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The end of a message about an unknown word: the known one that is most like it, or what to do instead.
+
+    Args:
+        word: What was typed.
+        known: What could have been.
+        otherwise: Said where nothing is alike; by default all known words.
+
+    >>> nearest("epoch", ["epochs", "seed"])
+    'did you mean epochs?'
+    >>> nearest("zzzz", ["epochs", "seed"])
+    'choose one of epochs, seed'
+    """
+    known = list(known)
+    alike = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {alike[0]}?" if alike else otherwise or f"choose one of {', '.join(known)}"
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from i2md.recipes import load_recipe
 def test_utd_mhad(real_data, tmp_path):
     clips = prepare("utd-mhad", real_data / "utd-mhad", tmp_path / "clips")
     settings = load_recipe("utd-mhad", epochs=60, knn_every=0)
-    pretrain(clips, tmp_path / "run", settings, "cpu")
-    results = evaluate(tmp_path / "run", clips, ("knn",), untrained=True, device="cpu")
+    pretrain(clips=clips, run=tmp_path / "run", settings=settings, device="cpu")
+    results = evaluate(run=tmp_path / "run", clips=clips, protocol=("knn",), untrained=True, device="cpu")
     accuracy = {result["method"]: result["accuracy"]["3-stream"] for result in results}
     # Measured, mean of three seeds: 0.50 and 0.72 (docs/results.md, ablations).
     assert accuracy["i2md"] > accuracy["untrained"] + 0.1

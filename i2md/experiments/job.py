@@ -137,12 +137,26 @@ class Job:
 
     def execute(self) -> None:
         """Pretrain and evaluate, as far as the run's folder does not have it yet."""
-        pretrain(self.clips, self.run, settings_from_dict(self.settings), self.device, self.recipe)
+        pretrain(
+            clips=self.clips,
+            run=self.run,
+            recipe=self.recipe,
+            settings=settings_from_dict(self.settings),
+            device=self.device,
+        )
         for each in self.evaluations:
             missing, settings = each.missing(Path(self.run))
             if missing:
                 kinds = {"untrained": each.untrained, "trained": not each.untrained}
-                evaluate(self.run, each.clips, missing, each.split, device=self.device, settings=settings, **kinds)
+                evaluate(
+                    run=self.run,
+                    clips=each.clips,
+                    protocol=missing,
+                    split=each.split,
+                    device=self.device,
+                    settings=settings,
+                    **kinds,
+                )
 
     def is_done(self) -> bool:
         """Return whether the run is complete, with all its results."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from i2md.commands import PathLike
 from i2md.data.store import Clips, open_clips
 from i2md.errors import InputError
 from i2md.evaluation.comparison import compare_runs, decides_untrained
@@ -37,6 +37,7 @@ from i2md.pretraining.settings import PretrainSettings
 from i2md.runtime.io import write_text
 from i2md.runtime.settings import flatten
 
+PathLike = str | os.PathLike[str]
 # Folder of what each run prints, beside the runs.
 LOGS = "logs"
 

@@ -100,7 +100,7 @@ def test_joints_that_do_not_fit_the_layout(refused: Refused, tmp_path: Path) -> 
         (["synthetic", "x", "--options.subjets", "2"], "its options are actions, subjects, repeats, seed"),
         (["synthetic", "x", "--options.actions", "many"], "actions"),
         (["synthetic", "x", "--options.actions", "99"], "choose 1 to"),
-        (["synthetic", "x", "--opions.actions", "2"], "unknown setting 'opions.actions'"),
+        (["synthetic", "x", "--opions.actions", "2"], "unknown option --opions.actions"),
     ],
 )
 def test_prepare_words_that_are_wrong(refused: Refused, tmp_path: Path, words: list[str], named: str) -> None:
@@ -110,10 +110,10 @@ def test_prepare_words_that_are_wrong(refused: Refused, tmp_path: Path, words: l
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--epoch", "3"], "unknown setting 'epoch': did you mean epochs?"),
-        (["--optimizer.learningrate=3"], "'optimizer.learningrate': did you mean optimizer.learning_rate?"),
-        (["--objectives.neighbors", "3"], "'objectives.neighbors': did you mean objectives.num_neighbours?"),
-        (["--zzzz", "3"], "unknown setting 'zzzz': see i2md pretrain --help"),
+        (["--epoch", "3"], "unknown option --epoch: did you mean epochs?"),
+        (["--optimizer.learningrate=3"], "option --optimizer.learningrate: did you mean optimizer.learning_rate?"),
+        (["--objectives.neighbors", "3"], "option --objectives.neighbors: did you mean objectives.num_neighbours?"),
+        (["--zzzz", "3"], "unknown option --zzzz: see i2md pretrain --help"),
         (["--epochs", "many"], '"epochs"'),
         (["--method", "simclr"], "'moco', 'cmd', 'imd', 'i2md'"),
         (["--objectives.queue_size", "33"], "objectives.queue_size 33 must be a multiple of batch_size 8"),

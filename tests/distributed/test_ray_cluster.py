@@ -194,7 +194,7 @@ def test_a_folder_of_features_goes_on_where_it_was(
     monkeypatch.setattr("i2md.inference.feature_shares.SHARE", 12)
     folder = tmp_path / "features"
     out = f"file://{folder}" if urls else folder
-    done = i2md.embed(run, clips, out, "cpu", address)
+    done = i2md.embed(run=run, clips=clips, out=out, device="cpu", cluster=address)
     assert done == {"clips": 32, "features": {name: [32, 16] for name in expected}}
     names = [f"features-0000000{share}.parquet" for share in range(3)]
     assert sorted(path.name for path in folder.iterdir()) == ["_embedding.json", *names]
@@ -202,11 +202,11 @@ def test_a_folder_of_features_goes_on_where_it_was(
 
     (folder / names[1]).unlink()
     kept = {name: (folder / name).stat().st_mtime_ns for name in (names[0], names[2])}
-    assert i2md.embed(run, clips, out, "cpu", address) == done
+    assert i2md.embed(run=run, clips=clips, out=out, device="cpu", cluster=address) == done
     assert {name: (folder / name).stat().st_mtime_ns for name in kept} == kept
     _require_features(folder, expected)
     with pytest.raises(InputError, match="of another run or clips; name another"):
-        i2md.embed(run, i2md.open_clips(clips).part("xsub", "train"), out, "cpu", address)
+        i2md.embed(run=run, clips=i2md.open_clips(clips).part("xsub", "train"), out=out, device="cpu", cluster=address)
 
 
 def _require_features(folder: Path, expected: dict[str, np.ndarray]) -> None:
@@ -238,7 +238,7 @@ def test_devices_a_cluster_has_not(
         pytest.skip("this machine has a GPU")
     base = tmp_path_factory.getbasetemp()
     with pytest.raises(InputError, match=said):
-        i2md.embed(tiny.run(base), tiny.clips(base), tmp_path / "out.npz", device, "local")
+        i2md.embed(run=tiny.run(base), clips=tiny.clips(base), out=tmp_path / "out.npz", device=device, cluster="local")
 
 
 def test_nobody_needs_ray_who_does_not_ask_for_it(tmp_path: Path) -> None:

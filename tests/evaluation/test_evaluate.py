@@ -117,7 +117,7 @@ def test_the_report_stands_alone_and_shows_the_trained_run(evaluated: tuple[Path
 
 def test_evaluating_twice_gives_the_same_results(clips: i2md.Clips, tmp_path: Path, tmp_path_factory: Any) -> None:
     shutil.copytree(tiny.run(tmp_path_factory.getbasetemp()), tmp_path / "run")
-    first, again = (i2md.evaluate(tmp_path / "run", clips, device="cpu") for _ in range(2))
+    first, again = (i2md.evaluate(run=tmp_path / "run", clips=clips, device="cpu") for _ in range(2))
     assert first == again
 
 
@@ -153,7 +153,7 @@ def test_clips_without_labels_are_refused_and_not_watched(
     shutil.copytree(tiny.run(tmp_path_factory.getbasetemp()), tmp_path / "run")
     for part in ("train", "test"):
         with pytest.raises(i2md.InputError, match="no labelled clips to train and test on"):
-            i2md.evaluate(tmp_path / "run", _unlabelled(clips, part), device="cpu")
+            i2md.evaluate(run=tmp_path / "run", clips=_unlabelled(clips, part), device="cpu")
         assert neighbour_watch(_unlabelled(clips, part), "xsub", torch.device("cpu")) is None
     assert neighbour_watch(clips, "all", torch.device("cpu")) is None
     assert not (tmp_path / "run" / "evaluation").exists()
@@ -164,7 +164,7 @@ def test_some_clips_without_labels_are_left_aside(clips: i2md.Clips, tmp_path: P
     columns = dict(clips.columns)
     columns["label"] = np.where(np.arange(len(clips)) % 5 == 0, -1, columns["label"])
     some = i2md.Clips(clips.path, clips.dataset, clips.frames, columns)
-    (result,) = i2md.evaluate(tmp_path / "run", some, ["knn"], device="cpu")
+    (result,) = i2md.evaluate(run=tmp_path / "run", clips=some, protocol=["knn"], device="cpu")
     known = [len(part.labels[part.labels >= 0]) for part in (some.part("xsub", "train"), some.part("xsub", "test"))]
     assert [result["train_clips"], result["test_clips"]] == known
     assert -1 not in result["labels"]

@@ -120,7 +120,9 @@ def test_the_table_and_the_report_show_them(
 def _evaluate(run: Path, to: Path, clips: Any, protocol: str, **settings: Any) -> dict[str, Any]:
     if not to.exists():
         shutil.copytree(run, to)
-    (result,) = i2md.evaluate(to, clips, [protocol], device="cpu", settings=EvaluationSettings(**settings))
+    (result,) = i2md.evaluate(
+        run=to, clips=clips, protocol=[protocol], device="cpu", settings=EvaluationSettings(**settings)
+    )
     return result
 
 

@@ -262,7 +262,15 @@ def test_the_function_takes_values_as_they_are(swept: Path, clips: Path, tmp_pat
     settings = i2md.load_recipe(str(_recipe(swept, tmp_path)))
     out = tmp_path / "out"
     shutil.copytree(swept, out)
-    data = i2md.sweep(clips, out, {"method": ["cmd", "i2md"]}, [0, 1], settings, ["knn"], device="cpu")
+    data = i2md.sweep(
+        clips=clips,
+        out=out,
+        grid={"method": ["cmd", "i2md"]},
+        seeds=[0, 1],
+        settings=settings,
+        protocol=["knn"],
+        device="cpu",
+    )
     assert len([result for result in data["results"] if result["method"] != "untrained"]) == 4
 
 

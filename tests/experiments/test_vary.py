@@ -99,7 +99,7 @@ def test_what_is_there_is_kept_and_the_function_does_the_same(varied: Path, clip
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if "seed=" in str(path)}
     settings = read_config(out / "seed=0").settings
     vary = {"method": ["i2md", "cmd"], "encoder.hidden_size": [16]}
-    data = i2md.sweep(clips, out, seeds=[1], settings=settings, protocol=["knn"], device="cpu", vary=vary)
+    data = i2md.sweep(clips=clips, out=out, seeds=[1], settings=settings, protocol=["knn"], device="cpu", vary=vary)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if "seed=" in str(path)} == before
     assert data["base"] == {"method": "i2md", "encoder.hidden_size": 8}
     assert data["vary"] == {"method": ["cmd"], "encoder.hidden_size": [16]}

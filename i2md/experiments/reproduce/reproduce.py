@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from i2md.commands import PathLike
 from i2md.data.prepare import prepare
 from i2md.data.storage.remote import to_path
 from i2md.data.store import Clips, open_clips
@@ -25,6 +25,7 @@ from i2md.pretraining.settings import PretrainSettings
 from i2md.recipes import load_recipe
 from i2md.runtime.settings import flatten
 
+PathLike = str | os.PathLike[str]
 KINDS = (PretrainSettings, EvaluationSettings)
 
 
@@ -123,7 +124,7 @@ def _open(
     if spec.target is None:
         return Data(clips, clips)
     other = out / "target" if second[0] is None else second[0]
-    return Data(clips, _prepared(table, spec.target, other, second[1], "target-"))
+    return Data(clips, _prepared(table, spec.target, other, second[1], "target_"))
 
 
 def _prepared(table: Table, format: str, clips: PathLike, source: PathLike | None, which: str) -> Clips:

@@ -1,0 +1,150 @@
+"""What a command prints: its result as plain data, and the data as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+
+def as_data(command: str, result: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of a command as JSON data: what --json writes and `as_text` prints.
+
+    Args:
+        command: Name of the command.
+        result: What its function returned.
+        arguments: What it was called with.
+    """
+    if command in ("prepare", "join"):
+        from i2md.data.info import info
+
+        return {"path": str(result.path), **info(result), "next": _after_prepare(str(result.path), arguments)}
+    if command == "pretrain":
+        return {**asdict(result), "run": str(result.run), "next": f"i2md evaluate {result.run} {arguments['clips']}"}
+    if command == "evaluate":
+        return {"results": result, "report": str(Path(arguments["run"]) / "report.html")}
+    if command == "import-cmd":
+        encoder = result.settings.encoder
+        return {"run": str(arguments["run"]), "hidden_size": encoder.hidden_size, "num_layers": encoder.num_layers}
+    return dict(result)
+
+
+def _after_prepare(clips: str, arguments: Mapping[str, Any]) -> str:
+    from i2md.recipes import recipe_names
+
+    format = arguments.get("format")
+    return f"i2md pretrain {clips} RUN" + (f" --recipe {format}" if format in recipe_names() else "")
+
+
+def as_text(command: str, data: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
+    """What a command prints, given its data and what it was called with."""
+    if command in ("prepare", "info", "join"):
+        return _info(data, arguments.get("classes", False))
+    return _TEXTS.get(command, _plain)(data)
+
+
+def _info(data: Mapping[str, Any], classes: bool) -> str:
+    hidden = ("path", "classes", "warnings", "report", "next")
+    lines = [f"{name + ':':13}{words(value)}" for name, value in data.items() if name not in hidden]
+    lines.append(f"{'prepared:':13}{words(_preparation(data['report'])) or 'nothing was changed or left out'}")
+    lines.append(f"{'classes:':13}{len(data['classes'])}")
+    if classes:
+        lines += [f"  {count:6} {name}" for name, count in data["classes"].items()]
+    lines += [f"warning: {text}" for text in data["warnings"]]
+    if "next" in data:
+        lines += [f"{'written to:':13}{data['path']}", f"{'next:':13}{data['next']}"]
+    return "\n".join(lines)
+
+
+def _preparation(report: Mapping[str, Any]) -> dict[str, int]:
+    """What preparation changed and left out, counted."""
+    changed = {name.replace("_", " "): count for name, count in report.items() if isinstance(count, int) and count}
+    return changed | {f"not read, {why}": count for why, count in report.get("not_read", {}).items() if count}
+
+
+def _pretrained(data: Mapping[str, Any]) -> str:
+    losses = [
+        f"  {term:12}" + ", ".join(f"{stream} {value:.3f}" for stream, value in streams.items())
+        for term, streams in data["losses"].items()
+    ]
+    knn = ", ".join(f"{stream} {100 * value:.1f} %" for stream, value in data["knn"].items())
+    return "\n".join(
+        [
+            f"pretrained on {data['clips']} clips (split {data['split']}), {data['epochs']} epochs in"
+            f" {duration(data['seconds'])}",
+            "last losses:",
+            *losses,
+            *([f"monitored kNN accuracy: {knn}"] if knn else []),
+            f"run:  {data['run']}",
+            f"next: {data['next']}",
+        ]
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time span as it is read.
+
+    >>> duration(3.2), duration(75), duration(7260)
+    ('3.2 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _evaluated(data: Mapping[str, Any]) -> str:
+    from i2md.evaluation.table import accuracy_table
+
+    return f"{accuracy_table(data['results'])}\n\nreport: {data['report']}"
+
+
+def _compared(data: Mapping[str, Any]) -> str:
+    from i2md.evaluation.table import accuracy_table
+
+    differing = f"differing: {', '.join(data['differing']) or 'only the seed'}"
+    notes = [f"note: {note}" for note in data["notes"]]
+    table = accuracy_table(data["results"], by="settings") if data["results"] else "no results"
+    return "\n".join([f"{table}\n", differing, *notes, f"report: {data['report']}"])
+
+
+def _swept(data: Mapping[str, Any]) -> str:
+    from i2md.experiments.outcome import show
+
+    return f"{show(data)}\n\nreport: {data['report']}"
+
+
+def _reproduced(data: Mapping[str, Any]) -> str:
+    from i2md.experiments.reproduce.pages import markdown_page
+
+    return f"{markdown_page(dict(data))}\n\nreport: {data['report']}"
+
+
+def _recipes(data: Mapping[str, Any]) -> str:
+    if "text" in data:
+        return data["text"].rstrip()
+    if "file" in data:
+        return f"{data['file']} holds recipe {data['recipe']}; use it by --recipe {data['file']}"
+    return "\n".join(f"{name:13} {text}" for name, text in data["recipes"].items())
+
+
+def _plain(data: Mapping[str, Any]) -> str:
+    return "\n".join(f"{name}: {words(value)}" for name, value in data.items())
+
+
+def words(value: Any) -> str:
+    """A value as it is read, nested mappings in brackets."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} ({words(v)})" if isinstance(v, Mapping) else f"{k} {words(v)}" for k, v in value.items())
+    return str(value)
+
+
+_TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "pretrain": _pretrained,
+    "evaluate": _evaluated,
+    "report": _compared,
+    "sweep": _swept,
+    "reproduce": _reproduced,
+    "recipes": _recipes,
+}

@@ -1,0 +1,26 @@
+"""The commands: what `i2md NAME` does, as a keyword-only function of the same name.
+
+The command line derives its parser from these functions: a parameter without a default is a positional argument, any
+other an option, the text under `Args` its help. Each function imports what it needs when it is called, so that
+importing this package, and `i2md --help`, load neither torch nor pyarrow.
+"""
+
+from i2md.commands.catalogue import recipes
+from i2md.commands.data import info, join, prepare
+from i2md.commands.experiments import reproduce, sweep
+from i2md.commands.runs import embed, evaluate, import_cmd, plan, pretrain, report
+
+__all__ = [
+    "embed",
+    "evaluate",
+    "import_cmd",
+    "info",
+    "join",
+    "plan",
+    "prepare",
+    "pretrain",
+    "recipes",
+    "report",
+    "reproduce",
+    "sweep",
+]
