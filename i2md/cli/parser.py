@@ -18,6 +18,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_set
 
 from i2md.errors import InputError, nearest
 from i2md.recipes import recipe_path
+from i2md.runtime.settings import flatten
 
 Command = Callable[..., Any]
 
@@ -222,16 +223,8 @@ def _recipe_settings(parser: ArgumentParser, path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InputError(f"{path}: a recipe is a mapping from settings to their values")
     known = list(parser.get_defaults().keys())
-    found = dict(_flat(data))
+    found = dict(flatten(data))
     for name in found:
         if name not in known:
             raise InputError(f"{path}: unknown setting {name!r}: {nearest(name, known)}")
     return found
-
-
-def _flat(data: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in data.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -7,8 +7,9 @@ importing this package, and `i2md --help`, load neither torch nor pyarrow.
 
 from i2md.commands.catalogue import recipes
 from i2md.commands.data import info, join, prepare
+from i2md.commands.evaluation import embed, evaluate, report
 from i2md.commands.experiments import reproduce, sweep
-from i2md.commands.runs import embed, evaluate, import_cmd, plan, pretrain, report
+from i2md.commands.pretraining import import_cmd, plan, pretrain
 
 __all__ = [
     "embed",

@@ -63,7 +63,10 @@ def test_info_repeats_what_prepare_said(clips: Path, tmp_path: Path, capsys: pyt
     assert main(["prepare", "synthetic", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS]) == 0
     first = capsys.readouterr().out
     assert main(["info", str(clips), "--json", str(tmp_path / "j.json")]) == 0
-    assert capsys.readouterr().out == first
+    written_to, next_command = first.splitlines()[-2:]
+    assert capsys.readouterr().out.splitlines() == first.splitlines()[:-2]
+    assert written_to == f"written to:  {tmp_path / 'c'}"
+    assert next_command == f"next:        i2md pretrain {tmp_path / 'c'} RUN --recipe synthetic"
     assert _said(tmp_path / "j.json")["clips"] == 32
 
 
@@ -81,10 +84,21 @@ def test_pretrain_leaves_a_whole_run(clips: Path, tmp_path: Path, capsys: pytest
     assert {path.name for path in run.iterdir()} == {
         "config.yaml", "log.jsonl", "model.safetensors", "tensorboard", "training_state.safetensors",
     }  # fmt: skip
-    assert _said(tmp_path / "j.json") == {"run": str(run), "clips": 16, "split": "xsub", "epochs": 2}
-    assert "16" in capsys.readouterr().out
+    said, printed = _said(tmp_path / "j.json"), capsys.readouterr().out
+    assert {name: said[name] for name in ("run", "clips", "split", "epochs")} == {
+        "run": str(run), "clips": 16, "split": "xsub", "epochs": 2,
+    }  # fmt: skip
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert said["seconds"] == pytest.approx(sum(line["seconds"] for line in log))
+    assert set(said["losses"]) == {"contrast", "cmd", "dna", "imd"}
+    for term, streams in said["losses"].items():
+        assert streams == {name.partition("/")[2]: v for name, v in log[-1].items() if name.startswith(f"{term}/")}
+    assert said["knn"]["joint"] == log[-1]["knn/joint"]
+    assert f"next: i2md evaluate {run} {clips}" in printed
+    assert f"contrast    joint {log[-1]['contrast/joint']:.3f}" in printed
+    assert f"monitored kNN accuracy: joint {100 * log[-1]['knn/joint']:.1f} %" in printed
     config = yaml.safe_load((run / "config.yaml").read_text())
-    assert config["settings"]["encoder"]["units"] == 8
+    assert config["settings"]["encoder"]["hidden_size"] == 8
     assert config["clips"]["count"] == 16
     assert {"i2md", "torch", "numpy", "python"} <= set(config["versions"])
     assert {name.split(".")[1] for name in model} == {"joint", "motion", "bone"}
@@ -172,8 +186,8 @@ def test_embed_writes_features_of_every_clip(clips: Path, run: Path, tmp_path: P
 def test_import_cmd_tells_the_sizes(golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["import-cmd", str(golden / "cmd_step.pth.tar"), str(tmp_path / "run"), "--json", str(tmp_path / "j.json")]
     assert main(words) == 0
-    assert _said(tmp_path / "j.json") == {"run": str(tmp_path / "run"), "units": 24, "layers": 3}
-    assert "units: 24" in capsys.readouterr().out
+    assert _said(tmp_path / "j.json") == {"run": str(tmp_path / "run"), "hidden_size": 24, "num_layers": 3}
+    assert "hidden_size: 24" in capsys.readouterr().out
 
 
 def test_the_installed_command_needs_no_torch_for_its_help() -> None:

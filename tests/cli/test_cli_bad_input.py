@@ -143,7 +143,10 @@ def test_a_turn_in_space_of_clips_in_the_plane(refused: Refused, tmp_path: Path)
     ("text", "said"),
     [
         ("epoch: 3\n", "mine.yaml: unknown setting 'epoch': did you mean epochs?"),
-        ("encoder:\n  unit: 3\n", "mine.yaml: unknown setting 'encoder.unit': did you mean encoder.hidden_size?"),
+        (
+            "encoder:\n  num_layer: 3\n",
+            "mine.yaml: unknown setting 'encoder.num_layer': did you mean encoder.num_layers?",
+        ),
         ("{{{", "mine.yaml: "),
         ("- 3\n", "mine.yaml: "),
     ],
