@@ -72,8 +72,9 @@ def _run(words: Sequence[str]) -> int:
         write_text(Path(json_file), json.dumps(data, indent=1) + "\n")
     print(as_text(name, data, chosen))
     if data.get("failed"):
-        run, reason = next(iter(data["failed"].items()))
-        raise InputError(f"{len(data['failed'])} runs failed; {run}: {reason}")
+        from i2md.experiments.runner import Failure, require_all
+
+        require_all({run: Failure(**failure) for run, failure in data["failed"].items()})
     return 0
 
 

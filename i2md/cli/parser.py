@@ -70,8 +70,7 @@ def command_parser(command: Command) -> ArgumentParser:
         if settings is None:
             _add_argument(parser, name, hints[name], parameter.default, helps[name])
         else:
-            taken = {field.name for field in fields(settings) if {field.name, f"{field.name}s"} & hints.keys()}
-            parser.add_class_arguments(settings, None, skip=taken)
+            parser.add_class_arguments(settings, None, skip=_parameters_themselves(settings, hints))
     parser.add_argument("--json", type=str | None, default=None, help="File to write what is printed to, as JSON.")
     return parser
 
@@ -100,13 +99,15 @@ def parse(command: Command, words: Sequence[str]) -> tuple[dict[str, Any], str |
         parser.set_defaults(_recipe_settings(parser, path))
         parsed = _parsed(parser, words, f"{path}: ")
     parsed = parser.instantiate(parsed)
+    hints = _hints(command)
     arguments = {}
-    for name, hint in _hints(command).items():
+    for name, hint in hints.items():
         settings = _settings_class(hint)
         if settings is None:
             arguments[name] = parsed[name]
         else:
-            arguments[name] = settings(**{f.name: parsed[f.name] for f in fields(settings) if f.name in parsed})
+            left = {field.name for field in fields(settings)} - _parameters_themselves(settings, hints)
+            arguments[name] = settings(**{field: parsed[field] for field in left})
     return arguments, parsed["json"]
 
 
@@ -131,6 +132,11 @@ def _alternatives(hint: Any) -> dict[Any, tuple[Any, ...]]:
 
 def _settings_class(hint: Any) -> Any:
     return next((member for member in _alternatives(hint) if is_dataclass(member)), None)
+
+
+def _parameters_themselves(settings: Any, hints: Mapping[str, Any]) -> set[str]:
+    """The fields of the settings that the command has as a parameter of its own, `seed` also as `seeds`."""
+    return {field.name for field in fields(settings) if {field.name, f"{field.name}s"} & hints.keys()}
 
 
 def _add_argument(parser: ArgumentParser, name: str, hint: Any, default: Any, text: str) -> None:

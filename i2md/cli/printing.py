@@ -110,9 +110,9 @@ def _compared(data: Mapping[str, Any]) -> str:
 
 
 def _swept(data: Mapping[str, Any]) -> str:
-    from i2md.experiments.outcome import show
+    from i2md.experiments.sweep import markdown_results
 
-    return f"{show(data)}\n\nreport: {data['report']}"
+    return f"{markdown_results(dict(data))}\n\nreport: {data['report']}"
 
 
 def _reproduced(data: Mapping[str, Any]) -> str:
