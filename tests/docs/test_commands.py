@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from jsonargparse import ArgumentParser
 
-from i2md.cli.main import COMMANDS, _with_recipe_path, build_parser, main
-from i2md.cli.number_lists import with_number_lists
+from i2md import commands
+from i2md.cli.main import COMMANDS, main
+from i2md.cli.parser import Command, command_parser, parse
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -76,11 +77,15 @@ def commands_of(page: Path) -> list[list[str]]:
     return [words for words in found if "--help" not in words]
 
 
+def function_of(name: str) -> Command:
+    """The function of a command."""
+    return getattr(commands, name.replace("-", "_"))
+
+
 @cache
 def parsers() -> dict[str, ArgumentParser]:
     """The parser of each command."""
-    choices = build_parser()._subcommands_action.choices  # type: ignore[union-attr]
-    return {name: choices[name] for name in COMMANDS}
+    return {name: command_parser(function_of(name)) for name in COMMANDS}
 
 
 @cache
@@ -93,22 +98,15 @@ def options() -> set[str]:
 def test_each_command_is_accepted_by_the_parser(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("epochs: 1\n")
-    parser = build_parser()
     for words in commands_of(page):
-        tuples = {
-            option
-            for action in parsers()[words[0]]._actions
-            if "tuple" in str(getattr(action, "_typehint", ""))
-            for option in action.option_strings
-        }
-        parser.parse_args(with_number_lists(_with_recipe_path(words), tuples))
+        parse(function_of(words[0]), words[1:])
 
 
 def test_commands_are_found() -> None:
     """The test above would pass on pages in which it finds nothing."""
     found = [words[0] for page in PAGES for words in commands_of(page)]
     assert len(found) > 60
-    assert set(found) == set(COMMANDS)
+    assert set(found) | {"recipes"} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -37,7 +37,7 @@ def generated_recordings(table: Table, folder: Path) -> tuple[Path, Path | None]
         "pku-mmd": lambda path: write_pku(path, _PKU_RECORDINGS, phase=2, actions=_PKU_ACTIONS, progress=True),
     }
     if spec.format not in writers:
-        raise InputError(f"{table.name}: --dry-run is for NTU RGB+D and PKU-MMD; try this table with --epochs 1")
+        raise InputError(f"{table.name}: --dry_run is for NTU RGB+D and PKU-MMD; try this table with --epochs 1")
     source = _written(folder / "recordings", writers[spec.format])
     return source, _written(folder / "target-recordings", writers[spec.target]) if spec.target else None
 

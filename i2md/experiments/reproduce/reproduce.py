@@ -70,7 +70,7 @@ def reproduce(
     changes = dict(changes or {})
     if dry_run:
         if clips or source or target or target_source:
-            raise InputError("--dry-run makes its own recordings; name no clips and no recordings")
+            raise InputError("--dry_run makes its own recordings; name no clips and no recordings")
         out, runs = out / "dry-run", None
         seeds, changes = dry.SEEDS if seeds is None else seeds, dry.CHANGES | changes
     asked = asked.narrowed(seeds, methods, protocol, split)

@@ -216,8 +216,8 @@ def test_a_table_of_ones_own_from_recordings_and_what_fails_in_it(
         (["utd-mhad", "out", "--methods", "supervised"], "add one of moco, positive mining, cmd, imd, i2md"),
         (["utd-mhad", "out", "--protocol", "svm"], "choose among knn, linear, semi, finetune"),
         (["utd-mhad", "out", "--target", "x"], "transfers to no other clips; leave out --target"),
-        (["utd-mhad", "out", "--dry-run"], "--dry-run is for NTU RGB+D and PKU-MMD; try this table with --epochs 1"),
-        (["ntu60-xsub", "out", "--dry-run", "--clips", "x"], "name no clips and no recordings"),
+        (["utd-mhad", "out", "--dry_run"], "--dry_run is for NTU RGB+D and PKU-MMD; try this table with --epochs 1"),
+        (["ntu60-xsub", "out", "--dry_run", "--clips", "x"], "name no clips and no recordings"),
         (
             ["utd-mhad", "out", "--change", "encoder.unit=8"],
             "unknown setting 'encoder.unit': did you mean encoder.hidden_size?",
@@ -258,7 +258,7 @@ SMALL_DRY = ["--change", *SMALL[1:5], "objectives.queue_size=64", "objectives.nu
 
 @pytest.mark.parametrize("table", [pytest.param("ntu120-xset", marks=pytest.mark.slow), "transfer-ntu60-pku-mmd2"])
 def test_a_dry_run_goes_all_the_way_on_generated_recordings(table: str, tmp_path: Path) -> None:
-    words = ["reproduce", table, str(tmp_path), "--dry-run", "--device", "cpu", "--methods", "supervised", "i2md"]
+    words = ["reproduce", table, str(tmp_path), "--dry_run", "--device", "cpu", "--methods", "supervised", "i2md"]
     assert main([*words, *SMALL_DRY]) == 0
     _require_whole_dry_run(tmp_path / "dry-run", table, {"supervised", "i2md"})
     assert [path.name for path in tmp_path.iterdir()] == ["dry-run"]
@@ -266,7 +266,7 @@ def test_a_dry_run_goes_all_the_way_on_generated_recordings(table: str, tmp_path
 
 @pytest.mark.slow
 def test_a_dry_run_of_the_full_size(tmp_path: Path) -> None:
-    assert main(["reproduce", "ntu60-xsub", str(tmp_path), "--dry-run"]) == 0
+    assert main(["reproduce", "ntu60-xsub", str(tmp_path), "--dry_run"]) == 0
     _require_whole_dry_run(
         tmp_path / "dry-run", "ntu60-xsub", {"untrained", "supervised", "moco", "cmd", "imd", "i2md"}
     )
