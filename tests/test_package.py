@@ -22,7 +22,6 @@ LAYERS = ["errors", "runtime", "skeletons", "distributed", "data", "synthetic", 
 LAYERS += ["pretraining", "recipes", "evaluation", "inference", "experiments", "commands", "cli"]
 # Modules that still import upwards.
 UPWARD = {("runtime", "device.py"), ("runtime", "exit_codes.py")}
-UPWARD |= {("experiments", name) for name in ("job.py", "reproduce.py", "sweep.py")}
 HEAVY = ("torch", "sklearn", "matplotlib", "tensorboard", "pyarrow")
 
 

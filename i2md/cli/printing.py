@@ -64,10 +64,11 @@ def _preparation(report: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _pretrained(data: Mapping[str, Any]) -> str:
-    losses = [
-        f"  {term:12}" + ", ".join(f"{stream} {value:.3f}" for stream, value in streams.items())
-        for term, streams in data["losses"].items()
-    ]
+    terms: dict[str, list[str]] = {}
+    for name, value in data["losses"].items():
+        term, _, stream = name.partition("/")
+        terms.setdefault(term, []).append(f"{stream} {value:.3f}".strip())
+    losses = [f"  {term:12}{', '.join(values)}" for term, values in terms.items()]
     knn = ", ".join(f"{stream} {100 * value:.1f} %" for stream, value in data["knn"].items())
     return "\n".join(
         [

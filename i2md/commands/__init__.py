@@ -9,7 +9,7 @@ from i2md.commands.catalogue import recipes
 from i2md.commands.data import info, join, prepare
 from i2md.commands.evaluation import embed, evaluate, report
 from i2md.commands.experiments import reproduce, sweep
-from i2md.commands.pretraining import import_cmd, plan, pretrain
+from i2md.commands.pretraining import import_cmd, pretrain
 
 __all__ = [
     "embed",
@@ -17,7 +17,6 @@ __all__ = [
     "import_cmd",
     "info",
     "join",
-    "plan",
     "prepare",
     "pretrain",
     "recipes",

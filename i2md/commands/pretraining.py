@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,31 +11,10 @@ from i2md.pretraining.settings import PretrainSettings
 
 if TYPE_CHECKING:
     from i2md.data.store import Clips
+    from i2md.pretraining.pretrain import Pretrained
     from i2md.pretraining.run import RunConfig
 
 PathLike = str | os.PathLike[str]
-# The split that takes every clip.
-ALL = "all"
-
-
-@dataclass(frozen=True)
-class Pretrained:
-    """A finished pretraining run."""
-
-    run: Path
-    """Folder of the run."""
-    clips: int
-    """Number of clips pretrained on."""
-    split: str
-    """The split whose training part they are, or "all"."""
-    epochs: int
-    """Passes over the clips."""
-    seconds: float
-    """Time spent on the epochs, those of interrupted attempts included."""
-    losses: dict[str, dict[str, float]]
-    """Mean losses of the last epoch: {"contrast": {"joint": 2.1, ...}, ...}."""
-    knn: dict[str, float]
-    """Last monitored kNN accuracy by stream; empty without labels."""
 
 
 def pretrain(
@@ -66,82 +44,19 @@ def pretrain(
         InputError: Clips, settings and folder contradict one another.
     """
     from i2md.data.store import Clips, open_clips
-    from i2md.distributed.collectives import process_group
     from i2md.evaluation.monitor import neighbour_watch
-    from i2md.pretraining.loop import train
+    from i2md.pretraining.pretrain import pretrain_run
     from i2md.recipes import load_recipe
-    from i2md.runtime.device import choose_device, quick_products, tensor_float32
-    from i2md.runtime.memory import keep_freed_memory
 
-    with process_group():
-        if settings is None:
-            settings = load_recipe(recipe) if recipe else PretrainSettings()
-        where = choose_device(device)
-        opened = clips if isinstance(clips, Clips) else open_clips(clips)
-        chosen, config = plan(opened, settings, recipe)
-        watch = neighbour_watch(opened, config.clips["split"], where) if settings.knn_every else None
-        keep_freed_memory()
-        with quick_products(), tensor_float32(settings.precision == "tf32"):
-            train(chosen, Path(run), config, where, watch)
-        return _pretrained(Path(run), config)
-
-
-def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) -> tuple[Clips, RunConfig]:
-    """The clips that a run of these settings pretrains on, and the configuration that its folder will hold.
-
-    Args:
-        clips: All clips of the data set.
-        settings: Settings of the run.
-        recipe: Recipe that the settings were taken from: a name or a YAML file.
-
-    Returns:
-        The training part of the settings' split (by default the first split), and the configuration.
-
-    Raises:
-        InputError: The clips have no such split, or the settings do not fit their layout.
-    """
-    from i2md.pretraining.run import RunConfig, versions
-
-    split = settings.split or clips.default_split() or ALL
-    chosen = clips if split == ALL else clips.part(split, "train")
-    layout = clips.dataset.layout
-    if settings.views.rotation and layout.channels != 3:
-        raise InputError(f"views.rotation needs 3-D positions, but layout {layout.name} is 2-D; leave it at 0")
-    return chosen, RunConfig(
-        settings=settings,
-        layout=layout,
-        preparation=clips.dataset.preparation,
-        persons=chosen.max_persons,
-        clips={
-            "path": str(clips.path),
-            "name": clips.dataset.name,
-            "split": split,
-            "count": len(chosen),
-            "frames": int(chosen.columns["frames"].sum()),
-        },
-        versions=versions(),
+    if settings is None:
+        settings = load_recipe(recipe) if recipe else PretrainSettings()
+    return pretrain_run(
+        clips if isinstance(clips, Clips) else open_clips(clips),
+        Path(run),
+        settings,
+        device=device,
         recipe=None if recipe is None else Path(recipe).stem,
-    )
-
-
-def _pretrained(run: Path, config: RunConfig) -> Pretrained:
-    from i2md.pretraining.log import read_log
-
-    lines = read_log(run)
-    losses: dict[str, dict[str, float]] = {}
-    for name, value in (lines[-1] if lines else {}).items():
-        term, _, stream = name.partition("/")
-        if stream and term != "knn":
-            losses.setdefault(term, {})[stream] = value
-    monitored = [line for line in lines if any(name.startswith("knn/") for name in line)]
-    return Pretrained(
-        run=run,
-        clips=config.clips["count"],
-        split=config.clips["split"],
-        epochs=config.settings.epochs,
-        seconds=sum(line["seconds"] for line in lines),
-        losses=losses,
-        knn={n.removeprefix("knn/"): v for n, v in monitored[-1].items() if n.startswith("knn/")} if monitored else {},
+        monitor=neighbour_watch,
     )
 
 

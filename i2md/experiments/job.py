@@ -18,14 +18,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from i2md.commands import evaluate, pretrain
-from i2md.data.store import Clips
+from i2md.data.store import Clips, open_clips
+from i2md.evaluation.evaluate import evaluate_run
+from i2md.evaluation.monitor import neighbour_watch
 from i2md.evaluation.protocols import outcome_names, semi_name
 from i2md.evaluation.report.run_page import UNTRAINED
 from i2md.evaluation.run_record import read_evaluations
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.experiments.grid import plain
+from i2md.pretraining.pretrain import pretrain_run
 from i2md.pretraining.run import MODEL, settings_from_dict
+from i2md.runtime.device import choose_device, quick_products
 from i2md.runtime.exit_codes import exit_status
 from i2md.runtime.settings import checked_settings
 
@@ -137,26 +140,23 @@ class Job:
 
     def execute(self) -> None:
         """Pretrain and evaluate, as far as the run's folder does not have it yet."""
-        pretrain(
-            clips=self.clips,
-            run=self.run,
-            recipe=self.recipe,
-            settings=settings_from_dict(self.settings),
-            device=self.device,
-        )
+        run, settings = Path(self.run), settings_from_dict(self.settings)
+        clips = open_clips(self.clips)
+        pretrain_run(clips, run, settings, device=self.device, recipe=self.recipe, monitor=neighbour_watch)
         for each in self.evaluations:
-            missing, settings = each.missing(Path(self.run))
+            missing, protocols = each.missing(run)
             if missing:
-                kinds = {"untrained": each.untrained, "trained": not each.untrained}
-                evaluate(
-                    run=self.run,
-                    clips=each.clips,
-                    protocol=missing,
-                    split=each.split,
-                    device=self.device,
-                    settings=settings,
-                    **kinds,
-                )
+                with quick_products():
+                    evaluate_run(
+                        run,
+                        open_clips(each.clips),
+                        tuple(missing),
+                        each.split,
+                        choose_device(self.device),
+                        untrained=each.untrained,
+                        settings=protocols,
+                        trained=not each.untrained,
+                    )
 
     def is_done(self) -> bool:
         """Return whether the run is complete, with all its results."""
