@@ -1,4 +1,4 @@
-"""One setting at a time, as a user types it: which runs there are, what they are called, and what they are beside."""
+"""Sweeps that change one setting at a time: which runs there are, their labels, and their baseline."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from i2md.pretraining.run import read_config
 
 VARY = ["--vary", "method=i2md,cmd", "--vary", "encoder.hidden_size=16"]
 WORDS = [*tiny.SWEEP, "--seeds", "0", "1", "--untrained", *VARY]
-CALLED = {"": "baseline", "method=cmd,": "method=cmd", "encoder.hidden_size=16,": "hidden_size=16"}
+LABELS = {"": "baseline", "method=cmd,": "method=cmd", "encoder.hidden_size=16,": "hidden_size=16"}
 
 
 @pytest.fixture(scope="module")
@@ -46,21 +46,21 @@ def _json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_there_is_the_base_once_and_each_change_by_itself(varied: Path) -> None:
+def test_runs_are_the_base_and_each_single_change(varied: Path) -> None:
     runs = {path.parent.name for path in _weights(varied)}
-    assert runs == {f"{change}seed={seed}" for change in CALLED for seed in (0, 1)}
+    assert runs == {f"{change}seed={seed}" for change in LABELS for seed in (0, 1)}
     base, change = (read_config(varied / f"{name}seed=1").settings for name in ("", "encoder.hidden_size=16,"))
     assert (base.method, base.encoder.hidden_size, change.method, change.encoder.hidden_size) == ("i2md", 8, "i2md", 16)
 
 
-def test_a_variant_is_called_by_its_change_and_stands_below_the_base(varied: Path) -> None:
+def test_variant_is_labelled_by_its_change_and_listed_after_the_base(varied: Path) -> None:
     results = _json(varied / "results.json")["results"]
     assert results == _json(varied.parent / "said.json")["results"]
-    order = ["untrained, baseline", "untrained, hidden_size=16", *CALLED.values()]
+    order = ["untrained, baseline", "untrained, hidden_size=16", *LABELS.values()]
     assert [(r["settings"], r["seed"]) for r in results] == [(name, seed) for name in order for seed in (0, 1)]
     for result in results[4:]:
         change = Path(result["run"]).name.partition("seed=")[0]
-        assert result["settings"] == CALLED[change]
+        assert result["settings"] == LABELS[change]
         assert ",".join(f"{name}={value}," for name, value in result["combination"].items()) == change
     page = (varied / "report.html").read_text(encoding="utf-8")
     table = [line.split("|") for line in (varied / "table.md").read_text().splitlines() if line.startswith("|")]
@@ -83,7 +83,7 @@ def test_every_variant_is_compared_with_the_base_by_seed(varied: Path) -> None:
     assert "- hidden_size=16 - baseline, synthetic xsub, knn: " in (varied / "table.md").read_text()
 
 
-def test_plots_have_a_panel_a_setting_with_the_base_marked(varied: Path) -> None:
+def test_plot_has_a_panel_per_setting_with_the_base_marked(varied: Path) -> None:
     page = (varied / "report.html").read_text(encoding="utf-8")
     by_value, differences = ((varied / "plots" / f"{n}.svg").read_text() for n in ("by-value", "differences"))
     assert by_value[by_value.index("<svg") :] in page and differences[differences.index("<svg") :] in page
@@ -93,7 +93,7 @@ def test_plots_have_a_panel_a_setting_with_the_base_marked(varied: Path) -> None
     assert "hidden_size=16" in differences
 
 
-def test_what_is_there_is_kept_and_the_function_does_the_same(varied: Path, clips: Path, tmp_path: Path) -> None:
+def test_function_keeps_finished_runs(varied: Path, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(varied, out)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if "seed=" in str(path)}
@@ -103,7 +103,7 @@ def test_what_is_there_is_kept_and_the_function_does_the_same(varied: Path, clip
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if "seed=" in str(path)} == before
     assert data["base"] == {"method": "i2md", "encoder.hidden_size": 8}
     assert data["vary"] == {"method": ["cmd"], "encoder.hidden_size": [16]}
-    assert {(r["settings"], r["seed"]) for r in data["results"]} >= {(name, 1) for name in CALLED.values()}
+    assert {(r["settings"], r["seed"]) for r in data["results"]} >= {(name, 1) for name in LABELS.values()}
 
 
 @pytest.mark.parametrize(
@@ -117,13 +117,13 @@ def test_what_is_there_is_kept_and_the_function_does_the_same(varied: Path, clip
         (["--vary", "seed=1"], "give --seeds 0 1 2"),
     ],
 )
-def test_what_contradicts_it_is_refused(
+def test_contradicting_arguments_are_refused(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     assert said in refusing(tmp_path, capsys)("sweep", clips, tmp_path / "out", *tiny.SWEEP, *words)
 
 
-def test_a_value_of_the_bases_is_the_base_however_it_is_written() -> None:
+def test_a_value_of_the_base_in_any_notation_is_no_change() -> None:
     base = i2md.PretrainSettings(batch_size=32, streams=("joint", "bone"))
     vary = {
         **{"batch_size": [64, 32, 16], "streams": [["joint", "bone"], ("bone",)]},

@@ -1,4 +1,4 @@
-"""Paired tests against their definitions: every sign counted, and Student's distribution integrated."""
+"""Paired tests against their definitions: all signs enumerated, and Student's distribution integrated."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-from i2md.experiments.runner import worker_environments
 from i2md.experiments.statistics import PairedTests, corrected_tests, paired_differences, paired_tests
 
 
-def _all_signs(differences: list[float]) -> float:
-    """Wilcoxon's two-sided p: how many of all choices of signs are as far from the middle."""
+def _wilcoxon_by_enumeration(differences: list[float]) -> float:
+    """Wilcoxon's two-sided p-value: the fraction of all choices of signs whose sum is as far from the mean."""
     ranks = np.argsort(np.argsort(np.abs(differences))) + 1
     middle = ranks.sum() / 2
     sums = [
@@ -29,7 +28,7 @@ def _all_signs(differences: list[float]) -> float:
 
 
 @pytest.mark.parametrize("differences", [[1.0, -0.5, 2.0, 3.5, 0.25, 4.0], [-1.0, -2.5, -3.0, -0.5, 0.75, -4.0, 5.0]])
-def test_both_tests_are_what_they_are_called(differences: list[float]) -> None:
+def test_both_tests_agree_with_their_definitions(differences: list[float]) -> None:
     interval, t_test, wilcoxon, _ = paired_tests(differences)
     n = len(differences)
     error = stdev(differences) / sqrt(n)
@@ -37,13 +36,13 @@ def test_both_tests_are_what_they_are_called(differences: list[float]) -> None:
     half = special.stdtrit(n - 1, 0.975) * error
     assert interval == pytest.approx((fmean(differences) - half, fmean(differences) + half))
     assert t_test == pytest.approx(special.betainc((n - 1) / 2, 0.5, (n - 1) / (n - 1 + t**2)))
-    assert wilcoxon == pytest.approx(_all_signs(differences))
+    assert wilcoxon == pytest.approx(_wilcoxon_by_enumeration(differences))
 
 
 @pytest.mark.parametrize(
     ("differences", "has_t_test"), [([1.0], False), ([2.0, 2.0, 2.0], False), ([0.0] * 7, False), ([1.0, 2.0], True)]
 )
-def test_no_test_where_there_is_nothing_to_test_with(differences: list[float], has_t_test: bool) -> None:
+def test_too_few_or_equal_differences_have_no_p_value(differences: list[float], has_t_test: bool) -> None:
     tests = paired_tests(differences)
     assert (tests.t_test is not None) == (tests.interval is not None) == has_t_test
     assert tests.wilcoxon is None
@@ -51,7 +50,7 @@ def test_no_test_where_there_is_nothing_to_test_with(differences: list[float], h
 
 
 @given(st.lists(st.none() | st.floats(0, 1), max_size=8))
-def test_corrected_is_the_lowest_rate_at_which_a_comparison_is_among_the_found(values: list[float | None]) -> None:
+def test_corrected_p_value_is_the_lowest_rate_at_which_a_comparison_is_found(values: list[float | None]) -> None:
     known = sorted(value for value in values if value is not None)
     for test in corrected_tests([PairedTests(None, value, None) for value in values]):
         if test.t_test is None:
@@ -61,7 +60,7 @@ def test_corrected_is_the_lowest_rate_at_which_a_comparison_is_among_the_found(v
             assert test.corrected == pytest.approx(min(1.0, *rates, 1.0))
 
 
-def test_the_baseline_shares_all_other_settings_and_the_seed() -> None:
+def test_baseline_has_the_same_other_settings_and_the_same_seed() -> None:
     runs = {
         f"{method}-{queue}-{seed}": ({"method": method, "objectives.queue_size": queue}, seed)
         for method in ("moco", "cmd")
@@ -92,7 +91,7 @@ def test_the_baseline_shares_all_other_settings_and_the_seed() -> None:
     assert pairs[0].differences == pytest.approx((0.0, 1.0))
 
 
-def test_streams_together_are_compared_whichever_they_are() -> None:
+def test_runs_of_different_streams_are_compared_by_all_their_streams() -> None:
     where = {"dataset": "d", "split": "s", "protocol": "knn"}
     results = [
         {"run": "base", "settings": "as is", **where, "accuracy": {"joint": 0.5, "bone": 0.5, "2-stream": 0.75}},
@@ -104,16 +103,3 @@ def test_streams_together_are_compared_whichever_they_are() -> None:
         ("streams=bone", "as is", "bone", 12.5),
         ("streams=bone", "as is", "all streams", -12.5),
     ]
-
-
-def test_each_process_has_a_gpu_of_those_that_may_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in worker_environments("auto", None)] == ["4", "7"]
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in worker_environments("cuda", 3)] == ["4", "7", "4"]
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert [place["CUDA_VISIBLE_DEVICES"] for place in worker_environments("cuda", None)] == ["0", "1"]
-    assert worker_environments("cuda:1", None) == [{}]

@@ -1,14 +1,14 @@
-"""A sweep from beginning to end, as a user types it: every figure, nothing done twice, killed, stopped, failing."""
+"""Sweeps by the command line: results, plots, resuming after a stop and a kill, failures, invalid arguments."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
+import select
 import shutil
 import signal
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -23,7 +23,8 @@ from scipy import stats
 import i2md
 from i2md.cli.main import main
 
-PATIENCE = 300.0
+# Only a deadlock takes as long.
+DEADLOCK_SECONDS = 300.0
 WORDS, GRID = tiny.SWEEP, tiny.GRID
 
 
@@ -54,13 +55,13 @@ def _cells(table: str) -> dict[tuple[str, str], list[str]]:
     return {(row[1], row[2]): row[3:] for row in rows[2:]}
 
 
-def test_a_run_is_what_pretrain_makes_of_the_same_settings(swept: Path, clips: Path, tmp_path: Path) -> None:
+def test_run_has_the_weights_that_pretrain_gives(swept: Path, clips: Path, tmp_path: Path) -> None:
     words = [*tiny.SETTINGS, "--method", "i2md", "--seed", "1", "--split", "xsub"]
     assert main(["pretrain", str(clips), str(tmp_path / "run"), *words]) == 0
     assert _same(_weights(tmp_path / "run"), _weights(swept / "method=i2md,seed=1"))
 
 
-def test_every_figure_of_every_run_is_kept_and_averaged(swept: Path) -> None:
+def test_results_of_every_run_are_kept_and_averaged(swept: Path) -> None:
     results = _json(swept / "results.json")["results"]
     assert results == _json(swept.parent / "said.json")["results"]
     trained = [result for result in results if result["method"] != "untrained"]
@@ -79,7 +80,7 @@ def test_every_figure_of_every_run_is_kept_and_averaged(swept: Path) -> None:
         assert cells[method, "knn"][-1] == "2"
 
 
-def test_the_encoders_before_training_are_evaluated_once_a_seed(swept: Path) -> None:
+def test_untrained_encoders_are_evaluated_once_per_seed(swept: Path) -> None:
     found = sorted(path.parent.parent.name for path in swept.glob("*/evaluation/*untrained*"))
     assert found == ["method=cmd,seed=0", "method=cmd,seed=1"]
 
@@ -103,7 +104,7 @@ def test_differences_are_paired_by_seed(swept: Path) -> None:
     assert ", ".join(f"{value:+.1f}" for value in ensemble["differences"]) in shown
 
 
-def test_plots_stand_beside_the_table_and_in_the_report(swept: Path) -> None:
+def test_plots_are_written_and_in_the_report(swept: Path) -> None:
     page = (swept / "report.html").read_text(encoding="utf-8")
     for name in ("by-value", "differences"):
         drawing = (swept / "plots" / f"{name}.svg").read_text(encoding="utf-8")
@@ -112,7 +113,7 @@ def test_plots_stand_beside_the_table_and_in_the_report(swept: Path) -> None:
     assert (swept / "table.md").read_text().splitlines()[-1].removeprefix("- ").split(":")[0] in page
 
 
-def test_what_is_done_is_not_done_again_and_more_seeds_may_follow(swept: Path, clips: Path, tmp_path: Path) -> None:
+def test_finished_runs_are_kept_for_the_same_and_for_fewer_seeds(swept: Path, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(swept, out)
     before = {path: path.stat().st_mtime_ns for run in out.glob("method=*") for path in run.rglob("*")}
@@ -122,23 +123,67 @@ def test_what_is_done_is_not_done_again_and_more_seeds_may_follow(swept: Path, c
     assert {result["seed"] for result in _json(out / "results.json")["results"]} == {0}
 
 
-def _end_when(process: subprocess.Popen[str], reached: Callable[[], bool], number: int) -> str:
-    deadline = time.monotonic() + PATIENCE
-    while process.poll() is None and not reached() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    children = _children(process)
-    process.send_signal(number)
-    stderr = process.communicate(timeout=PATIENCE)[1]
-    # Nobody is left at work on what is no longer waited for.
-    while any(child.exists() for child in children) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not any(child.exists() for child in children)
-    return stderr
+# In a worker, the log is opened once an epoch: at the NUMBERth time the worker reports that, and waits for a signal.
+GATE = """
+import os, select, signal, sys
+
+number, _, pipe = os.environ.get("I2MD_TEST_GATE", "").partition(":")
+opened = 0
+
+def wait_for_signal():
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    signal.set_wakeup_fd(writable)
+    with open(pipe, "w") as file:
+        file.write("x")
+    select.select([readable], [], [])
+
+def hook(event, args):
+    global opened
+    if event == "open" and args[1] == "a" and str(args[0]).endswith("log.jsonl"):
+        opened += 1
+        if opened == int(number):
+            wait_for_signal()
+
+if number and "i2md.experiments.job" in sys.orig_argv:
+    sys.addaudithook(hook)
+"""
 
 
-def _children(process: subprocess.Popen[str]) -> list[Path]:
-    told = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    return [Path("/proc") / number for number in told.read_text().split()] if told.is_file() else []
+class Gate:
+    """Makes the workers of a sweep wait in an epoch until they get a signal, by an audit hook in sitecustomize.py."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(GATE, encoding="utf-8")
+        self._pipe = folder / "pipe"
+        os.mkfifo(self._pipe)
+        self._reader = os.open(self._pipe, os.O_RDWR)
+        self._monkeypatch = monkeypatch
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+
+    def close_in_epoch(self, number: int) -> None:
+        """Let the workers that are started from now on wait before they log their NUMBERth epoch."""
+        self._monkeypatch.setenv("I2MD_TEST_GATE", f"{number}:{self._pipe}")
+
+    def open(self) -> None:
+        """Let no worker wait any more."""
+        self._monkeypatch.delenv("I2MD_TEST_GATE")
+
+    def wait_for(self, workers: int) -> None:
+        """Wait until so many workers have come to the gate."""
+        for _ in range(workers):
+            assert select.select([self._reader], [], [], DEADLOCK_SECONDS)[0], "a worker has not come to the gate"
+            assert os.read(self._reader, 1) == b"x"
+
+
+def _wait_for_workers(logs: Path, number: int) -> None:
+    """Wait until the workers have ended: each holds a lock on its log."""
+    paths = sorted(logs.iterdir())
+    assert len(paths) == number
+    for path in paths:
+        with open(path, "a", encoding="utf-8") as log:
+            fcntl.flock(log, fcntl.LOCK_EX)
 
 
 def _epochs(run: Path) -> int:
@@ -146,32 +191,42 @@ def _epochs(run: Path) -> int:
     return log.read_bytes().count(b"\n") if log.is_file() else 0
 
 
-def test_stopped_and_killed_it_goes_on_to_the_same_end(clips: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    # Long enough to be hit in the middle; a state is saved by the signal alone.
-    long = [*tiny.SETTINGS, "--epochs", "150", "--knn_every", "0", "--method", "cmd"]
-    words = [*long, "--protocol", "knn", "--seeds", "0", "1", "--jobs", "2"]
+def test_stopped_and_killed_sweep_resumes_to_the_same_bytes(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, gate = tmp_path / "out", Gate(tmp_path / "gate", monkeypatch)
+    # A state is saved by the signal alone.
+    settings = [*tiny.SETTINGS, "--epochs", "6", "--knn_every", "0", "--method", "cmd"]
+    words = [*settings, "--protocol", "knn", "--seeds", "0", "1", "--jobs", "2"]
     runs = [out / "seed=0", out / "seed=1"]
+
+    gate.close_in_epoch(2)
     process = tiny.start("sweep", clips, out, *words)
-    stderr = _end_when(process, lambda: any(_epochs(run) for run in runs), signal.SIGTERM)
+    gate.wait_for(2)
+    process.send_signal(signal.SIGTERM)
+    error = process.communicate(timeout=DEADLOCK_SECONDS)[1]
     assert process.returncode == 130
-    assert stderr.splitlines()[-1] == "i2md: stopped; the same command goes on from here"
-    assert "Traceback" not in stderr
-    assert not (out / "table.md").exists()
-    saved = [run for run in runs if (run / "training_state.safetensors").is_file()]
-    assert saved and not any((run / "model.safetensors").is_file() for run in runs)
-    before = {run: _epochs(run) for run in saved}
+    assert error.splitlines()[-1].startswith("i2md: stopped; the same command")
+    assert "Traceback" not in error and not (out / "table.md").exists()
+    for run in runs:
+        assert (run / "training_state.safetensors").is_file() and not (run / "model.safetensors").is_file()
+        assert _epochs(run) == 2
 
     process = tiny.start("sweep", clips, out, *words)
-    _end_when(process, lambda: any(_epochs(run) > before[run] + 2 for run in saved), signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    assert all(_epochs(run) >= before[run] for run in saved)
+    gate.wait_for(2)
+    process.kill()
+    process.communicate(timeout=DEADLOCK_SECONDS)
+    _wait_for_workers(out / "logs", 2)
+    assert [_epochs(run) for run in runs] == [4, 4]
+    assert not any((run / "model.safetensors").is_file() for run in runs)
+
+    gate.open()
     assert main(["sweep", str(clips), str(out), *words]) == 0
-    assert main(["pretrain", str(clips), str(tmp_path / "straight"), *long]) == 0
-    assert _same(_weights(tmp_path / "straight"), _weights(out / "seed=0"))
+    assert main(["pretrain", str(clips), str(tmp_path / "uninterrupted"), *settings]) == 0
+    assert _same(_weights(tmp_path / "uninterrupted"), _weights(out / "seed=0"))
 
 
-def test_what_fails_is_named_with_its_reason_and_the_others_go_on(
+def test_failed_runs_are_listed_with_their_reason_and_the_others_finish(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -216,21 +271,21 @@ def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
         (["--device", "tpu"], "choose auto, cpu, cuda or cuda:N"),
     ],
 )
-def test_what_is_typed_wrong_is_refused_before_anything_begins(
+def test_invalid_arguments_are_refused_before_anything_is_written(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     assert said in _refused(capsys, "sweep", clips, tmp_path / "out", *WORDS, *words)
     assert not any(tmp_path.iterdir())
 
 
-def test_runs_of_other_settings_are_left_alone(swept: Path, clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_of_other_settings_are_not_overwritten(swept: Path, clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in swept.rglob("*")}
     said = _refused(capsys, "sweep", clips, swept, *WORDS, *GRID, "--epochs", "3")
     assert "method=cmd,seed=0: holds a run that differs in epochs; name another folder" in said
     assert {path: path.stat().st_mtime_ns for path in swept.rglob("*")} == before
 
 
-def test_runs_side_by_side_are_the_sweeps_table(
+def test_report_of_the_runs_has_the_table_of_the_sweep(
     swept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = sorted(map(str, swept.glob("method=*")))
@@ -252,13 +307,13 @@ def test_runs_side_by_side_are_the_sweeps_table(
     assert [line["name"] for line in chart["lines"]] == ["cmd", "i2md"]
 
 
-def test_a_folder_that_is_no_run_is_refused(swept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_refuses_a_folder_that_is_not_a_run(swept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = _refused(capsys, "report", swept / "method=cmd,seed=0", tmp_path, "--out", tmp_path / "c.html")
     assert "not a run (config.yaml is missing)" in said
     assert not any(tmp_path.iterdir())
 
 
-def test_the_function_takes_values_as_they_are(swept: Path, clips: Path, tmp_path: Path) -> None:
+def test_function_takes_values_of_settings(swept: Path, clips: Path, tmp_path: Path) -> None:
     settings = i2md.load_recipe(str(_recipe(swept, tmp_path)))
     out = tmp_path / "out"
     shutil.copytree(swept, out)
