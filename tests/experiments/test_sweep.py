@@ -278,7 +278,9 @@ def test_invalid_arguments_are_refused_before_anything_is_written(
     assert not any(tmp_path.iterdir())
 
 
-def test_runs_of_other_settings_are_not_overwritten(swept: Path, clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_of_other_settings_are_not_overwritten(
+    swept: Path, clips: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in swept.rglob("*")}
     said = _refused(capsys, "sweep", clips, swept, *WORDS, *GRID, "--epochs", "3")
     assert "method=cmd,seed=0: holds a run that differs in epochs; name another folder" in said
@@ -307,7 +309,9 @@ def test_report_of_the_runs_has_the_table_of_the_sweep(
     assert [line["name"] for line in chart["lines"]] == ["cmd", "i2md"]
 
 
-def test_report_refuses_a_folder_that_is_not_a_run(swept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_refuses_a_folder_that_is_not_a_run(
+    swept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = _refused(capsys, "report", swept / "method=cmd,seed=0", tmp_path, "--out", tmp_path / "c.html")
     assert "not a run (config.yaml is missing)" in said
     assert not any(tmp_path.iterdir())
