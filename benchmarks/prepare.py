@@ -29,7 +29,7 @@ from i2md.data.presets import prepare_positions
 from i2md.data.readers import open_source
 from i2md.data.recording import Recording, Source
 from i2md.synthetic.ntu_rgbd import NtuIrregularities, write_ntu
-from i2md.synthetic.ntu_rgbd_names import available_names
+from i2md.synthetic.ntu_rgbd_format import available_names
 
 NTU_60 = 56_880
 OFFICIAL_FRAMES = 300

@@ -1,4 +1,4 @@
-"""Write a generated folder in a publisher's format: `python -m i2md.synthetic ntu-rgbd FOLDER --clips 5000`."""
+"""Write a synthetic folder in a publisher's format: `python -m i2md.synthetic ntu-rgbd FOLDER --clips 5000`."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ _FORMATS: dict[str, tuple[Callable[..., Any], Any]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, or 2 where the arguments are refused."""
-    parser = ArgumentParser(prog="python -m i2md.synthetic", description="Write generated recordings.")
+    """Run the command and return its exit code: 0, or 2 for an invalid argument."""
+    description = "Write synthetic recordings in a publisher's format."
+    parser = ArgumentParser(prog="python -m i2md.synthetic", description=description)
     formats = parser.add_subcommands(dest="format")
     for name, (writer, rates) in _FORMATS.items():
-        one = ArgumentParser(description=writer.__doc__)
+        one = ArgumentParser(description=(writer.__doc__ or "").partition("\n")[0])
         one.add_function_arguments(writer, as_positional=True, skip={"irregularities", "progress"})
-        one.add_argument("--regular", action="store_true", help="regular files alone")
-        one.add_class_arguments(rates, "irregularities", help="shares of irregular files")
+        one.add_argument("--regular", action="store_true", help="write no irregular files")
+        one.add_class_arguments(rates, "irregularities", help="fractions of irregular files")
         formats.add_subcommand(name, one)
     chosen = parser.parse_args(None if arguments is None else list(arguments))
     values = chosen[chosen.format].as_dict()
-    regular, shares, folder = values.pop("regular"), values.pop("irregularities"), Path(str(values.pop("folder")))
+    regular, fractions, folder = values.pop("regular"), values.pop("irregularities"), Path(str(values.pop("folder")))
     writer, rates = _FORMATS[chosen.format]
     try:
-        irregularities = rates.none() if regular else rates(**shares)
+        irregularities = rates.none() if regular else rates(**fractions)
         done = writer(folder, irregularities=irregularities, progress=True, **values)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

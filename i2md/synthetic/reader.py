@@ -81,10 +81,10 @@ def _check(option: str, value: int, most: int) -> None:
 
 def _record(seed: int, label: int, subject: int, trial: int) -> Recording:
     performer = draw_performer(np.random.default_rng((seed, subject)))
-    habit = np.random.default_rng((seed, subject, label))
-    chance = np.random.default_rng((seed, subject, label, trial))
-    motion = perform(ACTIONS[label], performer, habit, chance)
-    positions = _record_by_sensor(pose_body(performer.body, motion), chance)
+    habit_rng = np.random.default_rng((seed, subject, label))
+    rng = np.random.default_rng((seed, subject, label, trial))
+    motion = perform(ACTIONS[label], performer, habit_rng, rng)
+    positions = _record_by_sensor(pose_body(performer.body, motion), rng)
     name = f"a{label + 1:02d}_b{subject:02d}_r{trial:02d}"
     return Recording(name, positions[None], label=label, subject=subject, trial=trial, fps=FPS, source=name)
 

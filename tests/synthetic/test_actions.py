@@ -12,15 +12,15 @@ from i2md.data.presets import prepare_positions
 from i2md.data.readers import open_source
 from i2md.errors import InputError
 from i2md.skeletons import get_layout
-from i2md.synthetic.actions import ACTIONS, follow, mirror
+from i2md.synthetic.actions import ACTIONS, interpolate, mirror
 from i2md.synthetic.kinematics import Body, pose_body
 
 V1 = get_layout("kinect-v1")
 
 
 def score(action):
-    """The action as written, by nobody in particular."""
-    return follow(action, np.linspace(0, 1, 60), np.array([time for time, _ in action.keys]))
+    """The action's key poses without a performer's variation."""
+    return interpolate(action, np.linspace(0, 1, 60), np.array([time for time, _ in action.keys]))
 
 
 def bone_lengths(positions):
@@ -28,7 +28,7 @@ def bone_lengths(positions):
     return np.linalg.norm(positions[:, children] - positions[:, parents], axis=-1)
 
 
-def test_counts_names_and_splits():
+def test_source_has_one_recording_for_each_action_subject_and_repeat():
     source = open_source("synthetic", Path("anywhere"), actions=3, subjects=4, repeats=2)
     recordings = list(source.read())
     assert source.count == len(recordings) == len({r.name for r in recordings}) == 24
@@ -42,7 +42,7 @@ def test_counts_names_and_splits():
         assert recording.positions.dtype == np.float32 and np.isfinite(recording.positions).all()
 
 
-def test_a_recording_depends_on_its_own_numbers_only():
+def test_recording_depends_only_on_seed_action_subject_and_trial():
     few = {r.name: r.positions for r in open_source("synthetic", Path(), actions=2, subjects=2, repeats=1).read()}
     many = {r.name: r.positions for r in open_source("synthetic", Path(), actions=3, subjects=3, repeats=2).read()}
     other = open_source("synthetic", Path(), actions=2, subjects=2, repeats=1, seed=1)
@@ -55,23 +55,23 @@ def test_a_recording_depends_on_its_own_numbers_only():
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.name)
-def test_limbs_keep_their_lengths_and_feet_the_floor(action):
+def test_limb_lengths_are_constant_and_feet_stay_on_the_floor(action):
     positions = pose_body(Body(), score(action))
     lengths = bone_lengths(positions)
     np.testing.assert_allclose(lengths, np.broadcast_to(lengths[:1], lengths.shape), atol=1e-9)
     lift = score(action).get("lift", np.zeros(60))
     np.testing.assert_allclose(positions[:, [14, 15, 18, 19], 1].min(axis=1), lift, atol=1e-9)
-    # Nobody moves a joint faster than 11 m/s.
+    # No joint is faster than 11 m/s.
     assert np.linalg.norm(np.diff(positions, axis=0), axis=-1).max() < 11 * action.seconds / 59
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.name)
-def test_the_other_hand_is_the_mirror_image(action):
+def test_mirrored_motion_gives_mirrored_positions(action):
     positions, mirrored = (pose_body(Body(), motion) for motion in (score(action), mirror(score(action))))
     np.testing.assert_allclose(mirrored, positions[:, list(V1.mirror)] * [-1, 1, 1], atol=1e-9)
 
 
-def test_actions_do_what_they_say():
+def test_actions_move_the_limbs_they_are_named_after():
     moves = {action.name: pose_body(Body(), score(action)) for action in ACTIONS}
     joint = {name: index for index, name in enumerate(V1.joints)}
     reach = {name: np.ptp(move, axis=0).max(axis=-1) for name, move in moves.items()}
@@ -85,7 +85,7 @@ def test_actions_do_what_they_say():
     assert at_mouth.min() < 0.25
 
 
-def test_neither_trivial_nor_hopeless():
+def test_nearest_neighbour_accuracy_is_between_50_and_80_percent():
     source = open_source("synthetic", Path())
     features, labels, subjects = [], [], []
     for recording in source.read():
@@ -101,7 +101,7 @@ def test_neither_trivial_nor_hopeless():
     assert 0.5 < accuracy < 0.8
 
 
-def test_some_frames_are_lost():
+def test_some_recordings_have_empty_or_repeated_frames():
     recordings = islice(open_source("synthetic", Path()).read(), 120)
     frames = [r.positions[0] for r in recordings]
     empty = sum(not clip.any(axis=(1, 2)).all() for clip in frames)
@@ -109,7 +109,7 @@ def test_some_frames_are_lost():
     assert empty > 5 and held > 5
 
 
-def test_numbers_out_of_range_are_refused():
+def test_option_out_of_range_is_an_input_error():
     with pytest.raises(InputError, match="actions=99 is out of range; choose 1 to 18"):
         open_source("synthetic", Path(), actions=99)
     with pytest.raises(InputError, match="subjects=0"):

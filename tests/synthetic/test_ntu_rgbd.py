@@ -1,4 +1,4 @@
-"""Generated NTU folders: the publisher's text, read by the real reader, irregular as often as stated."""
+"""Synthetic NTU RGB+D folders: the publisher's format, irregularities as stated, read by the package's reader."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from i2md.data.readers.ntu_rgbd_splits import columns_of, missing_names
 from i2md.data.recording import Recording, Unreadable
 from i2md.data.splits import select_part
 from i2md.errors import InputError
-from i2md.synthetic import NtuIrregularities, Written, write_ntu
+from i2md.synthetic import NtuIrregularities, WrittenNtu, write_ntu
 from i2md.synthetic.ntu_rgbd import UNREADABLE
-from i2md.synthetic.number_text import number_text
+from i2md.synthetic.text_files import number_text
 
 EXCLUSIVE = [name for name in NtuIrregularities.__dataclass_fields__ if name != "crlf"]
 CLIPS = 260
@@ -36,11 +36,11 @@ def regular(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def irregular(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Written]:
-    """Every file irregular, every way as often as any other."""
+def irregular(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, WrittenNtu]:
+    """A folder in which every file is irregular, each kind equally often."""
     folder = tmp_path_factory.mktemp("irregular")
-    shares = dict.fromkeys(EXCLUSIVE, 1 / len(EXCLUSIVE))
-    return folder, write_ntu(folder, clips=CLIPS, irregularities=NtuIrregularities(crlf=0.4, **shares))
+    fractions = dict.fromkeys(EXCLUSIVE, 1 / len(EXCLUSIVE))
+    return folder, write_ntu(folder, clips=CLIPS, irregularities=NtuIrregularities(crlf=0.4, **fractions))
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -52,7 +52,7 @@ def digest(folder: Path) -> str:
 
 
 def frames_of(data: bytes) -> list[dict[str, list[list[bytes]]]]:
-    """A file line by line: for each frame the lines of each body's 25 joints by its tracking id, in order."""
+    """Parse a file line by line: for each frame the lines of 25 joints of each body, by tracking id, in order."""
     lines = iter(data.decode().replace("\r\n", "\n").removesuffix("\n").split("\n"))
     frames = []
     for _ in range(int(next(lines))):
@@ -70,7 +70,7 @@ NUMBERS = st.one_of(st.floats(-9999.999, 9999.999), st.floats(-2, 2), st.sampled
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=20))
-def test_numbers_are_written_to_seven_digits_at_most(rows: list[tuple[float, float]]) -> None:
+def test_number_text_has_at_most_seven_significant_digits(rows: list[tuple[float, float]]) -> None:
     text = number_text(np.array(rows)).tobytes().translate(None, b"\0").decode()
     lines = text.removesuffix("\n").split("\n")
     for line, row in zip(lines, rows, strict=True):
@@ -80,12 +80,12 @@ def test_numbers_are_written_to_seven_digits_at_most(rows: list[tuple[float, flo
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -1e4])
-def test_a_number_without_such_a_text_is_refused(number: float) -> None:
+def test_number_text_rejects_non_finite_and_large_numbers(number: float) -> None:
     with pytest.raises(ValueError, match="not finite or not below"):
         number_text(np.array([[0.0, number]]))
 
 
-def test_regular_files_are_as_the_publishers(regular: Path) -> None:
+def test_regular_files_have_the_publishers_format(regular: Path) -> None:
     sizes = []
     for name, data in files_in(regular).items():
         frames = frames_of(data)
@@ -98,7 +98,7 @@ def test_regular_files_are_as_the_publishers(regular: Path) -> None:
         assert joints.shape[2:] == (25, 12)
         inferred = (joints[..., 11] == 1).mean()
         assert set(np.unique(joints[..., 11])) == {1, 2} and 0.07 < inferred < 0.34
-        # Where both pixels of a joint are, its direction tells.
+        # Both pixels of a joint follow from its direction.
         aside = joints[..., 0] / joints[..., 2]
         np.testing.assert_allclose((joints[..., 5] - 960) / 1060, aside, atol=1e-5)
         np.testing.assert_allclose((joints[..., 3] - 256) / 366, aside, atol=1e-5)
@@ -106,7 +106,7 @@ def test_regular_files_are_as_the_publishers(regular: Path) -> None:
     assert min(sizes) > 195_000 and max(sizes) < 405_000
 
 
-def test_the_reader_finds_the_positions_that_are_written(regular: Path) -> None:
+def test_reader_returns_the_positions_written(regular: Path) -> None:
     source = open_source("ntu-rgbd", regular)
     assert source.name == "ntu-rgbd-120" and source.count == 24
     written = files_in(regular)
@@ -117,7 +117,7 @@ def test_the_reader_finds_the_positions_that_are_written(regular: Path) -> None:
         np.testing.assert_array_equal(found, sorted(body.tolist() for body in slow))
 
 
-def test_bodies_hold_together_and_stand_upright(regular: Path) -> None:
+def test_bodies_have_plausible_proportions_and_are_upright(regular: Path) -> None:
     for clip in open_source("ntu-rgbd", regular).read():
         person = clip.positions[0].astype(float)
         spine = np.linalg.norm(person[:, 1] - person[:, 0], axis=-1)
@@ -129,7 +129,7 @@ def test_bodies_hold_together_and_stand_upright(regular: Path) -> None:
 
 
 @pytest.mark.parametrize("edition", ["ntu60", "ntu120"])
-def test_names_are_the_publishers_and_each_once(edition: str, tmp_path: Path) -> None:
+def test_names_are_unique_and_in_the_published_ranges(edition: str, tmp_path: Path) -> None:
     short = NtuIrregularities(**{**dict.fromkeys(NtuIrregularities.__dataclass_fields__, 0.0), "empty_file": 1.0})
     written = write_ntu(tmp_path, clips=3000, edition=edition, irregularities=short)
     names = written.irregular["empty_file"]
@@ -143,7 +143,7 @@ def test_names_are_the_publishers_and_each_once(edition: str, tmp_path: Path) ->
     for column, number in {**last, "camera": 3, "trial": 2}.items():
         found = set(columns[column].tolist())
         assert found == set(range(0 if column == "label" else 1, number + 1))
-    # The publisher's splits are all there.
+    # All published splits have clips.
     for parts in open_source("ntu-rgbd", tmp_path).splits.values():
         assert all(len(select_part(parts[part], columns)) > 300 for part in ("train", "test"))
 
@@ -162,7 +162,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
         assert {Path(name).stem: archive.read(name) for name in archive.namelist()} == few
 
 
-def test_every_irregularity_is_as_frequent_as_stated(irregular: tuple[Path, Written]) -> None:
+def test_irregularities_have_the_given_frequencies(irregular: tuple[Path, WrittenNtu]) -> None:
     _, written = irregular
     counts = {kind: len(names) for kind, names in written.irregular.items()}
     assert sum(counts[kind] for kind in EXCLUSIVE) == CLIPS == written.files
@@ -172,12 +172,12 @@ def test_every_irregularity_is_as_frequent_as_stated(irregular: tuple[Path, Writ
     assert 0.4 * CLIPS - 32 < counts["crlf"] < 0.4 * CLIPS + 32
 
 
-def test_the_default_shares_hold_together() -> None:
+def test_default_fractions_sum_to_less_than_one() -> None:
     assert 0.1 < sum(NtuIrregularities().exclusive().values()) < 0.2
     assert set(NtuIrregularities.none().exclusive().values()) == {0.0}
 
 
-def test_the_reader_refuses_what_it_should_and_nothing_else(irregular: tuple[Path, Written]) -> None:
+def test_reader_rejects_exactly_the_unreadable_files(irregular: tuple[Path, WrittenNtu]) -> None:
     folder, written = irregular
     source = open_source("ntu-rgbd", folder)
     found = list(source.read())
@@ -193,7 +193,7 @@ def test_the_reader_refuses_what_it_should_and_nothing_else(irregular: tuple[Pat
             assert isinstance(prepared, LeftOut) == (clip.name in nobody)
 
 
-def test_each_irregularity_is_what_it_says(irregular: tuple[Path, Written]) -> None:
+def test_each_irregularity_matches_its_description(irregular: tuple[Path, WrittenNtu]) -> None:
     folder, written = irregular
     data = files_in(folder)
     kinds = written.irregular
@@ -221,7 +221,7 @@ def test_each_irregularity_is_what_it_says(irregular: tuple[Path, Written]) -> N
         assert len(set(orders)) == 2 and orders[0] == orders[-1][::-1] and set(counts[name]) == {2}
 
 
-def test_extra_bodies_are_short_still_or_no_body(irregular: tuple[Path, Written]) -> None:
+def test_extra_bodies_are_short_static_or_shapeless(irregular: tuple[Path, WrittenNtu]) -> None:
     folder, written = irregular
     data, short, still, wide = files_in(folder), 0, 0, 0
     for name in written.irregular["extra_bodies"]:
@@ -238,17 +238,17 @@ def test_extra_bodies_are_short_still_or_no_body(irregular: tuple[Path, Written]
     assert min(short, still, wide) > 2
 
 
-def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
+def test_invalid_arguments_are_input_errors(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
-    with pytest.raises(InputError, match="not empty; name a new folder"):
+    with pytest.raises(InputError, match="not empty; give a new folder"):
         write_ntu(tmp_path / "full", clips=1)
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
-    with pytest.raises(InputError, match="edition 'ntu25' is not known; choose one of ntu60, ntu120"):
+    with pytest.raises(InputError, match="edition 'ntu25' is unknown; choose one of ntu60, ntu120"):
         write_ntu(tmp_path / "a", edition="ntu25")
     with pytest.raises(InputError, match="clips=0 is out of range"):
         write_ntu(tmp_path / "a", clips=0)
-    with pytest.raises(InputError, match="all but crlf 1 together at most"):
+    with pytest.raises(InputError, match="all but crlf at most 1 in total"):
         write_ntu(tmp_path / "a", irregularities=NtuIrregularities(binary=0.6, truncated=0.6))
     assert not (tmp_path / "a").exists()
 
@@ -259,7 +259,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_writes_and_refuses(tmp_path: Path) -> None:
+def test_command_writes_files_and_exits_2_for_invalid_arguments(tmp_path: Path) -> None:
     done = command("ntu-rgbd", str(tmp_path / "c"), "--clips", "5", "--irregularities.crlf", "1", "--seed", "3")
     assert done.returncode == 0 and "5 files" in done.stdout and "crlf 5" in done.stdout
     assert "5/5" in done.stderr and len(files_in(tmp_path / "c")) == 5

@@ -1,4 +1,4 @@
-"""Generated PKU-MMD folders: the publisher's files, irregular as often as stated, read by the real reader."""
+"""Synthetic PKU-MMD folders: the publisher's format, irregularities as stated, read by the package's reader."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def regular(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def irregular(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, WrittenPku]:
     folder = tmp_path_factory.mktemp("irregular")
-    shares = dict.fromkeys(PkuIrregularities.__dataclass_fields__, 0.25)
-    return folder, write_pku(folder, 48, phase=2, actions=3, irregularities=PkuIrregularities(**shares))
+    fractions = dict.fromkeys(PkuIrregularities.__dataclass_fields__, 0.25)
+    return folder, write_pku(folder, 48, phase=2, actions=3, irregularities=PkuIrregularities(**fractions))
 
 
 def skeletons(folder: Path) -> dict[str, np.ndarray]:
@@ -54,7 +54,7 @@ def names_in(path: Path) -> tuple[list[str], list[str]]:
     return [name for name in train.split(", ") if name], [name for name in validation.split(", ") if name]
 
 
-def test_regular_recordings_are_as_the_publishers(regular: Path) -> None:
+def test_regular_recordings_have_the_publishers_format(regular: Path) -> None:
     found, marked = skeletons(regular), labels(regular)
     assert list(found) == list(marked) == ["0002-L", "0002-M", "0002-R", "0003-L", "0003-M", "0003-R", "0004-L"]
     for name, rows in found.items():
@@ -69,12 +69,12 @@ def test_regular_recordings_are_as_the_publishers(regular: Path) -> None:
         np.testing.assert_array_equal(rows[:, 75:].any(axis=1), acting)
         spine = np.linalg.norm(rows[:, 3:6] - rows[:, 0:3], axis=1)
         assert 0.15 < np.median(spine) < 0.35 and rows[:, 2].min() > 1 and rows[:, 2].max() < 6.5
-    # Three cameras saw the same actions, from elsewhere.
+    # Three cameras record the same actions from different directions.
     assert [mark[:3] for mark in marked["0002-L"]] == [mark[:3] for mark in marked["0002-R"]]
     assert not np.allclose(found["0002-L"], found["0002-R"], atol=0.1)
 
 
-def test_people_move_in_what_is_labelled(regular: Path) -> None:
+def test_persons_move_more_within_labelled_intervals(regular: Path) -> None:
     marked = labels(regular)
     still, moving = [], []
     for name, rows in skeletons(regular).items():
@@ -88,7 +88,7 @@ def test_people_move_in_what_is_labelled(regular: Path) -> None:
     assert np.median(moving) > 2 * np.median(still)
 
 
-def test_splits_hold_every_recording_once(regular: Path) -> None:
+def test_each_split_lists_every_recording_once(regular: Path) -> None:
     names = set(skeletons(regular))
     for split in ("cross_subject.txt", "cross_view.txt"):
         train, validation = names_in(regular / split)
@@ -96,17 +96,17 @@ def test_splits_hold_every_recording_once(regular: Path) -> None:
     assert {name[-1] for name in names_in(regular / "cross_view.txt")[1]} == {"L"}
 
 
-def test_phase_two_is_named_and_split_as_the_publishers(irregular: tuple[Path, WrittenPku]) -> None:
+def test_phase_2_has_the_published_names_and_split(irregular: tuple[Path, WrittenPku]) -> None:
     folder, written = irregular
-    strangers = set(written.irregular["name_without_file"])
+    missing = set(written.irregular["name_without_file"])
     train, validation = names_in(folder / "cross_subject_v2.txt")
-    assert {name[3:6] for name in set(validation) - strangers} == {"N02", "N03", "N07"}
-    assert not {name[3:6] for name in set(train) - strangers} & {"N02", "N03", "N07"}
+    assert {name[3:6] for name in set(validation) - missing} == {"N02", "N03", "N07"}
+    assert not {name[3:6] for name in set(train) - missing} & {"N02", "N03", "N07"}
     assert not {mark[0] for marks in labels(folder).values() for mark in marks} & TWO
-    assert sorted({*train, *validation} - strangers) == sorted(skeletons(folder))
+    assert sorted({*train, *validation} - missing) == sorted(skeletons(folder))
 
 
-def test_irregularities_are_as_frequent_as_stated(irregular: tuple[Path, WrittenPku]) -> None:
+def test_irregularities_have_the_given_frequencies(irregular: tuple[Path, WrittenPku]) -> None:
     folder, written = irregular
     found, marked = skeletons(folder), labels(folder)
     kinds = written.irregular
@@ -130,7 +130,7 @@ def test_irregularities_are_as_frequent_as_stated(irregular: tuple[Path, Written
     assert 8 <= len(kinds["name_without_file"]) <= 40
 
 
-def test_the_reader_makes_of_it_what_it_should(irregular: tuple[Path, WrittenPku]) -> None:
+def test_reader_returns_the_labelled_intervals(irregular: tuple[Path, WrittenPku]) -> None:
     folder, written = irregular
     marked = labels(folder)
     source = open_source("pku-mmd", folder)
@@ -153,7 +153,7 @@ def lines_of(folder: Path, name: str) -> list[str]:
     return (folder / "skeleton" / f"{name}.txt").read_text().splitlines()
 
 
-def test_two_act_where_the_class_is_of_two(tmp_path: Path) -> None:
+def test_two_person_classes_have_two_persons(tmp_path: Path) -> None:
     write_pku(tmp_path, recordings=3, actions=30, irregularities=PkuIrregularities.none())
     clips = list(open_source("pku-mmd", tmp_path).read())
     assert {clip.actors for clip in clips} == {1, 2}
@@ -175,19 +175,19 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
         assert name.startswith("cross") or data["more"][name] == bytes_
 
 
-def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="phase=3 is not known; choose 1 or 2"):
+def test_invalid_arguments_are_input_errors(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="phase=3 is unknown; choose 1 or 2"):
         write_pku(tmp_path / "a", phase=3)
     with pytest.raises(InputError, match="recordings=1090 is out of range; choose 1 to 1089"):
         write_pku(tmp_path / "a", recordings=1090)
     with pytest.raises(InputError, match="actions=0"):
         write_pku(tmp_path / "a", actions=0)
-    with pytest.raises(InputError, match="each share must be from 0 to 1"):
+    with pytest.raises(InputError, match="each fraction must be from 0 to 1"):
         PkuIrregularities(unlabelled=1.5)
     assert not (tmp_path / "a").exists()
 
 
-def test_the_command_writes_regular_recordings(tmp_path: Path) -> None:
+def test_command_writes_regular_recordings(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "i2md.synthetic", "pku-mmd", str(tmp_path / "p"), "--phase", "2"]
     done = subprocess.run(
         [*command, "--recordings", "2", "--actions", "2", "--regular"], capture_output=True, text=True, timeout=120
