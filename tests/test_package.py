@@ -70,6 +70,7 @@ def test_the_command_is_installed() -> None:
     [
         ("i2md", "py.typed", 1),
         ("i2md.recipes", "*.yaml", 3),
+        ("i2md.skeletons", "layouts/*.yaml", 6),
         ("i2md.evaluation.report", "templates/*", 5),
         ("i2md.data.readers", "data/*.txt", 2),
         ("i2md.experiments.reproduce", "tables/*.yaml", 10),

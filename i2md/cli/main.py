@@ -25,6 +25,7 @@ COMMANDS = (
     "sweep",
     "reproduce",
     "recipes",
+    "layouts",
     "import-cmd",
 )
 # Commands that several processes, started by torchrun or Slurm, do together.

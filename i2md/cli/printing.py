@@ -19,7 +19,8 @@ def as_data(command: str, result: Any, arguments: Mapping[str, Any]) -> dict[str
     if command in ("prepare", "join"):
         from i2md.data.info import info
 
-        return {"path": str(result.path), **info(result), "next": _after_prepare(str(result.path), arguments)}
+        data = {**info(result), "path": str(result.path), "next": _after_prepare(str(result.path), arguments)}
+        return data | _inferred_layout(arguments)
     if command == "pretrain":
         return {**asdict(result), "run": str(result.run), "next": f"i2md evaluate {result.run} {arguments['clips']}"}
     if command == "evaluate":
@@ -37,6 +38,19 @@ def _after_prepare(clips: str, arguments: Mapping[str, Any]) -> str:
     return f"i2md pretrain {clips} RUN" + (f" --recipe {format}" if format in recipe_names() else "")
 
 
+def _inferred_layout(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What was inferred of the user's own layout file."""
+    from i2md.commands.catalogue import describe_layout
+    from i2md.skeletons import is_layout_file, layout_file
+
+    name = arguments.get("layout") or (arguments.get("options") or {}).get("layout")
+    if name is None or not is_layout_file(name):
+        return {}
+    read = layout_file(name)
+    shown = describe_layout(read.layout)
+    return {"inferred": {key: shown[key] for key in read.inferred}}
+
+
 def as_text(command: str, data: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
     """What a command prints, given its data and what it was called with."""
     if command in ("prepare", "info", "join"):
@@ -45,10 +59,12 @@ def as_text(command: str, data: Mapping[str, Any], arguments: Mapping[str, Any])
 
 
 def _info(data: Mapping[str, Any], classes: bool) -> str:
-    hidden = ("path", "classes", "warnings", "report", "next")
+    hidden = ("path", "classes", "warnings", "report", "next", "inferred")
     lines = [f"{name + ':':13}{words(value)}" for name, value in data.items() if name not in hidden]
     lines.append(f"{'prepared:':13}{words(_preparation(data['report'])) or 'nothing was changed or left out'}")
     lines.append(f"{'classes:':13}{len(data['classes'])}")
+    if "inferred" in data:
+        lines.append(f"{'inferred:':13}{_axes(data['inferred'])} (of the layout, from the names of its joints)")
     if classes:
         lines += [f"  {count:6} {name}" for name, count in data["classes"].items()]
     lines += [f"warning: {text}" for text in data["warnings"]]
@@ -130,6 +146,39 @@ def _recipes(data: Mapping[str, Any]) -> str:
     return "\n".join(f"{name:13} {text}" for name, text in data["recipes"].items())
 
 
+def _layouts(data: Mapping[str, Any]) -> str:
+    if "file" in data:
+        return f"{data['file']} holds layout {data['layout']}; use it by i2md prepare --layout {data['file']}"
+    if "layouts" in data:
+        lines = [f"{name:13} {text}" for name, text in data["layouts"].items()]
+        hint = "for one of your own, edit a copy (i2md layouts copy NAME my.yaml) and prepare with --layout my.yaml"
+        return "\n".join([*lines, "", hint])
+    other = {**data["mirror"], **{right: left for left, right in data["mirror"].items()}}
+    rows = [("", "joint", "parent", "counterpart")]
+    for j, (name, parent) in enumerate(data["joints"].items()):
+        rows.append((str(j), name, "-" if parent is None else parent, other.get(name, "-")))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    axes = {name: data[name] for name in ("centre", "across", "spine", "up", "channels")}
+    inferred = f"inferred from the names: {', '.join(data['inferred'])}" if data["inferred"] else "nothing is inferred"
+    return "\n".join([f"{data['layout']}: {len(data['joints'])} joints", *lines, "", _axes(axes), inferred])
+
+
+def _axes(data: Mapping[str, Any]) -> str:
+    """Axes and mirror pairs of a layout, in a line."""
+    parts = []
+    for name, value in data.items():
+        if name == "mirror":
+            parts.append(f"mirror {len(value)} pairs")
+        elif name in ("across", "spine"):
+            parts.append(f"{name} {' to '.join(value)}")
+        elif name == "up":
+            parts.append(f"up ({', '.join(f'{v:g}' for v in value)})")
+        else:
+            parts.append(f"{name} {value}")
+    return "; ".join(parts)
+
+
 def _plain(data: Mapping[str, Any]) -> str:
     return "\n".join(f"{name}: {words(value)}" for name, value in data.items())
 
@@ -148,4 +197,5 @@ _TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "sweep": _swept,
     "reproduce": _reproduced,
     "recipes": _recipes,
+    "layouts": _layouts,
 }

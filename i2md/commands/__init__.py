@@ -5,7 +5,7 @@ other an option, the text under `Args` its help. Each function imports what it n
 importing this package, and `i2md --help`, load neither torch nor pyarrow.
 """
 
-from i2md.commands.catalogue import recipes
+from i2md.commands.catalogue import layouts, recipes
 from i2md.commands.data import info, join, prepare
 from i2md.commands.evaluation import embed, evaluate, report
 from i2md.commands.experiments import reproduce, sweep
@@ -17,6 +17,7 @@ __all__ = [
     "import_cmd",
     "info",
     "join",
+    "layouts",
     "prepare",
     "pretrain",
     "recipes",

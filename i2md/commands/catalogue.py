@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from i2md.errors import InputError
+
+if TYPE_CHECKING:
+    from i2md.skeletons import Layout
 
 PathLike = str | os.PathLike[str]
 
@@ -41,6 +44,55 @@ def recipes(
         raise InputError(f"{target}: already exists; name a file that does not")
     write_text(target, text)
     return {"recipe": name, "file": str(target)}
+
+
+def layouts(
+    *, action: Literal["list", "show", "copy"] = "list", name: str | None = None, file: PathLike | None = None
+) -> dict[str, Any]:
+    """List the joint layouts, show one or a file of your own, or copy one to start from.
+
+    Args:
+        action: list, show or copy.
+        name: Layout to show or copy, or a YAML file to show: also what is inferred of it.
+        file: YAML file to write the copy to; it must not exist.
+
+    Returns:
+        `layouts`, one line each by name; or the `layout` with its joints and axes, by name, and the keys `inferred`
+        from the names of the joints; or the `file` of the copy.
+
+    Raises:
+        InputError: There is no such layout, its file contradicts itself, or the target exists.
+    """
+    from i2md.runtime.io import write_text
+    from i2md.skeletons import layout_file, layout_names, layout_path
+
+    if action == "list":
+        return {"layouts": {known: layout_file(known).comment for known in layout_names()}}
+    name = _required("layouts", action, "NAME", name)
+    found = layout_file(name)
+    if action == "show":
+        return {**describe_layout(found.layout), "inferred": list(found.inferred)}
+    target = Path(_required("layouts", action, "FILE", file))
+    if target.exists():
+        raise InputError(f"{target}: already exists; name a file that does not")
+    write_text(target, layout_path(name).read_text(encoding="utf-8"))
+    return {"layout": name, "file": str(target)}
+
+
+def describe_layout(layout: Layout) -> dict[str, Any]:
+    """A layout by the names of its joints, as plain data."""
+    names = layout.joints
+    sides = {names[j]: names[other] for j, other in enumerate(layout.mirror) if j < other}
+    return {
+        "layout": layout.name,
+        "channels": layout.channels,
+        "joints": {name: None if layout.parents[j] == j else names[layout.parents[j]] for j, name in enumerate(names)},
+        "mirror": sides,
+        "centre": names[layout.centre],
+        "across": [names[j] for j in layout.across],
+        "spine": [names[j] for j in layout.spine],
+        "up": list(layout.up),
+    }
 
 
 def _required(command: str, action: str, what: str, value: Any) -> Any:
