@@ -1,7 +1,8 @@
-"""Recipes: YAML files of settings, one a published result or data set; nothing else holds a hyper-parameter."""
+"""Recipes: YAML files of pretraining settings, one per published result or data set."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from importlib.resources import files
 from itertools import takewhile
@@ -16,22 +17,31 @@ from i2md.pretraining.settings import PretrainSettings
 
 
 def recipe_names() -> tuple[str, ...]:
-    """The recipes that come with the package."""
+    """Return the names of the recipes that come with the package, sorted."""
     names = (entry.name for entry in files(__name__).iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
 def recipe_path(name: str) -> Path:
-    """The YAML file of a recipe, given its name or a path of one's own."""
+    """Return the YAML file of a recipe.
+
+    Args:
+        name: Name of a recipe of the package, or path of a YAML file.
+
+    Raises:
+        InputError: It is neither; the message lists the known recipes and the nearest.
+    """
     if name in recipe_names():
         return Path(str(files(__name__) / f"{name}.yaml"))
     if Path(name).is_file():
         return Path(name)
-    raise InputError(f"recipe {name!r} is neither a file nor one of {', '.join(recipe_names())}")
+    near = difflib.get_close_matches(name, recipe_names(), n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise InputError(f"unknown recipe {name!r}: {hint}Known: {', '.join(recipe_names())}, or give a YAML file")
 
 
 def describe_recipe(name: str) -> str:
-    """The first sentence of a recipe's comment, below the command that uses it.
+    """Return the first sentence of a recipe's comment, below the command that uses it.
 
     >>> describe_recipe("synthetic")
     'Synthetic recordings (432 clips), some minutes on two CPU cores'
@@ -42,9 +52,17 @@ def describe_recipe(name: str) -> str:
 
 
 def load_recipe(name: str, **changes: Any) -> PretrainSettings:
-    """The settings of a recipe, with changes: `load_recipe("utd-mhad", seed=1, method="cmd")`.
+    """Load the settings of a recipe, with changes.
 
-    A nested setting is changed by a mapping: `objectives={"queue": 512}`.
+    >>> load_recipe("utd-mhad", seed=1, objectives={"queue_size": 512}).objectives.queue_size
+    512
+
+    Args:
+        name: Name of a recipe of the package, or path of a YAML file.
+        changes: Settings by name; a mapping changes nested settings.
+
+    Raises:
+        InputError: There is no such recipe, or a setting is unknown or invalid.
     """
     data = yaml.safe_load(recipe_path(name).read_text(encoding="utf-8")) or {}
     return settings_from_dict(_merge(data, changes))

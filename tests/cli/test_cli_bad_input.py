@@ -122,8 +122,8 @@ def test_prepare_words_that_are_wrong(refused: Refused, tmp_path: Path, words: l
         (["--encoder.name", "nosuch"], "nosuch"),
         (["--device", "tpu"], "choose auto, cpu, cuda or cuda:N"),
         (["--device", "cuda:77"], "choose auto or cpu"),
-        (["--recipe", "nosuch"], "recipe 'nosuch' is neither a file nor one of"),
-        (["--recipe=nosuch"], "recipe 'nosuch' is neither a file nor one of"),
+        (["--recipe", "nosuch"], "unknown recipe 'nosuch': "),
+        (["--recipe=nosuch"], "unknown recipe 'nosuch': "),
         (["--recipe"], "--recipe"),
     ],
 )  # fmt: skip
