@@ -17,17 +17,19 @@ from collections.abc import Callable
 import torch
 from timing import by_turns, machine, product_rates, ratios, spread
 from torch import Tensor, nn
-from views import CHANNELS, JOINTS, PEOPLE, ntu_shaped, packed
+from views import CHANNELS, JOINTS, PERSONS, ntu_shaped, packed
 
 from i2md.data.packed import PackedClips
-from i2md.encoders.gru.encoder import RecurrentEncoder
+from i2md.encoders.gru.encoder import GRUEncoder
+from i2md.encoders.settings import GRUSettings
 from i2md.evaluation.features import Encoders, Features, clip_features
 from i2md.runtime.device import choose_device, quick_products
 from i2md.skeletons import get_layout
-from i2md.views.streams import STREAMS, stream
+from i2md.views.streams import stream
 from i2md.views.view import evaluation_view
 
 LAYOUT = get_layout("kinect-v2")
+STREAMS = ("joint", "motion", "bone")
 
 
 def main() -> None:
@@ -36,8 +38,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=128)
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--frames", type=int, default=64)
-    parser.add_argument("--units", type=int, default=1024)
-    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--hidden_size", type=int, default=1024)
+    parser.add_argument("--num_layers", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto")
@@ -47,10 +49,9 @@ def main() -> None:
     device = choose_device(args.device)
 
     torch.manual_seed(0)
-    features = JOINTS * CHANNELS * PEOPLE
-    encoders: Encoders = {
-        name: RecurrentEncoder(features, args.hidden_size, args.num_layers).to(device) for name in STREAMS
-    }
+    features = JOINTS * CHANNELS * PERSONS
+    settings = GRUSettings(hidden_size=args.hidden_size, num_layers=args.num_layers)
+    encoders: Encoders = {name: GRUEncoder(LAYOUT, PERSONS, settings).to(device) for name in STREAMS}
     clips = packed(ntu_shaped(args.clips), device)
     spent = by_turns(ways(encoders, clips, args.frames, args.batch_size), args.rounds)
 
@@ -67,10 +68,10 @@ def main() -> None:
     print(json.dumps(told, indent=1))
 
 
-def operations(features: int, units: int, layers: int) -> int:
+def operations(features: int, hidden_size: int, num_layers: int) -> int:
     """Of the products of one encoder for one frame: two GRUs a layer, three gates each."""
-    below = [features] + [2 * units] * (layers - 1)
-    return sum(2 * 2 * 3 * units * (size + units) for size in below)
+    below = [features] + [2 * hidden_size] * (num_layers - 1)
+    return sum(2 * 2 * 3 * hidden_size * (size + hidden_size) for size in below)
 
 
 def ways(encoders: Encoders, clips: PackedClips, frames: int, batch_size: int) -> dict[str, Callable[[], Features]]:
@@ -79,17 +80,17 @@ def ways(encoders: Encoders, clips: PackedClips, frames: int, batch_size: int) -
 
     def ours() -> Features:
         with quick_products():
-            return clip_features(encoders, LAYOUT, clips, frames, PEOPLE, batch)
+            return clip_features(encoders, LAYOUT, clips, frames, PERSONS, batch_size)
 
-    return {"ours": ours, "PyTorch's GRUs": lambda: plain_features(plain, clips, frames, batch)}
+    return {"ours": ours, "PyTorch's GRUs": lambda: plain_features(plain, clips, frames, batch_size)}
 
 
 @torch.no_grad()
 def plain_features(encoders: dict[str, PlainEncoder], clips: PackedClips, frames: int, batch_size: int) -> Features:
     """What `clip_features` computes, an encoder after another."""
     parts: dict[str, list[Tensor]] = {name: [] for name in encoders}
-    for indices in torch.arange(len(clips), device=clips.rows.device).split(batch):
-        x = evaluation_view(clips, indices, frames, PEOPLE)
+    for indices in torch.arange(len(clips), device=clips.rows.device).split(batch_size):
+        x = evaluation_view(clips, indices, frames, PERSONS)
         for name, encoder in encoders.items():
             parts[name].append(encoder(stream(x, name, LAYOUT)))
     return {name: torch.cat(values) for name, values in parts.items()}
@@ -98,14 +99,14 @@ def plain_features(encoders: dict[str, PlainEncoder], clips: PackedClips, frames
 class PlainEncoder(nn.Module):
     """The recurrent encoder by PyTorch's GRUs, with the weights of ours."""
 
-    def __init__(self, ours: RecurrentEncoder) -> None:
+    def __init__(self, ours: GRUEncoder) -> None:
         super().__init__()
         self.norm = copy.deepcopy(ours.input_norm)
         self.layers = nn.ModuleList(nn.ModuleList(gru(pair, number) for number in range(2)) for pair in ours.layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of (batch, frames, channels), (batch, width)."""
-        hidden = self.norm(x.transpose(1, 2)).transpose(1, 2)
+        """Of (batch, frames, joints, channels, persons), (batch, width)."""
+        hidden = self.norm(x.flatten(2).transpose(1, 2)).transpose(1, 2)
         for grus in self.layers:
             hidden = torch.cat([one(hidden)[0] for one in grus], dim=2)
         return hidden[:, -1]

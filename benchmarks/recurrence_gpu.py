@@ -27,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, value in {
         "grus": 6,
-        "units": 1024,
+        "hidden_size": 1024,
         "channels": 2048,
         "batch_size": 64,
         "frames": 64,

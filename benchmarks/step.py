@@ -1,7 +1,8 @@
-"""Time a pretraining step beside plainer ways to take it and beside the published program's, by turns in one process.
+r"""Time a pretraining step beside plainer ways to take it and beside the published program's, by turns in one process.
 
-    python benchmarks/step.py --units 1024 --official CHECKOUT
-    python benchmarks/step.py --units 128 --layout kinect-v1 --people 1 --batch_size 32 --frames 32 --queue 256
+    python benchmarks/step.py --hidden_size 1024 --official CHECKOUT
+    python benchmarks/step.py --hidden_size 128 --layout kinect-v1 --persons 1 --batch_size 32 --frames 32 \
+        --queue_size 256
 
 All take the same views of generated numbers, and the published program begins with our weights: the losses of its
 first step are told beside ours. Prints milliseconds a step (median and range), how many times as long the others take
@@ -26,7 +27,7 @@ from timing import by_turns, machine, product_rates, ratios, spread
 from torch import Tensor
 from views import ntu_shaped, packed
 
-from i2md.encoders.gru.encoder import GRUPair, RecurrentEncoder
+from i2md.encoders.gru.encoder import GRUEncoder, GRUPair
 from i2md.encoders.settings import EncoderSettings
 from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.model import I2MD
@@ -76,13 +77,13 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--units", type=int, default=1024)
-    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--hidden_size", type=int, default=1024)
+    parser.add_argument("--num_layers", type=int, default=3)
     parser.add_argument("--layout", default="kinect-v2")
-    parser.add_argument("--people", type=int, default=2)
+    parser.add_argument("--persons", type=int, default=2)
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--frames", type=int, default=64)
-    parser.add_argument("--queue", type=int, default=16384)
+    parser.add_argument("--queue_size", type=int, default=16384)
     parser.add_argument("--method", default="cmd")
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True)
@@ -99,9 +100,9 @@ def fresh(args: argparse.Namespace, precision: str) -> I2MD:
     settings = PretrainSettings(
         method=args.method,
         precision=precision,
-        batch=args.batch_size,
+        batch_size=args.batch_size,
         encoder=EncoderSettings(hidden_size=args.hidden_size, num_layers=args.num_layers),
-        objectives=ObjectiveSettings(queue_size=args.queue, num_neighbours=args.queue // 2, warmup_steps=0),
+        objectives=ObjectiveSettings(queue_size=args.queue_size, num_neighbours=args.queue_size // 2, warmup_steps=0),
     )
     return I2MD(settings, get_layout(args.layout), args.persons)
 
@@ -149,15 +150,15 @@ def published(
 @contextmanager
 def plainly() -> Iterator[None]:
     """Inside, each encoder's GRUs are PyTorch's, one after another."""
-    with patch.object(RecurrentEncoder, "together", classmethod(one_by_one)):
+    with patch.object(GRUEncoder, "forward_parallel", classmethod(one_by_one)):
         yield
 
 
-def one_by_one(cls: type, encoders: Sequence[RecurrentEncoder], sequences: Sequence[Tensor]) -> list[Tensor]:
-    """What `RecurrentEncoder.together` computes."""
+def one_by_one(cls: type, encoders: Sequence[GRUEncoder], clips: Sequence[Tensor]) -> list[Tensor]:
+    """What `GRUEncoder.forward_parallel` computes."""
     features = []
-    for encoder, x in zip(encoders, sequences, strict=True):
-        hidden = encoder.input_norm(x.transpose(1, 2)).permute(2, 0, 1)
+    for encoder, x in zip(encoders, clips, strict=True):
+        hidden = encoder.input_norm(x.flatten(2).transpose(1, 2)).permute(2, 0, 1)
         for pair in encoder.layers:
             hidden = torch.cat([gru(pair, direction, hidden) for direction in range(2)], dim=2)
         features.append(hidden[-1])

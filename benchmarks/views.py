@@ -36,9 +36,9 @@ from i2md.views.resize import random_crop
 from i2md.views.settings import ViewSettings
 from i2md.views.view import draw_view
 
-JOINTS, CHANNELS, PEOPLE = 25, 3, 2
+JOINTS, CHANNELS, PERSONS = 25, 3, 2
 LONGEST = 300
-TWO_PEOPLE = 11 / 60  # of NTU RGB+D's 60 actions, 11 are done by two
+TWO_PERSONS = 11 / 60  # of NTU RGB+D's 60 actions, 11 are done by two
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def ntu_shaped(count: int) -> list[np.ndarray]:
     """Clips (persons, frames, joints, channels) of about 85 frames, the longest of 300, now and then of two people."""
     draws = np.random.default_rng(0)
     frames = np.clip(np.exp(draws.normal(np.log(80), 0.35, count)).astype(int), 20, LONGEST)
-    persons = 1 + (draws.random(count) < TWO_PEOPLE)
+    persons = 1 + (draws.random(count) < TWO_PERSONS)
     shapes = zip(persons, frames, strict=True)
     return [draws.normal(size=(p, t, JOINTS, CHANNELS)).astype(np.float32) for p, t in shapes]
 
@@ -114,7 +114,7 @@ def our_ways(arrays: list[np.ndarray], size: int, device: torch.device) -> dict[
 
     def plain(indices: Tensor) -> Tensor:
         draws = ViewDraws.draw(len(indices), JOINTS, CHANNELS, numbers)
-        return plain_view(clips, indices, settings, PEOPLE, draws)
+        return plain_view(clips, indices, settings, PERSONS, draws)
 
     def twice(view: Callable[[Tensor], Tensor]) -> Callable[[], object]:
         coming = batches(len(arrays), size)
@@ -126,7 +126,7 @@ def our_ways(arrays: list[np.ndarray], size: int, device: torch.device) -> dict[
         return two_views
 
     return {
-        "ours": twice(lambda indices: draw_view(clips, indices, settings, PEOPLE, numbers)),
+        "ours": twice(lambda indices: draw_view(clips, indices, settings, PERSONS, numbers)),
         "PyTorch's operations, clip by clip": twice(plain),
     }
 
@@ -153,7 +153,7 @@ def official_ways(checkout: Path, arrays: list[np.ndarray], size: int, folder: P
     from feeder.feeder_pretraining_inter import Feeder  # type: ignore[import-not-found]
 
     padded = np.lib.format.open_memmap(
-        folder / "data.npy", "w+", np.float32, (len(arrays), CHANNELS, LONGEST, JOINTS, PEOPLE)
+        folder / "data.npy", "w+", np.float32, (len(arrays), CHANNELS, LONGEST, JOINTS, PERSONS)
     )
     for clip, array in zip(padded, arrays, strict=True):
         clip[:, : array.shape[1], :, : len(array)] = array.transpose(3, 1, 2, 0)

@@ -18,7 +18,8 @@ from i2md.data.store import open_clips
 from i2md.distributed import collectives as ranks
 from i2md.distributed import rendezvous as meeting
 from i2md.distributed.batch_norm import InputNorm
-from i2md.encoders.gru.encoder import RecurrentEncoder
+from i2md.encoders.gru.encoder import GRUEncoder
+from i2md.encoders.settings import GRUSettings
 from i2md.errors import InputError
 from i2md.evaluation.features import crop_features
 from i2md.evaluation.monitor import neighbour_watch
@@ -97,7 +98,7 @@ def cropped(clips: Path) -> dict[str, torch.Tensor]:
     config_layout = open_clips(clips).dataset.layout
     torch.manual_seed(0)
     persons = data.max_persons
-    encoder = RecurrentEncoder(len(config_layout.joints) * config_layout.channels * persons, 4, 1)
+    encoder = GRUEncoder(config_layout, persons, GRUSettings(hidden_size=4, num_layers=1))
     return crop_features(
         {"joint": encoder}, config_layout, data, 8, persons, (0.5, 1.0), torch.Generator().manual_seed(0), batch_size=11
     )

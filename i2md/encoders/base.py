@@ -1,26 +1,50 @@
-"""What every encoder is."""
+"""What every encoder is: a module from clips to features."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from i2md.skeletons import Layout
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """The settings of an encoder without any."""
+
 
 class Encoder(nn.Module):
-    """A module from sequences to features: (batch, frames, channels) -> (batch, width)."""
+    """A module from clips to features: (batch, frames, joints, channels, persons) -> (batch, width).
 
+    A subclass sets `width`, names its settings dataclass in `Settings`, and is registered by
+    `ENCODERS.register(name, cls)` or as an entry point of the group i2md.encoders; then `encoder.name` chooses it.
+
+    Args:
+        layout: Joints, parents and channels of the clips.
+        persons: Persons in a clip.
+        settings: An instance of `Settings`.
+    """
+
+    Settings: ClassVar[Any] = NoSettings
     width: int
 
-    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch width"]:
-        """Features of a batch of sequences."""
+    def __init__(self, layout: Layout, persons: int, settings: Any) -> None:
+        super().__init__()
+
+    def forward(self, x: Float[Tensor, "batch frames joints channels persons"]) -> Float[Tensor, "batch width"]:
+        """Features of a batch of clips."""
         raise NotImplementedError
 
     @classmethod
-    def together(
-        cls, encoders: Sequence[Any], sequences: Sequence[Float[Tensor, "batch frames channels"]]
+    def forward_parallel(
+        cls, encoders: Sequence[Any], clips: Sequence[Float[Tensor, "batch frames joints channels persons"]]
     ) -> list[Float[Tensor, "batch width"]]:
-        """Features by several encoders of one size, each of its own batch; an encoder may do better than in turn."""
-        return [encoder(x) for encoder, x in zip(encoders, sequences, strict=True)]
+        """Features by several encoders of the same settings, each of its own batch.
+
+        One after another, unless a subclass does better.
+        """
+        return [encoder(x) for encoder, x in zip(encoders, clips, strict=True)]

@@ -1,24 +1,33 @@
-"""The settings of an encoder; free of torch, so that reading a recipe is quick."""
+"""The settings of the encoders, and the registry of their names; free of torch, so that `--help` is fast."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
-class EncoderSettings:
-    """Which encoder, and its size. The defaults are the published ones."""
+class GRUSettings:
+    """The encoder of the published results. The defaults are the published ones."""
 
-    name: str = "recurrent"
-    """recurrent."""
     hidden_size: int = 1024
-    """Hidden units of one GRU; a feature is twice as wide."""
+    """Hidden units of one GRU; features are twice as wide."""
     num_layers: int = 3
     """Layers of two GRUs."""
     initialisation: Literal["uniform", "orthogonal", "retentive"] = "uniform"
-    """uniform is the published program's; on few clips orthogonal learns sooner. retentive is orthogonal and starts
-    with a long memory: the soonest, for short runs."""
+    """uniform: as in the reference implementation. orthogonal: learns sooner on few clips. retentive: orthogonal, with a
+    long memory at the start; learns soonest, for short runs."""
     activation_checkpointing: bool = False
-    """Compute each layer's gates anew in the backward pass instead of keeping them (activation checkpointing): the same
+    """Recompute each layer's gates in the backward pass instead of storing them (activation checkpointing): the same
     numbers in less memory, and a third more time."""
+
+
+@dataclass(frozen=True)
+class EncoderSettings(GRUSettings):
+    """Which encoder, and its settings: those of gru directly, those of a registered encoder under `options`."""
+
+    name: str = "gru"
+    """gru, or an encoder that another package registers (entry point group i2md.encoders)."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of a registered encoder, checked against its own settings: --encoder.options.NAME VALUE."""

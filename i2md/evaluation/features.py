@@ -51,7 +51,7 @@ def extract(
         x = draw(indices)
         if number not in mine:
             continue
-        features = type(first).together(list(encoders.values()), [stream(x, name, layout) for name in encoders])
+        features = type(first).forward_parallel(list(encoders.values()), [stream(x, name, layout) for name in encoders])
         for name, value in zip(encoders, features, strict=True):
             found[name][indices] = value.float()
     for name, encoder in encoders.items():

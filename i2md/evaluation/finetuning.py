@@ -55,7 +55,7 @@ class Classifiers:
         encoders = [encoder.train() for encoder in self.encoders.values()]
         streams = [stream(x, name, self._layout) for name in self.encoders]
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self._settings.precision == "bf16"):
-            features = type(encoders[0]).together(encoders, streams)
+            features = type(encoders[0]).forward_parallel(encoders, streams)
         losses = [F.cross_entropy(h(f.float()), labels) for h, f in zip(self.heads.values(), features, strict=True)]
         self._optimiser.zero_grad(set_to_none=True)
         torch.stack(losses).sum().backward()

@@ -1,4 +1,4 @@
-"""Contrast: pick one's own key out of a queue of others (InfoNCE)."""
+"""Contrast (InfoNCE): tell a clip's own key from those in a queue."""
 
 from __future__ import annotations
 
@@ -14,16 +14,34 @@ def contrast_logits(
     temperature: float,
     excluded: Bool[Tensor, "batch queue"] | None = None,
 ) -> Float[Tensor, "batch queue+1"]:
-    """[positive, negatives] / temperature; entries that are not negatives of a clip are minus infinity."""
+    """[positive, negatives] / temperature.
+
+    Args:
+        positive: Similarity of each query with its key.
+        negatives: Similarity of each query with each queue entry.
+        temperature: Divides all.
+        excluded: True at entries that are not negatives of a clip; their logits are minus infinity.
+
+    Returns:
+        Logits, the positive at index 0.
+    """
     if excluded is not None:
         negatives = negatives.masked_fill(excluded, -torch.inf)
     return torch.cat([positive[:, None], negatives], dim=1).div_(temperature)
 
 
 def contrast(logits: Float[Tensor, "batch choices"]) -> Float[Tensor, ""]:
-    """Cross-entropy against index 0, where `contrast_logits` puts the positive. Source: docs/method.md section 3.
+    """Cross-entropy against index 0, where `contrast_logits` puts the positive.
 
-    >>> round(contrast(torch.zeros(2, 4)).exp().item(), 4)  # nothing learnt: one of four
+    Args:
+        logits: Of each clip, over its positive and its negatives.
+
+    Returns:
+        The mean over the batch.
+
+    Source: docs/method.md section 3.
+
+    >>> round(contrast(torch.zeros(2, 4)).exp().item(), 4)  # chance among four
     4.0
     """
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))

@@ -18,9 +18,15 @@ from torch import Tensor
 def nearest(
     similarity: Float[Tensor, "batch queue"], count: int, excluded: Bool[Tensor, "batch queue"] | None = None
 ) -> Bool[Tensor, "batch queue"]:
-    """True at the `count` most similar entries that are not excluded; where the last ones are equal, at all of them.
+    """The most similar entries, as a mask; exact, without sorting.
 
-    Exact, without sorting: an entry is among the nearest if it is as similar as the `count`-th.
+    Args:
+        similarity: Of each key with each queue entry.
+        count: K, the number of neighbours; entries as similar as the K-th all count.
+        excluded: True at entries that are no neighbours.
+
+    Returns:
+        True at the neighbours.
     """
     if excluded is not None:
         similarity = similarity.masked_fill(excluded, -torch.inf)
@@ -33,12 +39,12 @@ def _largest(similarity: Tensor, count: int) -> Float[Tensor, " batch"]:
     if similarity.device.type != "cpu":
         return similarity.topk(count, dim=1, sorted=False).values.amin(dim=1)
     # On a CPU NumPy's partition takes a tenth of the time of topk or kthvalue.
-    place = similarity.shape[1] - count
-    return torch.from_numpy(np.partition(similarity.detach().numpy(), place, axis=1)[:, place])
+    position = similarity.shape[1] - count
+    return torch.from_numpy(np.partition(similarity.detach().numpy(), position, axis=1)[:, position])
 
 
 class Teacher(NamedTuple):
-    """What a batch of keys teaches: a distribution over the nearest entries of each."""
+    """The teacher's distributions: one over the nearest entries of each key of a batch."""
 
     p: Float[Tensor, "batch queue"]
     """Zero but at the neighbours."""
@@ -52,9 +58,16 @@ class Teacher(NamedTuple):
 def teach(
     similarity: Float[Tensor, "batch queue"], neighbours: Bool[Tensor, "batch queue"], temperature: float = 0.05
 ) -> Teacher:
-    """p = softmax(similarity / temperature) over the neighbours (`nearest` of the teacher), without a gradient.
+    """p = softmax(similarity / temperature) over the neighbours, without a gradient.
 
-    A temperature of 0 is a one-hot teacher: positive mining. A clip without neighbours teaches nothing.
+    Args:
+        similarity: Of the teacher's keys with its queue.
+        neighbours: `nearest` of the same similarity; a clip without neighbours adds nothing to the loss.
+        temperature: 0 is a one-hot teacher: positive mining.
+
+    Returns:
+        What `distil` takes.
+
     Source: docs/method.md section 4.
     """
     inside = neighbours.to(similarity.dtype)
@@ -76,7 +89,17 @@ def distil(
     """KL(p || q) of each teacher's p, summed over its neighbours and averaged over the batch.
 
     q = softmax(student / temperature) over the same queue positions, in the student's own queue. The gradient is
-    written out: autograd would keep and walk through a dozen tensors of this size. Source: docs/method.md section 4.
+    written out: autograd would store a dozen tensors of this size.
+
+    Args:
+        student: Similarity of the student's queries with its queue.
+        teachers: Distributions over the same queue positions.
+        temperature: Of the student's distribution.
+
+    Returns:
+        One divergence a teacher.
+
+    Source: docs/method.md section 4.
 
     >>> same = torch.tensor([[0.3, 0.1, 0.2]])
     >>> [loss.item() for loss in distil(same, [teach(same, nearest(same, 2), 0.1)], 0.1)]
@@ -104,13 +127,13 @@ class _Distil(torch.autograd.Function):
         count = len(gradients)
         exponentials, totals, tensors = ctx.saved_tensors[0], *_split(ctx.saved_tensors[1:], count)
         scale = 1 / (len(exponentials) * ctx.temperature)
-        at_student = torch.zeros_like(exponentials)
+        grad_student = torch.zeros_like(exponentials)
         for gradient, total, inside in zip(gradients, totals, tensors[1::2], strict=True):
-            at_student.addcmul_(inside, (gradient * scale / total)[:, None])
-        at_student *= exponentials
+            grad_student.addcmul_(inside, (gradient * scale / total)[:, None])
+        grad_student *= exponentials
         for gradient, p in zip(gradients, tensors[::2], strict=True):
-            at_student.addcmul_(p, -gradient * scale)
-        return at_student, None, *[None] * (3 * count)
+            grad_student.addcmul_(p, -gradient * scale)
+        return grad_student, None, *[None] * (3 * count)
 
 
 def _split(tensors: Sequence[Tensor], count: int) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
@@ -124,10 +147,10 @@ def _exponentials(x: Tensor, temperature: float) -> tuple[Tensor, Float[Tensor, 
 
 
 def _dot(a: Tensor, b: Tensor) -> Float[Tensor, " batch"]:
-    """The rows' dot products, by the quickest way on a CPU: as matrix products they take eight times as long."""
+    """Dot products of the rows; on a CPU, matrix products take eight times as long."""
     return (a * b).sum(dim=1)
 
 
 def _not_zero(total: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-    """Of a clip without neighbours 1, so that its logarithm is 0."""
+    """1 for a clip without neighbours, so that its logarithm is 0."""
     return torch.where(total == 0, 1.0, total)

@@ -1,4 +1,4 @@
-"""Dynamic neighbours aggregation (DNA): a feature drawn towards its nearest entries of the queue."""
+"""Dynamic neighbours aggregation (DNA): a feature plus a weighted mean of its nearest queue entries."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 
-def nearest_places(
+def nearest_positions(
     similarity: Float[Tensor, "batch queue"], count: int, excluded: Bool[Tensor, "batch queue"] | None = None
 ) -> Int64[Tensor, "batch count"]:
-    """Bank positions of the `count` most similar entries, in no particular order.
+    """Queue positions of the most similar entries.
 
-    Excluded entries come last: they are taken only where nothing else is left.
+    Args:
+        similarity: Of each feature with each queue entry.
+        count: Number of neighbours.
+        excluded: True at entries that are taken only where no others are left.
+
+    Returns:
+        Positions, in no particular order.
     """
     if excluded is not None:
         similarity = similarity.masked_fill(excluded, -torch.inf)
@@ -29,7 +35,17 @@ def aggregate(
 ) -> Float[Tensor, "batch width"]:
     """a(f) = normalise(f + sum_i softmax_i(f.C_i / temperature) C_i) over each feature's neighbours C_i.
 
-    Excluded entries among the neighbours weigh nothing. Source: docs/method.md section 5, "DNA".
+    Args:
+        features: f, of unit length.
+        queue: All entries C, of unit length.
+        neighbours: Positions of each feature's neighbours in the queue.
+        temperature: Of the weights.
+        excluded: True at entries whose weight is 0.
+
+    Returns:
+        The aggregates, of unit length.
+
+    Source: docs/method.md section 5, "DNA".
     """
     entries = queue[neighbours]
     similarity = torch.einsum("bw,bnw->bn", features, entries)
@@ -41,6 +57,14 @@ def aggregate(
 
 
 def positions_mask(neighbours: Int64[Tensor, "batch count"], queue: int) -> Bool[Tensor, "batch queue"]:
-    """True at each clip's own neighbours: the entries that are left out of its negatives."""
+    """Positions as a mask.
+
+    Args:
+        neighbours: Positions in the queue.
+        queue: Entries of the queue.
+
+    Returns:
+        True at each clip's neighbours.
+    """
     mask = torch.zeros(len(neighbours), queue, dtype=torch.bool, device=neighbours.device)
     return mask.scatter_(1, neighbours, True)

@@ -1,12 +1,25 @@
-"""The settings of the objectives; free of torch, so that reading a recipe is quick."""
+"""The settings of the losses, and the registry of their terms; free of torch, so that `--help` is fast."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-METHODS = ("moco", "cmd", "imd", "i2md")
+from i2md.runtime.registry import Registry
+
 Method = Literal["moco", "cmd", "imd", "i2md"]
+# The terms of each method's loss.
+METHODS: dict[str, tuple[str, ...]] = {
+    "moco": ("contrast",),
+    "cmd": ("contrast", "cmd"),
+    "imd": ("contrast", "dna", "imd"),
+    "i2md": ("contrast", "dna", "cmd", "imd"),
+}
+# Functions of `i2md.objectives.levels.BatchLevels`, or frozen dataclasses that are called with one: see `Term` there.
+TERMS: Registry[Any] = Registry(
+    "loss term", "i2md.objectives", {name: f"i2md.objectives.terms:{name}_term" for name in METHODS["i2md"]}
+)
 
 
 @dataclass(frozen=True)
@@ -20,13 +33,13 @@ class ObjectiveSettings:
     embedding_dim: int = 128
     """Width of the embeddings that are compared."""
     queue_size: int = 16384
-    """Keys in a queue; a multiple of the batch."""
+    """Keys in a queue; a multiple of batch_size."""
     momentum: float = 0.999
-    """Share of the old key weights kept at each step."""
+    """Share of the key encoder's weights that each step keeps."""
     temperature: float = 0.07
     """Temperature of the contrast."""
     num_neighbours: int = 8192
-    """K: nearest queue entries over which knowledge is distilled."""
+    """K: nearest queue entries over which similarity distributions are distilled."""
     teacher_temperature: float = 0.05
     """Temperature of the teacher's distribution; 0 is a one-hot teacher, positive mining."""
     student_temperature: float = 0.1
@@ -40,7 +53,7 @@ class ObjectiveSettings:
     negatives: Literal["all", "exclude_neighbours"] = "exclude_neighbours"
     """Whether aggregated entries stay among the negatives of the cluster-level contrast."""
     cluster_queue: Literal["features", "aggregates"] = "features"
-    """What the cluster-level queue remembers of a key."""
+    """What the cluster-level queue holds: cluster-level keys, or their aggregates."""
     heads: Literal["two", "shared"] = "two"
     """Whether the cluster level has a projection head of its own."""
     mask_self: bool = False
@@ -53,3 +66,8 @@ class ObjectiveSettings:
     """Weight of the cluster-level contrast."""
     w_imd: float = 0.5
     """Weight of the distillation between the levels."""
+    extra: Mapping[str, float] = field(default_factory=dict)
+    """Further loss terms, registered ones (entry point group i2md.objectives), with their weights:
+    --objectives.extra.NAME WEIGHT."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of further loss terms: --objectives.options.NAME.SETTING VALUE."""

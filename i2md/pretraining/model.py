@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import ItemsView, Sequence, ValuesView
-from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from i2md.encoders.base import Encoder
 from i2md.encoders.registry import build_encoder
-from i2md.objectives.contrast import contrast, contrast_logits
-from i2md.objectives.distillation import Teacher, distil, nearest, teach
-from i2md.objectives.neighbours import aggregate, nearest_places, positions_mask
+from i2md.objectives.levels import BatchLevels, Level, build_term, cluster_level, instance_level
 from i2md.objectives.queue import KeyQueue
-from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.settings import PretrainSettings
 from i2md.skeletons import Layout
 from i2md.views.streams import stream
@@ -47,18 +43,24 @@ class ByStream(nn.ModuleDict, Generic[Kind]):
 
 
 class Branch(nn.Module):
-    """An encoder and its projection heads: one embedding a level, of unit length."""
+    """An encoder and its projection heads: one embedding a level, of unit length.
 
-    def __init__(self, encoder: Encoder, embedding: int, precision: str) -> None:
+    Args:
+        encoder: From clips to features.
+        embedding_dim: Width of the embeddings.
+        precision: "bf16" runs the encoder under bfloat16 autocast.
+    """
+
+    def __init__(self, encoder: Encoder, embedding_dim: int, precision: str) -> None:
         super().__init__()
         self.encoder = encoder
         self.precision = precision
-        self.instance = _projection(encoder.width, embedding)
+        self.instance = _projection(encoder.width, embedding_dim)
         self.cluster: nn.Module | None = None
 
-    def forward(self, x: Float[Tensor, "batch frames channels"]) -> tuple[Tensor, Tensor]:
-        """Embeddings of a batch of sequences at the instance and the cluster level."""
-        return embed_together([self], [x])[0]
+    def forward(self, x: View) -> tuple[Tensor, Tensor]:
+        """Embeddings of a batch of clips at the instance and the cluster level."""
+        return embed_parallel([self], [x])[0]
 
     def heads(self, features: Float[Tensor, "batch features"]) -> tuple[Tensor, Tensor]:
         """Embeddings of the instance level and of the cluster level (the same, where it has no head of its own)."""
@@ -66,40 +68,38 @@ class Branch(nn.Module):
         return instance, instance if self.cluster is None else F.normalize(self.cluster(features), dim=1)
 
 
-def embed_together(
-    branches: Sequence[Branch], sequences: Sequence[Float[Tensor, "batch frames channels"]]
-) -> list[tuple[Tensor, Tensor]]:
-    """Embeddings by several branches, each of its own stream, their encoders run side by side."""
+def embed_parallel(branches: Sequence[Branch], clips: Sequence[View]) -> list[tuple[Tensor, Tensor]]:
+    """Embeddings by several branches, each of its own stream, with encoders that run in parallel.
+
+    Args:
+        branches: Of one precision.
+        clips: A batch for each.
+
+    Returns:
+        For each branch the embeddings of the instance and the cluster level, (batch, embedding_dim) each.
+    """
     bf16 = branches[0].precision == "bf16"
-    with torch.autocast(sequences[0].device.type, torch.bfloat16, enabled=bf16):
-        features = type(branches[0].encoder).together([branch.encoder for branch in branches], sequences)
+    with torch.autocast(clips[0].device.type, torch.bfloat16, enabled=bf16):
+        features = type(branches[0].encoder).forward_parallel([branch.encoder for branch in branches], clips)
     return [branch.heads(x.float()) for branch, x in zip(branches, features, strict=True)]
 
 
-def _projection(width: int, embedding: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding))
-
-
-@dataclass(frozen=True)
-class Level:
-    """A batch at one level of one stream: embeddings, and their similarities with the level's queue.
-
-    `target` is the key as it teaches and is contrasted with: the key itself, or its aggregate.
-    """
-
-    query: Float[Tensor, "batch width"]
-    key: Float[Tensor, "batch width"]
-    target: Float[Tensor, "batch width"]
-    query_queue: Float[Tensor, "batch queue"]
-    target_queue: Float[Tensor, "batch queue"]
-    not_negatives: Bool[Tensor, "batch queue"] | None
+def _projection(width: int, embedding_dim: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding_dim))
 
 
 class I2MD(nn.Module):
     """Inter- and intra-modal mutual distillation over the streams of `settings`.
 
-    moco, cmd, imd and i2md are the same model with parts of the objective left out; for one seed they start
-    from the same weights. Source: docs/method.md sections 3 to 6.
+    moco, cmd, imd and i2md are the same model with other terms of the loss (`settings.terms`); for one seed they start
+    from the same weights.
+
+    Args:
+        settings: Everything that decides the weights.
+        layout: Joints of the clips.
+        persons: Persons in a clip.
+
+    Source: docs/method.md sections 3 to 6.
     """
 
     def __init__(self, settings: PretrainSettings, layout: Layout, persons: int = 1) -> None:
@@ -109,6 +109,7 @@ class I2MD(nn.Module):
         self.persons = persons
         self.steps = 0
         o = settings.objectives
+        self.terms = {name: build_term(name, o) for name in settings.terms}
         self.query: ByStream[Branch] = ByStream(
             {
                 name: Branch(build_encoder(settings.encoder, layout, persons), o.embedding_dim, settings.precision)
@@ -122,7 +123,7 @@ class I2MD(nn.Module):
             # After everything else, so that a seed gives every method the same encoders.
             for branch in self.query.values():
                 branch.cluster = _projection(branch.encoder.width, o.embedding_dim) if o.heads == "two" else None
-            self.cluster_banks: ByStream[KeyQueue] = ByStream(
+            self.cluster_queues: ByStream[KeyQueue] = ByStream(
                 {name: KeyQueue(o.queue_size, o.embedding_dim) for name in settings.streams}
             )
         self.key: ByStream[Branch] = copy.deepcopy(self.query).requires_grad_(False)
@@ -137,9 +138,16 @@ class I2MD(nn.Module):
     def forward(
         self, query_view: View, key_view: View, clips: Int64[Tensor, " batch"]
     ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]:
-        """Weighted losses by name, and the keys that `enqueue` puts into the queues once gradients are taken.
+        """Compute the losses of a batch.
 
-        `clips` are the clips' indices in the data set.
+        Args:
+            query_view: One view of each clip.
+            key_view: The other.
+            clips: Indices of the clips in the data set.
+
+        Returns:
+            Weighted losses by name ("contrast/joint", "cmd/motion>joint", ...), and by stream the keys of both levels
+            that `enqueue` takes once gradients are computed.
         """
         queries = self._embed(self.query, query_view)
         with torch.no_grad():
@@ -149,49 +157,22 @@ class I2MD(nn.Module):
     def compare(
         self, queries: Embeddings, keys: Embeddings, clips: Int64[Tensor, " batch"]
     ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]:
-        """What `forward` gives, from the embeddings of both views, a pair of levels a stream."""
+        """Compute what `forward` returns from the embeddings of both views, a pair of levels a stream."""
         s, o = self.settings, self.settings.objectives
         instance: dict[str, Level] = {}
         cluster: dict[str, Level] = {}
         for name, (z, u), (k, v) in zip(s.streams, queries, keys, strict=True):
             instance[name] = instance_level(z, k, self.queues[name], clips, o)
             if s.intra_modal:
-                cluster[name] = cluster_level(u, v, self.cluster_banks[name], clips, o)
+                cluster[name] = cluster_level(u, v, self.cluster_queues[name], clips, o)
+        batch = BatchLevels(o, tuple(self.terms), self.queues_ready, instance, cluster)
 
-        losses = {f"contrast/{name}": self._contrast(instance[name]) for name in s.streams}
-        if self.queues_ready and s.method != "moco":
-            losses |= {f"dna/{name}": o.w_dna * self._contrast(level) for name, level in cluster.items()}
-            own = self.queues[s.streams[0]].holds(clips) if o.mask_self else None
-            losses |= self._distilled(instance, cluster, own)
-        return losses, {name: self._keys(instance[name], cluster.get(name)) for name in s.streams}
-
-    def _distilled(
-        self, instance: dict[str, Level], cluster: dict[str, Level], own: Bool[Tensor, "batch queue"] | None
-    ) -> dict[str, Tensor]:
-        """Losses of the distillation between streams and, within each, between its levels."""
-        s, o = self.settings, self.settings.objectives
-        keys = {name: self._teach(level, own) for name, level in instance.items()}
-        clusters = {name: self._teach(level, own) for name, level in cluster.items()}
         losses: dict[str, Tensor] = {}
-        for name in s.streams:
-            across = {f"cmd/{other}>{name}": keys[other] for other in s.streams if s.cross_modal and other != name}
-            within = [clusters[name]] if s.intra_modal else []
-            taught = distil(instance[name].query_queue, [*across.values(), *within], o.student_temperature)
-            losses |= {pair: o.w_cmd * loss for pair, loss in zip(across, taught, strict=False)}
-            if s.intra_modal:
-                (down,) = distil(cluster[name].query_queue, [keys[name]], o.student_temperature)
-                losses[f"imd/{name}"] = o.w_imd * (down + taught[-1])
-        return losses
-
-    def _teach(self, level: Level, own: Bool[Tensor, "batch queue"] | None) -> Teacher:
-        o = self.settings.objectives
-        return teach(level.target_queue, nearest(level.target_queue, o.num_neighbours, own), o.teacher_temperature)
-
-    def _embed(self, branches: ByStream[Branch], view: View) -> list[tuple[Tensor, Tensor]]:
-        streams = self.settings.streams
-        return embed_together(
-            [branches[name] for name in streams], [stream(view, name, self.layout) for name in streams]
-        )
+        for name, weight in s.terms.items():
+            found = self.terms[name](batch)
+            parts = {name: found} if isinstance(found, Tensor) else {f"{name}/{p}": x for p, x in found.items()}
+            losses |= {part: weight * loss for part, loss in parts.items()}
+        return losses, {name: self._keys(instance[name], cluster.get(name)) for name in s.streams}
 
     @property
     def queues_ready(self) -> bool:
@@ -199,43 +180,25 @@ class I2MD(nn.Module):
         o = self.settings.objectives
         return self.steps >= (o.queue_size // self.settings.batch_size if o.warmup_steps is None else o.warmup_steps)
 
-    def _contrast(self, level: Level) -> Tensor:
-        positive = (level.query * level.target).sum(dim=1)
-        temperature = self.settings.objectives.temperature
-        return contrast(contrast_logits(positive, level.query_queue, temperature, level.not_negatives))
+    def _embed(self, branches: ByStream[Branch], view: View) -> list[tuple[Tensor, Tensor]]:
+        streams = self.settings.streams
+        return embed_parallel(
+            [branches[name] for name in streams], [stream(view, name, self.layout) for name in streams]
+        )
 
     def _keys(self, instance: Level, cluster: Level | None) -> tuple[Tensor, Tensor]:
         if cluster is None:
             return instance.key, instance.key
-        remembered = cluster.key if self.settings.objectives.cluster_queue == "features" else cluster.target
-        return instance.key, remembered
+        return instance.key, cluster.key if self.settings.objectives.cluster_queue == "features" else cluster.target
 
     def enqueue(self, keys: dict[str, tuple[Tensor, Tensor]], clips: Int64[Tensor, " batch"]) -> None:
-        """Put a batch's keys into all queues, the same clips at the same positions."""
+        """Put a batch's keys into all queues, the same clips at the same positions.
+
+        Args:
+            keys: By stream, the keys of the instance and the cluster level, (batch, width) each.
+            clips: Indices of the clips in the data set.
+        """
         for name, (instance, cluster) in keys.items():
             self.queues[name].enqueue(instance, clips)
             if self.settings.intra_modal:
-                self.cluster_banks[name].enqueue(cluster, clips)
-
-
-def instance_level(query: Tensor, key: Tensor, queue: KeyQueue, clips: Tensor, o: ObjectiveSettings) -> Level:
-    """The level at which clips are told apart. Source: docs/method.md section 3."""
-    own = queue.holds(clips) if o.mask_self else None
-    return Level(query, key, key, queue.similarity(query), queue.similarity(key), own)
-
-
-def cluster_level(query: Tensor, key: Tensor, queue: KeyQueue, clips: Tensor, o: ObjectiveSettings) -> Level:
-    """The level at which a clip belongs with its neighbours: the key is aggregated with them.
-
-    Neighbours are chosen from the key's side. Source: docs/method.md section 5.
-    """
-    own = queue.holds(clips) if o.mask_self else None
-    neighbours = nearest_places(queue.similarity(key), o.dna_num_neighbours, own)
-    target = aggregate(key, queue.keys, neighbours, o.dna_temperature, own)
-    if o.aggregate == "both":
-        query = aggregate(query, queue.keys, neighbours, o.dna_temperature, own)
-    not_negatives = own
-    if o.negatives == "exclude_neighbours":
-        aggregated = positions_mask(neighbours, len(queue.keys))
-        not_negatives = aggregated if own is None else aggregated | own
-    return Level(query, key, target, queue.similarity(query), queue.similarity(target), not_negatives)
+                self.cluster_queues[name].enqueue(cluster, clips)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from i2md.encoders.registry import ENCODERS
 from i2md.encoders.settings import EncoderSettings
 from i2md.errors import InputError
-from i2md.objectives.settings import Method, ObjectiveSettings
-from i2md.views.settings import ViewSettings
+from i2md.objectives.settings import METHODS, TERMS, Method, ObjectiveSettings
+from i2md.views.settings import AUGMENTATIONS, STREAMS, ViewSettings
 
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """How the weights move. The defaults are the published program's for NTU RGB+D."""
+    """The optimizer and its learning rate. The defaults are the reference implementation's for NTU RGB+D."""
 
     name: Literal["sgd", "adamw"] = "sgd"
     """sgd (momentum 0.9) or adamw."""
@@ -22,7 +23,7 @@ class OptimizerSettings:
     weight_decay: float = 1e-4
     """Weight decay."""
     schedule: Literal["step", "cosine"] = "step"
-    """step multiplies the rate by 0.1 after each of `drops`; cosine takes it to 0."""
+    """step multiplies the rate by 0.1 after each of `milestones`; cosine takes it to 0."""
     milestones: tuple[int, ...] = (350,)
     """Epochs after which a step schedule lowers the rate."""
     warmup_epochs: float = 0.0
@@ -38,52 +39,76 @@ class PretrainSettings:
     epochs: int = 450
     """Passes over the training clips."""
     batch_size: int = 64
-    """Clips a step."""
+    """Clips a step, of all processes together."""
     seed: int = 0
     """Decides the initial weights, the order of the clips and every view."""
     split: str | None = None
     """Pretrain on the part "train" of this split; by default the first split, "all" takes every clip."""
     streams: tuple[str, ...] = ("joint", "motion", "bone")
-    """Streams to learn from."""
+    """Streams to pretrain on: joint, motion, bone, or one that another package registers (group i2md.streams)."""
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     """bf16 computes the encoders' products in bfloat16; weights and objectives stay float32. tf32 lets a GPU round the
     factors of its float32 products to 10 bits; a CPU has no such products, and takes exact ones."""
     checkpoint_minutes: float = 5.0
-    """Save the training state so often."""
+    """Minutes between checkpoints."""
     checkpoint_epochs: int = 0
-    """Save it at each multiple of so many epochs, too; 0: only by the clock and at the end."""
+    """Epochs between further checkpoints; 0: none but those by the clock and at the end."""
     knn_every: int = 10
-    """Watch the nearest-neighbour accuracy each so many epochs, where labels exist; 0: never."""
+    """Epochs between two measurements of the kNN accuracy, where labels exist; 0: never. It decides nothing."""
     views: ViewSettings = field(default_factory=ViewSettings)
     """Views of a clip."""
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     """The encoder of each stream."""
     objectives: ObjectiveSettings = field(default_factory=ObjectiveSettings)
-    """Contrast and distillation."""
+    """The terms of the loss."""
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
-    """How the weights move."""
+    """The optimizer and its learning rate."""
 
     def __post_init__(self) -> None:
         for wrong, message in _contradictions(self):
             if wrong:
                 raise InputError(message)
+        ENCODERS.check(self.encoder.name)
+        for registry, names in (
+            (STREAMS, self.streams),
+            (TERMS, self.objectives.extra),
+            (AUGMENTATIONS, self.views.augmentations),
+        ):
+            for name in names:
+                registry.check(name)
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """The terms of the loss with their weights: those of the method, then `objectives.extra`."""
+        o = self.objectives
+        weights = {"contrast": 1.0, "dna": o.w_dna, "cmd": o.w_cmd, "imd": o.w_imd}
+        return {name: weights[name] for name in METHODS[self.method]} | dict(o.extra)
 
     @property
     def cross_modal(self) -> bool:
         """Whether streams teach one another."""
-        return self.method in ("cmd", "i2md")
+        return "cmd" in self.terms
 
     @property
     def intra_modal(self) -> bool:
         """Whether each stream has a cluster level."""
-        return self.method in ("imd", "i2md")
+        return "dna" in self.terms or "imd" in self.terms
 
 
 def _contradictions(s: PretrainSettings) -> list[tuple[bool, str]]:
     o, v = s.objectives, s.views
-    unknown = [name for name in s.streams if name not in ("joint", "motion", "bone")]
+    repeated = ", ".join(name for name in o.extra if name in METHODS[s.method])
+    without_use = ", ".join(
+        [f"objectives.options.{name}" for name in o.options if name not in o.extra]
+        + [f"views.options.{name}" for name in v.options if name not in v.augmentations]
+    )
     return [
-        (bool(unknown) or not s.streams, f"streams {s.streams}: choose among joint, motion, bone"),
+        (not s.streams, f"streams: none; choose among {', '.join(STREAMS)}"),
+        (bool(repeated), f"objectives.extra: {repeated} is a term of method {s.method} already; change its weight"),
+        (
+            bool(without_use),
+            f"{without_use}: settings of what is not chosen; add it to objectives.extra or views.augmentations",
+        ),
         (len(set(s.streams)) < len(s.streams), f"streams {s.streams}: each may be named once"),
         (
             s.cross_modal and len(s.streams) < 2,

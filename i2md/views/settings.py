@@ -1,25 +1,42 @@
-"""The settings of a view; free of torch, so that reading a recipe is quick."""
+"""The settings of a view, and the registries of streams and augmentations; free of torch, so that `--help` is fast."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from i2md.runtime.registry import Registry
+
+# Functions (x, layout) -> tensor of the same shape, x of shape (batch, frames, joints, channels, persons).
+STREAMS: Registry[Any] = Registry(
+    "stream",
+    "i2md.streams",
+    {name: f"i2md.views.streams:{name}" for name in ("joint", "motion", "bone")},
+)
+# Frozen dataclasses with the methods of `i2md.views.augment.Augmentation`; their fields are their settings.
+AUGMENTATIONS: Registry[Any] = Registry("augmentation", "i2md.augmentations", {})
 
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """How a clip becomes a view. The defaults are the published program's."""
+    """How a view of a clip is made. The defaults are the reference implementation's."""
 
     frames: int = 64
     """Length of a view."""
     crop: tuple[float, float] = (0.1, 1.0)
     """Share of the clip's frames that a crop keeps, drawn uniformly."""
     min_crop_frames: int | None = None
-    """A crop has at least so many frames, where the clip has; by default as many as a view."""
+    """Least length of a crop, where the clip is as long; by default that of a view."""
     shear: float = 1.0
     """Off-diagonal entries of the shear are uniform in [-shear, shear]."""
     shear_probability: float = 0.5
-    """A view is sheared with this probability, else some of its joints are corrupted."""
+    """Probability that a view is sheared; else some of its joints are corrupted."""
     corrupt_fraction: float = 0.6
     """Share of the joints that a corruption touches."""
     rotation: float = 0.0
-    """Every view is turned about the y axis, the vertical of most preparations, by up to so many degrees either way."""
+    """Every view is rotated about the y axis, the vertical of most presets, by up to so many degrees either way."""
+    augmentations: tuple[str, ...] = ()
+    """Further augmentations, registered ones (entry point group i2md.augmentations), applied in this order."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of further augmentations: --views.options.NAME.SETTING VALUE."""

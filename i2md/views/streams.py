@@ -1,25 +1,30 @@
-"""The three streams ("modalities") of a skeleton sequence: joint, motion, bone."""
+"""The streams ("modalities") of a skeleton sequence: joint, motion, bone, and those that are registered.
+
+A stream is a function from positions (batch, frames, joints, channels, persons) and the layout to a tensor of the same
+shape. `STREAMS.register(name, function)` or an entry point of the group i2md.streams adds one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from i2md.errors import InputError
 from i2md.skeletons import Layout
+from i2md.views.settings import STREAMS
 
-STREAMS = ("joint", "motion", "bone")
+Clips = Float[Tensor, "batch frames joints channels persons"]
 
 
-def joint(x: Float[Tensor, "batch frames joints channels persons"], layout: Layout) -> Tensor:
+def joint(x: Clips, layout: Layout) -> Clips:
     """The positions themselves."""
     return x
 
 
-def motion(x: Float[Tensor, "batch frames joints channels persons"], layout: Layout) -> Tensor:
+def motion(x: Clips, layout: Layout) -> Clips:
     """x[t + 1] - x[t]; the last frame is zero.
 
     >>> from i2md.skeletons import get_layout
@@ -30,7 +35,7 @@ def motion(x: Float[Tensor, "batch frames joints channels persons"], layout: Lay
     return torch.cat([frames_first.diff(dim=0), torch.zeros_like(frames_first[:1])]).movedim(-1, 0)
 
 
-def bone(x: Float[Tensor, "batch frames joints channels persons"], layout: Layout) -> Tensor:
+def bone(x: Clips, layout: Layout) -> Clips:
     """Joint minus parent; zero at the root, which is its own parent."""
     frames_first = x.movedim(0, -1)
     return (frames_first - frames_first.index_select(1, _parents(layout, x.device))).movedim(-1, 0)
@@ -41,15 +46,25 @@ def _parents(layout: Layout, device: torch.device) -> Tensor:
     return torch.tensor(layout.parents, device=device)
 
 
-_FORMULAS: dict[str, Callable[[Tensor, Layout], Tensor]] = {"joint": joint, "motion": motion, "bone": bone}
-
-
 def stream(
     x: Float[Tensor, "batch frames joints channels persons"], name: str, layout: Layout
-) -> Float[Tensor, "batch frames features"]:
-    """One stream as an encoder eats it: each frame flattened in the order joints, channels, people.
+) -> Float[Tensor, "batch frames joints channels persons"]:
+    """Compute one stream of a batch of clips.
 
-    Of a view, whose batch is last in memory, it is so too: `.permute(1, 2, 0)` is contiguous.
-    Source: docs/method.md section 1; the order is the published program's (golden/README.md).
+    Args:
+        x: Joint positions; of a view, whose batch is last in memory, the stream's is so too.
+        name: A registered stream.
+        layout: The joints, for streams that need parents or sides.
+
+    Returns:
+        The stream, of the same shape as `x`.
+
+    Raises:
+        InputError: The stream is unknown, or has another shape than its input.
+
+    Source: docs/method.md section 1.
     """
-    return _FORMULAS[name](x, layout).flatten(2)
+    out = STREAMS[name](x, layout)
+    if out.shape != x.shape:
+        raise InputError(f"stream {name!r}: its shape {tuple(out.shape)} differs from its input's {tuple(x.shape)}")
+    return out

@@ -10,15 +10,17 @@ import extraction
 import torch
 import views
 
-from i2md.encoders.gru.encoder import RecurrentEncoder
-from i2md.views.streams import STREAMS
+from i2md.encoders.gru.encoder import GRUEncoder
+from i2md.encoders.settings import GRUSettings
 
 
 def test_the_plain_way_computes_the_same() -> None:
-    encoders = {name: RecurrentEncoder(150, hidden_size=6, num_layers=2) for name in STREAMS}
+    encoders = {
+        name: GRUEncoder(extraction.LAYOUT, 2, GRUSettings(hidden_size=6, num_layers=2)) for name in extraction.STREAMS
+    }
     clips = views.packed(views.ntu_shaped(9), torch.device("cpu"))
     ours, plain = (way() for way in extraction.ways(encoders, clips, frames=12, batch_size=4).values())
-    for name in STREAMS:
+    for name in extraction.STREAMS:
         torch.testing.assert_close(ours[name], plain[name])
 
 
@@ -32,7 +34,7 @@ def test_operations_are_two_a_term() -> None:
 
 
 def test_it_tells_all_its_figures() -> None:
-    sizes = {"clips": 6, "batch_size": 4, "frames": 5, "units": 4, "layers": 1, "rounds": 2, "product": 64}
+    sizes = {"clips": 6, "batch_size": 4, "frames": 5, "hidden_size": 4, "num_layers": 1, "rounds": 2, "product": 64}
     words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, extraction.__file__, *words, "--device", "cpu"]
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

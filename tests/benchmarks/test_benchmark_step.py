@@ -9,26 +9,28 @@ import sys
 import step
 import torch
 
-from i2md.encoders.gru.encoder import RecurrentEncoder
+from i2md.encoders.gru.encoder import GRUEncoder
+from i2md.encoders.settings import GRUSettings
+from i2md.skeletons import get_layout
 
 
 def test_the_plain_way_computes_the_same() -> None:
-    encoders = [RecurrentEncoder(channels=9, hidden_size=5, num_layers=2) for _ in range(2)]
-    sequences = [torch.randn(4, 7, 9) for _ in encoders]
-    ours = RecurrentEncoder.together(encoders, sequences)
+    encoders = [GRUEncoder(get_layout("openni-15"), 1, GRUSettings(hidden_size=5, num_layers=2)) for _ in range(2)]
+    clips = [torch.randn(4, 7, 15, 3, 1) for _ in encoders]
+    ours = GRUEncoder.forward_parallel(encoders, clips)
     with step.plainly():
-        plain = RecurrentEncoder.together(encoders, sequences)
+        plain = GRUEncoder.forward_parallel(encoders, clips)
     for one, other in zip(ours, plain, strict=True):
         torch.testing.assert_close(one, other)
 
 
 def test_it_tells_all_its_figures() -> None:
     sizes = {
-        "units": 4,
-        "layers": 1,
+        "hidden_size": 4,
+        "num_layers": 1,
         "batch_size": 4,
         "frames": 5,
-        "queue": 8,
+        "queue_size": 8,
         "rounds": 2,
         "product": 64,
         "threads": 1,

@@ -8,7 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from i2md.encoders.gru.encoder import RecurrentEncoder
+from i2md.encoders.gru.encoder import GRUEncoder
+from i2md.encoders.settings import GRUSettings
 from i2md.evaluation.finetuning import Classifiers, Finetuning
 from i2md.evaluation.settings import FinetuneSettings
 from i2md.evaluation.training import train
@@ -22,7 +23,7 @@ CLIPS, CLASSES = 10, 3
 @pytest.fixture
 def encoders():
     torch.manual_seed(0)
-    return {name: RecurrentEncoder(45, 4, 2).eval() for name in ("joint", "bone")}
+    return {name: GRUEncoder(LAYOUT, 1, GRUSettings(hidden_size=4, num_layers=2)).eval() for name in ("joint", "bone")}
 
 
 def seeded(seed=0):

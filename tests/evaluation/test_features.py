@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from i2md.encoders.gru.encoder import RecurrentEncoder
+from i2md.encoders.gru.encoder import GRUEncoder
+from i2md.encoders.settings import GRUSettings
 from i2md.evaluation.features import clip_features, crop_features, ensemble_name
 from i2md.skeletons import get_layout
 from i2md.views.resize import crop_resize
-from i2md.views.streams import STREAMS, stream
+from i2md.views.streams import stream
+
+STREAMS = ("joint", "motion", "bone")
 
 LAYOUT = get_layout("openni-15")
 
@@ -24,7 +27,7 @@ def clips(pack_arrays):
 @pytest.fixture
 def encoders():
     torch.manual_seed(0)
-    built = {name: RecurrentEncoder(90, 4, 2) for name in STREAMS}
+    built = {name: GRUEncoder(LAYOUT, 2, GRUSettings(hidden_size=4, num_layers=2)) for name in STREAMS}
     for encoder in built.values():
         encoder.input_norm.running_mean.normal_()
     return built

@@ -18,8 +18,10 @@ from i2md.pretraining.settings import PretrainSettings
 from i2md.pretraining.step import train_step
 from i2md.skeletons import get_layout
 from i2md.views.settings import ViewSettings
-from i2md.views.streams import STREAMS, stream
+from i2md.views.streams import stream
 from i2md.views.view import draw_view
+
+STREAMS = ("joint", "motion", "bone")
 
 LAYOUT = get_layout("openni-15")
 TINY = PretrainSettings(
@@ -130,7 +132,7 @@ def test_without_the_weights_of_its_intra_modal_part_it_is_the_plain_method_bit_
         for step in range(6):
             random_step(model, optimizer, step)
         trained.append(model.state_dict())
-    shared = [name for name in trained[1] if not name.startswith("cluster_banks")]
+    shared = [name for name in trained[1] if not name.startswith("cluster_queues")]
     assert any(name.startswith("query.bone.encoder") for name in shared)
     for name in shared:
         assert torch.equal(trained[0][name], trained[1][name]), name
@@ -163,7 +165,7 @@ def test_positions_correspond_across_streams_and_levels():
         draw = torch.Generator().manual_seed(step)
         torch.randn(2, 4, 6, 15, 3, 1, generator=draw)
         seen += torch.randint(0, 9, (4,), generator=draw).tolist()
-        queues = [*model.queues.values(), *model.cluster_banks.values()]
+        queues = [*model.queues.values(), *model.cluster_queues.values()]
         assert len(queues) == 6
         for queue in queues[1:]:
             assert torch.equal(queue.clips, queues[0].clips)

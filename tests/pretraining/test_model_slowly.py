@@ -113,7 +113,7 @@ def slow_losses(model, query_view, key_view, clips):
                 add(f"cmd/{a}>{c}", o.w_cmd * one.distil(k[a][b], queues[a], z[c][b], queues[c]))
         if s.method in ("imd", "i2md"):
             for name in s.streams:
-                queue = list(model.cluster_banks[name].keys.double())
+                queue = list(model.cluster_queues[name].keys.double())
                 query, drawn, left_out = one.cluster(u[name][b], v[name][b], queue)
                 add(f"dna/{name}", o.w_dna * one.contrast(query, drawn, queue, left_out))
                 down = one.distil(k[name][b], queues[name], query, queue)
@@ -128,7 +128,7 @@ def model_and_batch(settings, persons=2):
     torch.manual_seed(settings.batch_size)
     model = I2MD(settings, STICK, persons).train()
     held = torch.tensor([0, 5, 1, 6, 0, 7, 2, 3])
-    queues = [*model.queues.values(), *(model.cluster_banks.values() if settings.intra_modal else ())]
+    queues = [*model.queues.values(), *(model.cluster_queues.values() if settings.intra_modal else ())]
     for queue in queues:
         queue.enqueue(F.normalize(torch.randn(8, 5), dim=1), held)
     for p in model.key.parameters():

@@ -14,7 +14,9 @@ from i2md.errors import InputError
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.official import official_settings, read_official, rename_official
 from i2md.skeletons import get_layout
-from i2md.views.streams import STREAMS, stream
+from i2md.views.streams import stream
+
+STREAMS = ("joint", "motion", "bone")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def test_both_branches_embed_as_the_official_layers_do(model, checkpoint, name):
     for side, branch in (("encoder_q", model.query[name]), ("encoder_k", model.key[name])):
         own = {k.split(".", 1)[1]: v for k, v in state.items() if k.startswith(f"{side}{suffix}.")}
         norm = [own[f"input_norm.{n}"] for n in ("running_mean", "running_var", "weight", "bias")]
-        frames = torch.nn.functional.batch_norm(x.flatten(0, 1), *norm).view_as(x)
+        frames = torch.nn.functional.batch_norm(x.flatten(2).flatten(0, 1), *norm).unflatten(0, (4, 6))
         states = {(layer, end): torch.zeros(4, 24) for layer in range(3) for end in ("", "_reverse")}
         for frame in frames.unbind(1):
             for layer, end in states:

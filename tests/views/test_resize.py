@@ -35,7 +35,7 @@ def official(x):
 
 
 def uniform(batch_size: int, seed: int) -> torch.Tensor:
-    return torch.rand(2, batch, generator=torch.Generator().manual_seed(seed))
+    return torch.rand(2, batch_size, generator=torch.Generator().manual_seed(seed))
 
 
 def still(lengths: list[int]) -> PackedClips:

@@ -70,39 +70,39 @@ def forward_frame(
 
 
 def backward_frame(
-    at_state: Float32[Tensor, "grus units batch"],
+    grad_state: Float32[Tensor, "grus units batch"],
     block: Float32[Tensor, "grus five_units batch"],
-    at_gates: Float32[Tensor, "grus four_units batch"],
+    grad_gates: Float32[Tensor, "grus four_units batch"],
 ) -> None:
     """From the gradient at a frame's state to those before its gates, one above the other: n's recurrent part, r, z, n.
 
     The first three belong to the recurrent product, the last three to the inputs.
     """
-    reset, _, to_new, to_reset, to_update = block.split(at_state.shape[1], dim=1)
-    at_recurrent, at_reset, at_update, at_new = at_gates.split(at_state.shape[1], dim=1)
-    torch.mul(to_new, at_state, out=at_new)
-    torch.mul(to_update, at_state, out=at_update)
-    torch.mul(to_reset, at_new, out=at_reset)
-    torch.mul(reset, at_new, out=at_recurrent)
+    reset, _, to_new, to_reset, to_update = block.split(grad_state.shape[1], dim=1)
+    grad_recurrent, grad_reset, grad_update, grad_new = grad_gates.split(grad_state.shape[1], dim=1)
+    torch.mul(to_new, grad_state, out=grad_new)
+    torch.mul(to_update, grad_state, out=grad_update)
+    torch.mul(to_reset, grad_new, out=grad_reset)
+    torch.mul(reset, grad_new, out=grad_recurrent)
 
 
 def pass_back(
-    at_state: Float32[Tensor, "grus units batch"],
+    grad_state: Float32[Tensor, "grus units batch"],
     block: Float32[Tensor, "grus five_units batch"],
-    at_gates: Float[Tensor, "grus three_units batch"],
+    grad_gates: Float[Tensor, "grus three_units batch"],
     transposed: Float[Tensor, "grus units three_units"],
     product: Float[Tensor, "grus units batch"],
 ) -> None:
     """From the gradient at a frame's state to that at the state before, in place.
 
-    `at_gates` are those before n's recurrent part, r and z; `product` is scratch.
+    `grad_gates` are those before n's recurrent part, r and z; `product` is scratch.
     """
-    units = at_state.shape[1]
-    at_state.mul_(block[:, units : 2 * units])
-    if at_gates.dtype == at_state.dtype:
-        at_state.baddbmm_(transposed, at_gates)
+    units = grad_state.shape[1]
+    grad_state.mul_(block[:, units : 2 * units])
+    if grad_gates.dtype == grad_state.dtype:
+        grad_state.baddbmm_(transposed, grad_gates)
     else:
-        at_state.add_(torch.bmm(transposed, at_gates, out=product))
+        grad_state.add_(torch.bmm(transposed, grad_gates, out=product))
 
 
 def _tanh_(x: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from torch.utils.checkpoint import checkpoint
 from i2md.distributed.batch_norm import InputNorm
 from i2md.encoders.base import Encoder
 from i2md.encoders.gru.layer import PairWeights, gru_layer
+from i2md.encoders.settings import GRUSettings
+from i2md.skeletons import Layout
 
 # The update gate's bias of a retentive start: 0.92 of the state stays from frame to frame.
 KEEP = 2.5
@@ -93,41 +95,49 @@ def _pairs_together(x: Tensor, pair: GRUPair) -> int:
     return max(1, min(len(x), CACHE // size))
 
 
-class RecurrentEncoder(Encoder):
+class GRUEncoder(Encoder):
     """Batch norm over a frame's channels, then layers of two GRUs that each read the pair below; the last output.
 
     The published encoder is called bidirectional, but feeds its GRU one frame at a time, so both
     directions read forward. Two forward GRUs a layer over the whole sequence are the same numbers
     (golden: cmd_step.npz; docs/method.md section 7).
 
-    >>> RecurrentEncoder(channels=60, hidden_size=16, num_layers=2)(torch.zeros(4, 10, 60)).shape
+    Args:
+        layout: Joints and channels of the clips.
+        persons: Persons in a clip.
+        settings: Hidden size, layers, initialisation.
+
+    >>> from i2md.skeletons import get_layout
+    >>> encoder = GRUEncoder(get_layout("kinect-v1"), 1, GRUSettings(hidden_size=16, num_layers=2))
+    >>> encoder(torch.zeros(4, 10, 20, 3, 1)).shape
     torch.Size([4, 32])
     """
 
-    def __init__(
-        self,
-        channels: int,
-        hidden_size: int = 1024,
-        num_layers: int = 3,
-        initialisation: str = "uniform",
-        activation_checkpointing: bool = False,
-    ) -> None:
-        super().__init__()
-        self.width = 2 * hidden_size
-        self.activation_checkpointing = activation_checkpointing
-        self.input_norm = InputNorm(channels)
-        below = [channels] + [self.width] * (num_layers - 1)
-        self.layers = nn.ModuleList(GRUPair(size, hidden_size, initialisation) for size in below)
+    Settings = GRUSettings
 
-    def forward(self, x: Float[Tensor, "batch frames channels"]) -> Float[Tensor, "batch width"]:
-        """Features of a batch of sequences."""
-        return self.together([self], [x])[0]
+    def __init__(self, layout: Layout, persons: int, settings: GRUSettings) -> None:
+        super().__init__(layout, persons, settings)
+        channels = len(layout.joints) * layout.channels * persons
+        self.width = 2 * settings.hidden_size
+        self.activation_checkpointing = settings.activation_checkpointing
+        self.input_norm = InputNorm(channels)
+        below = [channels] + [self.width] * (settings.num_layers - 1)
+        self.layers = nn.ModuleList(GRUPair(size, settings.hidden_size, settings.initialisation) for size in below)
+
+    def forward(self, x: Float[Tensor, "batch frames joints channels persons"]) -> Float[Tensor, "batch width"]:
+        """Features of a batch of clips."""
+        return self.forward_parallel([self], [x])[0]
 
     @classmethod
-    def together(
-        cls, encoders: Sequence[RecurrentEncoder], sequences: Sequence[Float[Tensor, "batch frames channels"]]
+    def forward_parallel(
+        cls, encoders: Sequence[GRUEncoder], clips: Sequence[Float[Tensor, "batch frames joints channels persons"]]
     ) -> list[Float[Tensor, "batch width"]]:
-        """Features by several encoders of one size, each of its own batch, in as many launches as one takes."""
+        """Features by several encoders of the same settings, each of its own batch, in as many launches as one takes.
+
+        A frame is flattened in the order joints, channels, persons, that of the reference implementation
+        (golden/README.md). Clips whose batch is the last axis in memory, as views are, are not copied.
+        """
+        sequences = [x.flatten(2) for x in clips]
         device = sequences[0].device.type
         products = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else sequences[0].dtype
         hidden = torch.stack(

@@ -57,11 +57,11 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         x, hidden, blocks = ctx.saved_tensors
-        at_hidden, at_last = (None if g is None else g.unflatten(1, (2, -1)).flatten(0, 1) for g in gradients)
+        grad_hidden, grad_last = (None if g is None else g.unflatten(1, (2, -1)).flatten(0, 1) for g in gradients)
         inputs, recurrent = ctx.weights.inputs, ctx.weights.recurrent
-        at_gates, at_bias = _run_back(at_hidden, at_last, recurrent, hidden, blocks)
-        at_x = _input_gradient(at_gates, inputs) if ctx.needs_input_grad[1] else None
-        return None, at_x, *_weight_gradients(at_gates, at_bias, x, hidden)
+        grad_gates, grad_bias = _run_back(grad_hidden, grad_last, recurrent, hidden, blocks)
+        grad_x = _input_gradient(grad_gates, inputs) if ctx.needs_input_grad[1] else None
+        return None, grad_x, *_weight_gradients(grad_gates, grad_bias, x, hidden)
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ def _project(
 
 
 def _run_back(
-    at_hidden: Tensor | None,
-    at_last: Tensor | None,
+    grad_hidden: Tensor | None,
+    grad_last: Tensor | None,
     recurrent: Recurrent,
     hidden: Tensor,
     blocks: Tensor,
@@ -150,62 +150,62 @@ def _run_back(
     """Gradients before the gates of all frames, in the order of `backward_frame`; and their sums, exactly."""
     grus, units, frames, batch = hidden.shape
     transposed = recurrent.transposed()
-    at_gates = hidden.new_empty(grus, 4 * units, frames, batch)
-    at_frame = blocks.new_empty(grus, 4 * units, batch)
-    at_frames = hidden.new_empty(CHUNK, *at_frame.shape)
+    grad_gates = hidden.new_empty(grus, 4 * units, frames, batch)
+    grad_frame = blocks.new_empty(grus, 4 * units, batch)
+    grad_frames = hidden.new_empty(CHUNK, *grad_frame.shape)
     product = hidden.new_empty(grus, units, batch)
     direct = product.new_empty(CHUNK, *product.shape)
-    total = torch.zeros_like(at_frame)
-    at_state = blocks.new_zeros(grus, units, batch)
-    if at_last is not None:
+    total = torch.zeros_like(grad_frame)
+    grad_state = blocks.new_zeros(grus, units, batch)
+    if grad_last is not None:
         # Copied, not cloned: a product added in place to what is laid out otherwise takes a thousand times as long.
-        at_state.copy_(at_last)
+        grad_state.copy_(grad_last)
     for chunk in reversed(_chunks(frames)):
-        if at_hidden is not None:
-            direct[: chunk.stop - chunk.start].copy_(at_hidden[:, :, chunk].permute(2, 0, 1, 3))
+        if grad_hidden is not None:
+            direct[: chunk.stop - chunk.start].copy_(grad_hidden[:, :, chunk].permute(2, 0, 1, 3))
         for t in reversed(range(frames)[chunk]):
             i = t - chunk.start
             if t < frames - 1:
-                pass_back(at_state, blocks[t + 1], at_frames[(i + 1) % CHUNK][:, : 3 * units], transposed, product)
-            if at_hidden is not None:
-                at_state += direct[i]
-            backward_frame(at_state, blocks[t], at_frame)
-            at_frames[i].copy_(at_frame)
-            total += at_frame
-        _join(at_frames, at_gates[:, :, chunk])
-    return at_gates, total.sum(dim=2)
+                pass_back(grad_state, blocks[t + 1], grad_frames[(i + 1) % CHUNK][:, : 3 * units], transposed, product)
+            if grad_hidden is not None:
+                grad_state += direct[i]
+            backward_frame(grad_state, blocks[t], grad_frame)
+            grad_frames[i].copy_(grad_frame)
+            total += grad_frame
+        _join(grad_frames, grad_gates[:, :, chunk])
+    return grad_gates, total.sum(dim=2)
 
 
-def _input_gradient(at_gates: Tensor, inputs: Tensor) -> Float[Tensor, "pairs channels frames batch"]:
+def _input_gradient(grad_gates: Tensor, inputs: Tensor) -> Float[Tensor, "pairs channels frames batch"]:
     """Gradient of the layer's input: both GRUs of a pair add to it."""
     pairs, rows, channels = inputs.shape
-    units, (frames, batch) = rows // 6, at_gates.shape[2:]
-    gradient = at_gates.new_empty(pairs, channels, frames * batch)
+    units, (frames, batch) = rows // 6, grad_gates.shape[2:]
+    gradient = grad_gates.new_empty(pairs, channels, frames * batch)
     for pair in range(pairs):
-        first, second = (gates[units:].flatten(1) for gates in at_gates[2 * pair : 2 * pair + 2])
+        first, second = (gates[units:].flatten(1) for gates in grad_gates[2 * pair : 2 * pair + 2])
         torch.mm(inputs[pair, : 3 * units].T, first, out=gradient[pair])
         gradient[pair].addmm_(inputs[pair, 3 * units :].T, second)
     return gradient.unflatten(2, (frames, batch))
 
 
-def _weight_gradients(at_gates: Tensor, at_bias: Tensor, x: Tensor, hidden: Tensor) -> list[Tensor]:
+def _weight_gradients(grad_gates: Tensor, grad_bias: Tensor, x: Tensor, hidden: Tensor) -> list[Tensor]:
     """Gradients of all pairs' weights, in the order of `PairWeights`."""
     units = hidden.shape[1]
     gradients: list[Tensor] = []
     for pair in range(len(x)):
         both = slice(2 * pair, 2 * pair + 2)
         sequence = x[pair].flatten(1).T
-        at_ih = torch.cat([torch.mm(gates[units:].flatten(1), sequence) for gates in at_gates[both]])
-        at_hh = torch.stack([_recurrent_gradient(*of) for of in zip(at_gates[both], hidden[both], strict=True)])
-        at_bias_hh = at_bias[both, : 3 * units].roll(-units, dims=1)
-        gradients += [at_ih.float(), at_hh.float(), at_bias[both, units:].flatten(), at_bias_hh]
+        grad_ih = torch.cat([torch.mm(gates[units:].flatten(1), sequence) for gates in grad_gates[both]])
+        grad_hh = torch.stack([_recurrent_gradient(*of) for of in zip(grad_gates[both], hidden[both], strict=True)])
+        grad_bias_hh = grad_bias[both, : 3 * units].roll(-units, dims=1)
+        gradients += [grad_ih.float(), grad_hh.float(), grad_bias[both, units:].flatten(), grad_bias_hh]
     return gradients
 
 
 def _recurrent_gradient(
-    at_gates: Float[Tensor, "rows frames batch"], hidden: Float[Tensor, "units frames batch"]
+    grad_gates: Float[Tensor, "rows frames batch"], hidden: Float[Tensor, "units frames batch"]
 ) -> Float[Tensor, "gates units"]:
     """Each frame's gradients with the state before it; the first frame's state was zero, so it adds nothing."""
     units = len(hidden)
-    after, before = at_gates[: 3 * units, 1:].flatten(1), hidden[:, :-1].flatten(1).T
+    after, before = grad_gates[: 3 * units, 1:].flatten(1), hidden[:, :-1].flatten(1).T
     return torch.mm(after, before).roll(-units, dims=0)

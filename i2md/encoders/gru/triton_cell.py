@@ -98,12 +98,12 @@ def forward_frame(
 @no_type_check
 @triton.jit
 def backward_frame(
-    at_hidden,  # (grus, units, batch): gradient of this frame's `hidden`; not read where not GIVEN
+    grad_hidden,  # (grus, units, batch): gradient of this frame's `hidden`; not read where not GIVEN
     across,  # (grus, units, 3 units): W_h transposed, columns in the order n, r, z, in the type of the products
-    later,  # (grus, 4 units, batch): the frame after's `at_gates`; not read at the last frame
+    later,  # (grus, 4 units, batch): the frame after's `grad_gates`; not read at the last frame
     factors,  # (grus, 5 units, batch): what `forward_frame` saved
-    at_state,  # (grus, units, batch): float32; gradient that reaches the state past the gates after it, then before it
-    at_gates,  # (grus, 4 units, batch): written: gradients of n's recurrent part, r, z, n before their functions
+    grad_state,  # (grus, units, batch): float32; gradient that reaches the state past the gates after it, then before
+    grad_gates,  # (grus, 4 units, batch): written: gradients of n's recurrent part, r, z, n before their functions
     UNITS: tl.constexpr,
     BATCH: tl.constexpr,
     LAST: tl.constexpr,
@@ -115,7 +115,7 @@ def backward_frame(
 ):
     """Gradients of a frame's gates, from those of its state and of the gates of the frame after.
 
-    In `at_gates` the first three blocks are the gradient of W_h h + b_h, the last three that of the inputs.
+    In `grad_gates` the first three blocks are the gradient of W_h h + b_h, the last three that of the inputs.
     """
     units = tl.program_id(0) * BLOCK_UNITS + tl.arange(0, BLOCK_UNITS)
     batch = tl.program_id(1) * BLOCK_BATCH + tl.arange(0, BLOCK_BATCH)
@@ -133,15 +133,15 @@ def backward_frame(
             at = tl.load(columns + done * BATCH, mask=(inner[:, None] < 3 * UNITS - done) & of_batch, other=0.0)
             total = tl.dot(w, at, total, input_precision=PRECISION)
 
-    at_state += gru * UNITS * BATCH + here
-    total += tl.load(at_state, mask=mine, other=0.0)
+    grad_state += gru * UNITS * BATCH + here
+    total += tl.load(grad_state, mask=mine, other=0.0)
     if GIVEN:
-        total += tl.load(at_hidden + gru * UNITS * BATCH + here, mask=mine, other=0.0).to(tl.float32)
+        total += tl.load(grad_hidden + gru * UNITS * BATCH + here, mask=mine, other=0.0).to(tl.float32)
 
     factors += gru * 5 * UNITS * BATCH + here
-    at_gates += gru * 4 * UNITS * BATCH + here
+    grad_gates += gru * 4 * UNITS * BATCH + here
     for gate in tl.static_range(4):
         factor = tl.load(factors + gate * UNITS * BATCH, mask=mine, other=0.0).to(tl.float32)
-        tl.store(at_gates + gate * UNITS * BATCH, (factor * total).to(at_gates.dtype.element_ty), mask=mine)
+        tl.store(grad_gates + gate * UNITS * BATCH, (factor * total).to(grad_gates.dtype.element_ty), mask=mine)
     keep = tl.load(factors + 4 * UNITS * BATCH, mask=mine, other=0.0).to(tl.float32)
-    tl.store(at_state, keep * total, mask=mine)
+    tl.store(grad_state, keep * total, mask=mine)

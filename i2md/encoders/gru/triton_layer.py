@@ -65,11 +65,11 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        at_hidden, at_last = gradients
+        grad_hidden, grad_last = gradients
         weight, hidden, factors = ctx.saved_tensors
-        at_gates = recur_backward(at_hidden, at_last, weight, factors, ctx.precision)
-        at_weight, at_bias = recurrent_gradients(at_gates, hidden)
-        return at_gates[:, :, weight.shape[2] :], at_weight, at_bias, None, None, None
+        grad_gates = recur_backward(grad_hidden, grad_last, weight, factors, ctx.precision)
+        grad_weight, grad_bias = recurrent_gradients(grad_gates, hidden)
+        return grad_gates[:, :, weight.shape[2] :], grad_weight, grad_bias, None, None, None
 
 
 def recur_forward(
@@ -113,55 +113,55 @@ def recur_forward(
 
 
 def recur_backward(
-    at_hidden: Float[Tensor, "frames grus units batch"] | None,
-    at_last: Float[Tensor, "grus units batch"] | None,
+    grad_hidden: Float[Tensor, "frames grus units batch"] | None,
+    grad_last: Float[Tensor, "grus units batch"] | None,
     weight: Float[Tensor, "grus gates units"],
     factors: Float[Tensor, "frames grus factors batch"],
     precision: Precision = "ieee",
 ) -> Float[Tensor, "frames grus 4*units batch"]:
     """Gradients of all gates, given those of the hidden states and of the last state in float32; None is zero.
 
-    Rows are n's recurrent part, r, z, n. With `at_gates` for the answer, at_gates[:, :, units:] is the gradient of
-    the inputs; at_gates[:, :, :3 units] that of W_h h + b_h with its gates in the order n, r, z, from which
+    Rows are n's recurrent part, r, z, n. With `grad_gates` for the answer, grad_gates[:, :, units:] is the gradient of
+    the inputs; grad_gates[:, :, :3 units] that of W_h h + b_h with its gates in the order n, r, z, from which
     `recurrent_gradients` takes the parameters'.
     """
     frames, grus, five, batch = factors.shape
     units = five // 5
     across = weight.roll(units, dims=1).transpose(1, 2).contiguous()
-    at_gates = factors.new_empty(frames, grus, 4 * units, batch)
-    at_state = torch.zeros(grus, units, batch, dtype=torch.float32, device=weight.device)
-    if at_last is not None:
-        at_state.copy_(at_last)
-    if at_hidden is not None:
-        at_hidden = at_hidden.contiguous()
+    grad_gates = factors.new_empty(frames, grus, 4 * units, batch)
+    grad_state = torch.zeros(grus, units, batch, dtype=torch.float32, device=weight.device)
+    if grad_last is not None:
+        grad_state.copy_(grad_last)
+    if grad_hidden is not None:
+        grad_hidden = grad_hidden.contiguous()
     grid, sizes = _launch(grus, units, batch, weight, precision)
     with torch.cuda.device_of(weight):
         for t in reversed(range(frames)):
             backward_frame[grid](
-                at_state if at_hidden is None else at_hidden[t],
+                grad_state if grad_hidden is None else grad_hidden[t],
                 across,
-                at_gates[min(t + 1, frames - 1)],
+                grad_gates[min(t + 1, frames - 1)],
                 factors[t],
-                at_state,
-                at_gates[t],
+                grad_state,
+                grad_gates[t],
                 LAST=t == frames - 1,
-                GIVEN=at_hidden is not None,
+                GIVEN=grad_hidden is not None,
                 **sizes,
             )
-    return at_gates
+    return grad_gates
 
 
 def recurrent_gradients(
-    at_gates: Float[Tensor, "frames grus rows batch"], hidden: Float[Tensor, "frames grus units batch"]
+    grad_gates: Float[Tensor, "frames grus rows batch"], hidden: Float[Tensor, "frames grus units batch"]
 ) -> tuple[Float[Tensor, "grus gates units"], Float[Tensor, "grus gates"]]:
     """Gradients of W_h and b_h in float32, gates in PyTorch's order: one product over all frames and clips."""
     units = hidden.shape[2]
-    recurrent = at_gates[:, :, : 3 * units]
+    recurrent = grad_gates[:, :, : 3 * units]
     # The first frame's state was zero, so it adds nothing to the weight's gradient.
     later, states = (x.permute(1, 2, 0, 3).flatten(2) for x in (recurrent[1:], hidden[:-1]))
-    at_weight = torch.bmm(later, states.transpose(1, 2)).float()
-    at_bias = recurrent.sum(dim=(0, 3), dtype=torch.float32)
-    return at_weight.roll(-units, dims=1), at_bias.roll(-units, dims=1)
+    grad_weight = torch.bmm(later, states.transpose(1, 2)).float()
+    grad_bias = recurrent.sum(dim=(0, 3), dtype=torch.float32)
+    return grad_weight.roll(-units, dims=1), grad_bias.roll(-units, dims=1)
 
 
 def blocks(grus: int, units: int, batch: int, kind: torch.dtype) -> tuple[tuple[int, int, int], dict[str, Any]]:

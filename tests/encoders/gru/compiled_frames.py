@@ -23,7 +23,7 @@ from i2md.encoders.gru.triton_layer import blocks
 # Triton ships two assemblers; the newer one, called after a newer GPU, knows all GPUs and all versions of PTX.
 SHIPPED = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 PTXAS = max(SHIPPED.glob("ptxas*"))
-FLOAT32 = {"bias", "state", "at_state"}
+FLOAT32 = {"bias", "state", "grad_state"}
 KINDS = {"bf16": ("bf16", torch.bfloat16, "ieee"), "fp32": ("fp32", torch.float32, "ieee")}
 KINDS["tf32"] = ("fp32", torch.float32, "tf32")
 

@@ -40,12 +40,12 @@ def drawn(frames, grus, units, batch, seed=0):
     inputs = torch.randn(frames, grus, 3 * units, batch, generator=draws)
     weight = torch.randn(grus, 3 * units, units, generator=draws) * units**-0.5
     bias = torch.randn(grus, 3 * units, generator=draws)
-    at_hidden = torch.randn(frames, grus, units, batch, generator=draws)
-    at_last = torch.randn(grus, units, batch, generator=draws)
-    return [x.to(DEVICE) for x in (inputs, weight, bias, at_hidden, at_last)]
+    grad_hidden = torch.randn(frames, grus, units, batch, generator=draws)
+    grad_last = torch.randn(grus, units, batch, generator=draws)
+    return [x.to(DEVICE) for x in (inputs, weight, bias, grad_hidden, grad_last)]
 
 
-def by_torch(inputs, weight, bias, at_hidden, at_last):
+def by_torch(inputs, weight, bias, grad_hidden, grad_last):
     """Hidden states by torch.nn.GRU in float64, one GRU at a time, and gradients of inputs, weight and bias."""
     _, grus, gates, _ = inputs.shape
     hidden, gradients = [], []
@@ -60,21 +60,21 @@ def by_torch(inputs, weight, bias, at_hidden, at_last):
         x = inputs[:, g].transpose(1, 2).double().cpu().requires_grad_()
         states, _ = gru(x)
         hidden.append(states.detach().transpose(1, 2))
-        towards = at_hidden[:, g].double().cpu().clone()
-        towards[-1] += at_last[g].cpu()
+        towards = grad_hidden[:, g].double().cpu().clone()
+        towards[-1] += grad_last[g].cpu()
         (states * towards.transpose(1, 2)).sum().backward()
         gradients.append((x.grad.transpose(1, 2), gru.weight_hh_l0.grad, gru.bias_hh_l0.grad))
-    at_inputs, at_weight, at_bias = zip(*gradients, strict=True)
-    return torch.stack(hidden, 1), torch.stack(at_inputs, 1), torch.stack(at_weight), torch.stack(at_bias)
+    grad_inputs, grad_weight, grad_bias = zip(*gradients, strict=True)
+    return torch.stack(hidden, 1), torch.stack(grad_inputs, 1), torch.stack(grad_weight), torch.stack(grad_bias)
 
 
-def by_kernels(inputs, weight, bias, at_hidden, at_last, precision="ieee"):
+def by_kernels(inputs, weight, bias, grad_hidden, grad_last, precision="ieee"):
     """The same by the kernels, products in the weight's type; the last state besides."""
     units = weight.shape[2]
     hidden, last, factors = recur_forward(inputs, weight, bias, True, precision)
-    at_gates = recur_backward(at_hidden, at_last, weight, factors, precision)
-    at_weight, at_bias = recurrent_gradients(at_gates, hidden)
-    return last, (hidden, at_gates[:, :, units:], at_weight, at_bias)
+    grad_gates = recur_backward(grad_hidden, grad_last, weight, factors, precision)
+    grad_weight, grad_bias = recurrent_gradients(grad_gates, hidden)
+    return last, (hidden, grad_gates[:, :, units:], grad_weight, grad_bias)
 
 
 def away(ours, exact):
@@ -105,13 +105,13 @@ def test_any_size(frames, grus, units, batch, seed):
 
 
 def test_a_gradient_that_is_not_given_is_zero():
-    inputs, weight, bias, at_hidden, at_last = drawn(4, 2, 20, 6)
+    inputs, weight, bias, grad_hidden, grad_last = drawn(4, 2, 20, 6)
     _, _, factors = recur_forward(inputs, weight, bias, True)
-    nowhere = torch.zeros_like(at_hidden)
+    nowhere = torch.zeros_like(grad_hidden)
     at_the_end = nowhere.clone()
-    at_the_end[-1] = at_last
+    at_the_end[-1] = grad_last
     expected = recur_backward(at_the_end, None, weight, factors)
-    torch.testing.assert_close(recur_backward(None, at_last, weight, factors), expected)
+    torch.testing.assert_close(recur_backward(None, grad_last, weight, factors), expected)
     assert not recur_backward(None, None, weight, factors).any()
 
 
@@ -138,12 +138,12 @@ def test_without_gradients_nothing_is_saved_and_the_states_are_the_same():
 
 @pytest.mark.parametrize("only_last", [True, False])
 def test_autograd_takes_them_for_one_operation(only_last):
-    inputs, weight, bias, at_hidden, at_last = drawn(4, 2, 20, 6)
+    inputs, weight, bias, grad_hidden, grad_last = drawn(4, 2, 20, 6)
     leaves = [x.requires_grad_() for x in (inputs, weight, bias)]
     hidden, last = recur(*leaves, torch.float32)
-    towards = torch.zeros_like(at_hidden) if only_last else at_hidden
-    ((last * at_last).sum() + (0 if only_last else (hidden * at_hidden).sum())).backward()
-    exact = by_torch(*(x.detach() for x in leaves), towards, at_last)
+    towards = torch.zeros_like(grad_hidden) if only_last else grad_hidden
+    ((last * grad_last).sum() + (0 if only_last else (hidden * grad_hidden).sum())).backward()
+    exact = by_torch(*(x.detach() for x in leaves), towards, grad_last)
     assert away([hidden.detach(), *(x.grad for x in leaves)], exact) < 1e-5
 
 
@@ -156,9 +156,11 @@ def test_without_autograd_the_states_are_the_same():
 
 
 def test_inputs_may_be_views():
-    inputs, weight, bias, at_hidden, at_last = drawn(3, 2, 18, 4)
-    turned = [x.transpose(-1, -2).contiguous().transpose(-1, -2) for x in (inputs, weight, bias, at_hidden, at_last)]
-    expected = by_kernels(inputs, weight, bias, at_hidden, at_last)[1]
+    inputs, weight, bias, grad_hidden, grad_last = drawn(3, 2, 18, 4)
+    turned = [
+        x.transpose(-1, -2).contiguous().transpose(-1, -2) for x in (inputs, weight, bias, grad_hidden, grad_last)
+    ]
+    expected = by_kernels(inputs, weight, bias, grad_hidden, grad_last)[1]
     for mine, other in zip(by_kernels(*turned)[1], expected, strict=True):
         assert torch.equal(mine, other)
 
@@ -185,10 +187,10 @@ def bfloat16_products(monkeypatch):
 @pytest.mark.usefixtures("bfloat16_products")
 @pytest.mark.parametrize(("frames", "grus", "units", "batch_size"), [(6, 2, 40, 8), (3, 1, 70, 66)])
 def test_bfloat16_products_are_off_by_their_rounding(frames, grus, units, batch):
-    inputs, weight, bias, at_hidden, at_last = drawn(frames, grus, units, batch)
+    inputs, weight, bias, grad_hidden, grad_last = drawn(frames, grus, units, batch)
     rounded = weight.bfloat16()
-    last, ours = by_kernels(inputs, rounded, bias, at_hidden, at_last)
-    exact = by_torch(inputs, rounded.float(), bias, at_hidden, at_last)
+    last, ours = by_kernels(inputs, rounded, bias, grad_hidden, grad_last)
+    exact = by_torch(inputs, rounded.float(), bias, grad_hidden, grad_last)
     assert ours[0].dtype == ours[1].dtype == torch.bfloat16
     assert last.dtype == ours[2].dtype == torch.float32
     # The interpreter cuts bits off where a GPU rounds: twice the error of 2^-9.
@@ -199,14 +201,14 @@ def test_bfloat16_products_are_off_by_their_rounding(frames, grus, units, batch)
 @pytest.mark.usefixtures("bfloat16_products")
 def test_in_bfloat16_a_state_that_is_kept_still_learns():
     """Update gates near 1, where 1 - z would be gone in bfloat16."""
-    inputs, weight, bias, at_hidden, at_last = drawn(3, 1, 16, 4)
+    inputs, weight, bias, grad_hidden, grad_last = drawn(3, 1, 16, 4)
     bias[:, 16:32] += 8
     inputs[:, :, 16:32] = 0
-    _, ours = by_kernels(inputs, weight.bfloat16(), bias, at_hidden, at_last)
-    exact = by_torch(inputs, weight.bfloat16().float(), bias, at_hidden, at_last)
-    at_new, exactly = (x[:, :, 32:] for x in (ours[1], exact[1]))
+    _, ours = by_kernels(inputs, weight.bfloat16(), bias, grad_hidden, grad_last)
+    exact = by_torch(inputs, weight.bfloat16().float(), bias, grad_hidden, grad_last)
+    grad_new, exactly = (x[:, :, 32:] for x in (ours[1], exact[1]))
     assert 0 < exactly.abs().max() < 0.01
-    assert away([at_new], [exactly]) < 2**-6
+    assert away([grad_new], [exactly]) < 2**-6
 
 
 @pytest.mark.parametrize("products", ["bf16", pytest.param("fp32", marks=slow), pytest.param("tf32", marks=slow)])
@@ -232,10 +234,10 @@ def test_the_kernels_compile_for_a_gpu_and_spill_nothing(products, tmp_path):
     [(torch.float32, "ieee", 1e-5), (torch.float32, "tf32", 2e-3), (torch.bfloat16, "ieee", 1e-2)],
 )
 def test_the_published_size_on_a_gpu(kind, precision, bound):
-    inputs, weight, bias, at_hidden, at_last = drawn(8, 6, 1024, 64)
+    inputs, weight, bias, grad_hidden, grad_last = drawn(8, 6, 1024, 64)
     weight = weight.to(kind)
-    _, ours = by_kernels(inputs, weight, bias, at_hidden, at_last, precision)
-    assert away(ours, by_torch(inputs, weight.float(), bias, at_hidden, at_last)) < bound
+    _, ours = by_kernels(inputs, weight, bias, grad_hidden, grad_last, precision)
+    assert away(ours, by_torch(inputs, weight.float(), bias, grad_hidden, grad_last)) < bound
 
 
 @gpu

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from i2md.encoders.gru.encoder import GRUPair, RecurrentEncoder, run_pairs
+from i2md.encoders.gru.encoder import GRUEncoder, GRUPair, run_pairs
 from i2md.encoders.registry import build_encoder
-from i2md.encoders.settings import EncoderSettings
+from i2md.encoders.settings import EncoderSettings, GRUSettings
 from i2md.errors import InputError
 from i2md.pretraining.official import rename_official
-from i2md.skeletons import get_layout
+from i2md.skeletons import Layout, get_layout
 from i2md.views.streams import stream
 
 
@@ -29,6 +29,19 @@ def weights_of(pair, direction):
     """Input and hidden weights and biases of one of a pair's two GRUs."""
     rows = slice(direction * 3 * pair.hidden_size, (direction + 1) * 3 * pair.hidden_size)
     return pair.weight_ih[rows], pair.weight_hh[direction], pair.bias_ih[rows], pair.bias_hh[direction]
+
+
+def gru(channels, hidden_size, num_layers, **settings):
+    """The encoder of a chain of joints with as many numbers a frame as `channels`."""
+    count = channels // 3
+    names, parents = tuple(f"joint{i}" for i in range(count)), (0, *range(count - 1))
+    chain = Layout("chain", names, parents, mirror=tuple(range(count)), centre=0, across=(0, 1), spine=(0, 1))
+    return GRUEncoder(chain, 1, GRUSettings(hidden_size=hidden_size, num_layers=num_layers, **settings))
+
+
+def clips(x):
+    """Sequences (batch, frames, channels) as clips of that chain."""
+    return x.unflatten(2, (-1, 3, 1))
 
 
 def frame_by_frame(x, encoder):
@@ -50,16 +63,16 @@ def frame_by_frame(x, encoder):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
-    ("channels", "units", "layers", "frames"), [(150, 24, 3, 20), (60, 5, 1, 7), (18, 3, 5, 1), (7, 16, 2, 33)]
+    ("channels", "units", "layers", "frames"), [(150, 24, 3, 20), (60, 5, 1, 7), (18, 3, 5, 1), (6, 16, 2, 33)]
 )
 def test_features_and_gradients_of_the_frame_by_frame_formulation(channels, units, layers, frames, training):
     torch.manual_seed(0)
-    encoder = RecurrentEncoder(channels, units, layers).train(training)
+    encoder = gru(channels, units, layers).train(training)
     torch.nn.init.normal_(encoder.input_norm.weight)
     encoder.input_norm.running_mean.normal_()
     x = torch.randn(4, frames, channels, requires_grad=True)
     reference, exact = copy.deepcopy(encoder).double(), x.detach().double().requires_grad_()
-    ours, theirs = encoder(x), frame_by_frame(exact, reference)
+    ours, theirs = encoder(clips(x)), frame_by_frame(exact, reference)
     torch.testing.assert_close(ours, theirs.float(), atol=1e-6, rtol=0)
 
     towards = torch.randn_like(ours)
@@ -73,10 +86,10 @@ def test_features_and_gradients_of_the_frame_by_frame_formulation(channels, unit
 def test_encoders_run_together_are_each_alone():
     """Features, gradients and statistics, each of its own batch."""
     torch.manual_seed(0)
-    together = [RecurrentEncoder(9, 5, 2) for _ in range(3)]
+    together = [gru(9, 5, 2) for _ in range(3)]
     alone = copy.deepcopy(together)
-    sequences = list(torch.randn(3, 4, 7, 9))
-    side_by_side = RecurrentEncoder.together(together, sequences)
+    sequences = [clips(x) for x in torch.randn(3, 4, 7, 9)]
+    side_by_side = GRUEncoder.forward_parallel(together, sequences)
     one_by_one = [encoder(x) for encoder, x in zip(alone, sequences, strict=True)]
     for number, (feature, expected) in enumerate(zip(side_by_side, one_by_one, strict=True)):
         torch.testing.assert_close(feature, expected, atol=1e-6, rtol=0)
@@ -90,8 +103,8 @@ def test_encoders_run_together_are_each_alone():
 
 def test_computing_the_gates_anew_changes_nothing_but_what_is_kept():
     torch.manual_seed(0)
-    keeping = RecurrentEncoder(9, 5, 3)
-    anew = RecurrentEncoder(9, 5, 3, activation_checkpointing=True)
+    keeping = gru(9, 5, 3)
+    anew = gru(9, 5, 3, activation_checkpointing=True)
     anew.load_state_dict(keeping.state_dict())
     x = torch.randn(4, 13, 9)
     kept: dict[str, int] = {}
@@ -99,7 +112,7 @@ def test_computing_the_gates_anew_changes_nothing_but_what_is_kept():
     for name, encoder in (("keeping", keeping), ("anew", anew)):
         sizes: list[int] = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t):
-            feature = encoder(x)
+            feature = encoder(clips(x))
         kept[name] = sum(sizes)
         gradients[name] = torch.autograd.grad(feature.square().sum(), list(encoder.parameters()))
     assert all(torch.equal(a, b) for a, b in zip(*gradients.values(), strict=True))
@@ -122,12 +135,12 @@ def test_pairs_in_turn_are_pairs_side_by_side(together, monkeypatch):
 
 def test_bf16_products_are_within_their_rounding():
     torch.manual_seed(0)
-    encoder = RecurrentEncoder(12, 32, 3)
+    encoder = gru(12, 32, 3)
     x = torch.randn(8, 40, 12)
-    exact = encoder(x)
+    exact = encoder(clips(x))
     exact_gradients = torch.autograd.grad(exact.square().sum(), list(encoder.parameters()))
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = encoder(x)
+        rounded = encoder(clips(x))
     gradients = torch.autograd.grad(rounded.square().sum(), list(encoder.parameters()))
     assert rounded.dtype == torch.float32
     assert 1e-5 < (rounded - exact).abs().max() < 2**-6 * exact.abs().max()
@@ -138,9 +151,9 @@ def test_bf16_products_are_within_their_rounding():
 
 def test_statistics_are_those_of_the_channels_over_clips_and_frames():
     torch.manual_seed(0)
-    encoder = RecurrentEncoder(5, 2, 1)
-    x = torch.randn(8, 6, 5) * 3 + 1
-    encoder.train()(x)
+    encoder = gru(6, 2, 1)
+    x = torch.randn(8, 6, 6) * 3 + 1
+    encoder.train()(clips(x))
     torch.testing.assert_close(encoder.input_norm.running_mean, 0.1 * x.mean(dim=(0, 1)))
     torch.testing.assert_close(encoder.input_norm.running_var, 0.9 + 0.1 * x.var(dim=(0, 1)))
 
@@ -151,7 +164,7 @@ def test_the_published_features(golden, name):
     final = {key[6:]: torch.tensor(numbers[key]) for key in numbers.files if key.startswith("final/")}
     prefix = f"query.{name}.encoder."
     weights = {k.removeprefix(prefix): v for k, v in rename_official(final).items() if k.startswith(prefix)}
-    encoder = RecurrentEncoder(150, 24, 3)
+    encoder = GRUEncoder(get_layout("kinect-v2"), 2, GRUSettings(hidden_size=24))
     encoder.load_state_dict(weights)
     view = torch.tensor(numbers["step2/query"]).permute(0, 2, 3, 1, 4)
     with torch.no_grad():
@@ -161,29 +174,29 @@ def test_the_published_features(golden, name):
 
 def test_the_feature_depends_on_the_frames_and_their_order():
     torch.manual_seed(0)
-    encoder = RecurrentEncoder(6, 4, 2).eval()
+    encoder = gru(6, 4, 2).eval()
     x = torch.randn(1, 9, 6)
-    feature = encoder(x)
+    feature = encoder(clips(x))
     for frame in range(9):
         changed = x.clone()
         changed[:, frame] += 1
-        assert not torch.equal(encoder(changed), feature)
-    assert not torch.allclose(encoder(x.flip(1)), feature, atol=1e-3)
+        assert not torch.equal(encoder(clips(changed)), feature)
+    assert not torch.allclose(encoder(clips(x.flip(1))), feature, atol=1e-3)
 
 
 def test_an_unknown_encoder_is_refused_and_the_known_one_states_its_width():
     assert build_encoder(EncoderSettings(hidden_size=6, num_layers=1), get_layout("coco-17"), 1).width == 12
-    with pytest.raises(InputError, match="encoder 'graf' is not known; choose"):
-        build_encoder(EncoderSettings(name="graf"), get_layout("coco-17"), 1)
+    with pytest.raises(InputError, match=r"encoder 'grU' is unknown \(did you mean gru\?\); choose among gru"):
+        build_encoder(EncoderSettings(name="grU"), get_layout("coco-17"), 1)
 
 
 def test_a_retentive_start_remembers_the_first_frames():
     def influence(initialisation: str) -> float:
         """How much the feature moves, on average, with the first of 32 frames."""
         torch.manual_seed(0)
-        encoder = RecurrentEncoder(channels=6, hidden_size=32, num_layers=2, initialisation=initialisation).eval()
+        encoder = gru(6, 32, 2, initialisation=initialisation).eval()
         x = torch.randn(64, 32, 6, requires_grad=True)
-        (gradient,) = torch.autograd.grad(encoder(x).square().sum(), x)
+        (gradient,) = torch.autograd.grad(encoder(clips(x)).square().sum(), x)
         return float(gradient[:, 0].norm() / gradient[:, -1].norm())
 
     assert influence("retentive") > 0.1
