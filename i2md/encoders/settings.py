@@ -16,7 +16,7 @@ class GRUSettings:
     num_layers: int = 3
     """Layers of two GRUs."""
     initialisation: Literal["uniform", "orthogonal", "retentive"] = "uniform"
-    """uniform: as in the reference implementation. orthogonal: learns sooner on few clips. retentive: orthogonal, with a
+    """uniform: as the reference implementation. orthogonal: learns sooner on few clips. retentive: orthogonal with a
     long memory at the start; learns soonest, for short runs."""
     activation_checkpointing: bool = False
     """Recompute each layer's gates in the backward pass instead of storing them (activation checkpointing): the same
