@@ -86,6 +86,12 @@ def test_each_command_and_public_name_is_in_the_reference() -> None:
     assert not [name for name in COMMANDS if f"i2md {name}" not in pages]
 
 
+def test_each_example_is_shown() -> None:
+    examples = {f"docs/examples/{path.name}" for path in (DOCS / "examples").iterdir() if path.is_file()}
+    shown = re.findall(r'^--8<-- "(.*)"$', (DOCS / "extend.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert examples == set(shown)
+
+
 def test_each_page_that_is_linked_in_the_readme_exists() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(links) > 20
