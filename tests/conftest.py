@@ -23,6 +23,8 @@ if not torch.cuda.is_available():
 # Shapes that annotations state are checked, from before anything of these rooms is imported.
 # The numeric tower lets a whole number pass where a float is asked for, as every type checker does.
 CHECKED = [
+    "i2md.data.readers",
+    "i2md.synthetic",
     "i2md.views",
     "i2md.encoders",
     "i2md.objectives",

@@ -135,13 +135,13 @@ def simulate_kinect(
     Args:
         persons: Positions in metres, y up, around the origin.
         heading: Degrees by which all persons are rotated to the left.
-        rng: Draws the place, which is 2.6 to 3.8 m from the camera, and the errors.
+        rng: Draws the offset, which is 2.6 to 3.8 m from the camera, and the errors.
 
     Returns:
         Positions in metres, camera space, and which joints are inferred.
     """
-    place = np.array([rng.uniform(-0.6, 0.6), rng.uniform(-1.2, -0.8), rng.uniform(2.6, 3.8)])
-    seen = rotate(persons, heading) + place
+    offset = np.array([rng.uniform(-0.6, 0.6), rng.uniform(-1.2, -0.8), rng.uniform(2.6, 3.8)])
+    seen = rotate(persons, heading) + offset
     held = _held(rng, seen.shape[:3], INFERRED_FRAMES)
     inferred = held < np.quantile(held, rng.uniform(*INFERRED_FRACTION))
     off = rng.normal(0, INFERRED_ERROR, (*seen.shape[:2], 1, 3)) * inferred[..., None]

@@ -96,8 +96,8 @@ def _record_by_sensor(
     turn, tilt = np.deg2rad(rng.uniform(-60, 60)), np.deg2rad(rng.normal(0, 6))
     yaw = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
     pitch = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
-    place = np.array([rng.uniform(-0.6, 0.6), rng.uniform(-1.2, -0.6), rng.uniform(2.2, 3.8)])
-    seen = (positions @ yaw.T + place) @ pitch.T
+    offset = np.array([rng.uniform(-0.6, 0.6), rng.uniform(-1.2, -0.6), rng.uniform(2.2, 3.8)])
+    seen = (positions @ yaw.T + offset) @ pitch.T
     seen += rng.normal(0, NOISE, seen.shape) + _misplaced(seen.shape, rng)
     return _lose_frames(seen, rng).astype(np.float32)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.lib import format as npy
@@ -122,6 +122,7 @@ def other_arrays(path: Path, *keys: str) -> Mapping[str, np.ndarray]:
         return {other: archive[other] for other in archive.files if other not in keys}
 
 
+@runtime_checkable
 class ArrayClips(Protocol):
     """Clips that are the rows of one array."""
 
