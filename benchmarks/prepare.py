@@ -1,10 +1,10 @@
-"""Time preparation of an NTU-shaped folder: per file, as a whole, and beside the published program.
+"""Time the preparation of a synthetic NTU RGB+D folder: per file, as a whole, and compared with the published program.
 
     python benchmarks/prepare.py OUT --clips 2000 5000 20000 --official CHECKOUT
 
-OUT keeps the generated folders and the clips. CHECKOUT is a copy of the published CMD program whose `data_gen`
-runs on today's NumPy; without it only this program is timed. Times of one core are of `--files` files, `--rounds`
-times over, the two programs by turns, so that what else the machine does falls on both.
+OUT keeps the synthetic folders and the clips. CHECKOUT is a copy of the published CMD program whose `data_gen`
+runs on the installed NumPy; without it only this program is timed. Times of one core are of `--files` files in
+`--rounds` rounds, the two programs in alternation, so that other load on the machine affects both alike.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--clips", type=int, nargs="+", default=[2000, 5000, 20_000], help="sizes of whole runs")
-    parser.add_argument("--distinct", type=int, default=2000, help="files written; more are links to them")
-    parser.add_argument("--jobs", type=int, default=None, help="processes of whole runs; by default all cores")
+    parser.add_argument("--distinct", type=int, default=2000, help="files written; the others are links to these")
+    parser.add_argument("--jobs", type=int, default=None, help="processes of whole runs (default: all cores)")
     parser.add_argument("--files", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--official", type=Path, default=None)
@@ -55,7 +55,16 @@ def main() -> None:
 
 
 def skeletons(out: Path, count: int, distinct: int) -> Path:
-    """The generated folder of so many files, all readable; those beyond `distinct` are links to the first."""
+    """Make a synthetic folder of `count` regular files, if it does not exist.
+
+    Args:
+        out: Parent folder.
+        count: Number of files.
+        distinct: How many of them are written; the others are hard links to these.
+
+    Returns:
+        The folder.
+    """
     folder = out / f"skeletons-{count}"
     if count <= distinct:
         if not folder.is_dir():
@@ -70,25 +79,35 @@ def skeletons(out: Path, count: int, distinct: int) -> Path:
 
 
 def one_core(folder: Path, files: int, rounds: int, official: Path | None) -> dict[str, Any]:
-    """Milliseconds a file of reading and preparing, and what the published program needs for as much of it."""
+    """Measure milliseconds per file on one core of reading and preparing, for both programs.
+
+    Args:
+        folder: Folder of .skeleton files.
+        files: Number of files.
+        rounds: Number of rounds.
+        official: Copy of the published program, if any.
+
+    Returns:
+        Median and range by step, and the ratio of the totals.
+    """
     source = open_source("ntu-rgbd", folder)
     paths = [file.container / file.name for file in source.read.files[:files]]  # type: ignore[attr-defined]
     ours, theirs = steps(source, files), official_steps(official, paths) if official else {}
-    # Processor time: what other processes do meanwhile doesn't count.
+    # Processor time, which does not depend on other processes.
     spent = by_turns({**ours, **theirs}, rounds, time.process_time)
-    told = {name: spread(1000 * seconds / files for seconds in values) for name, values in spent.items()}
+    figures = {name: spread(1000 * seconds / files for seconds in values) for name, values in spent.items()}
     if theirs:
         both = {"ours": ours, "theirs": theirs}
         sums = {
             name: [sum(turn) for turn in zip(*(spent[part] for part in parts), strict=True)]
             for name, parts in both.items()
         }
-        told["times as fast"] = ratios(sums)["theirs"]
-    return told
+        figures["times as fast"] = ratios(sums)["theirs"]
+    return figures
 
 
 def steps(source: Source, files: int) -> dict[str, Callable[[], None]]:
-    """Our two steps, over the first files."""
+    """This program's two steps, on the first files."""
     part = source.read.part(0, files)  # type: ignore[attr-defined]
     recordings = [recording for recording in part() if isinstance(recording, Recording)]
 
@@ -100,7 +119,7 @@ def steps(source: Source, files: int) -> dict[str, Callable[[], None]]:
 
 
 def official_steps(checkout: Path, paths: list[Path]) -> dict[str, Callable[[], None]]:
-    """The published program's two steps, a clip at a time as its arrays hold it."""
+    """The published program's two steps, one clip at a time in the shape of its arrays."""
     sys.path.insert(0, str(checkout))
     from data_gen.ntu_gendata import read_xyz  # type: ignore[import-not-found]
     from data_gen.preprocess import pre_normalization  # type: ignore[import-not-found]
@@ -112,7 +131,7 @@ def official_steps(checkout: Path, paths: list[Path]) -> dict[str, Callable[[], 
         padded[-1][0, :, : clip.shape[1]] = clip
 
     def normalise() -> None:
-        # It tells its progress step by step, for all clips together.
+        # It prints its progress.
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             for clip in padded:
                 pre_normalization(clip.copy())
@@ -121,7 +140,16 @@ def official_steps(checkout: Path, paths: list[Path]) -> dict[str, Callable[[], 
 
 
 def whole(folder: Path, clips: Path, jobs: int | None) -> dict[str, Any]:
-    """One run of the command: seconds, files a second, peak memory, size, and how long NTU-60 would take."""
+    """Run the command once.
+
+    Args:
+        folder: Folder of .skeleton files.
+        clips: Folder of clips to write.
+        jobs: Number of processes; None for the default.
+
+    Returns:
+        Seconds, files per second, peak memory, size, and the time extrapolated to NTU RGB+D 60.
+    """
     words = ["prepare", "ntu-rgbd", str(folder), str(clips), "--overwrite", *(["--jobs", str(jobs)] if jobs else [])]
     began = time.perf_counter()
     command = [sys.executable, "-m", "i2md", *words]
@@ -138,7 +166,7 @@ def whole(folder: Path, clips: Path, jobs: int | None) -> dict[str, Any]:
     size = sum(path.stat().st_size for path in clips.iterdir())
     return {
         "seconds": round(seconds, 2),
-        "files a second": round(files / seconds),
+        "files per second": round(files / seconds),
         "peak MB of the command": round(peaks[str(process.pid)], 1),
         "peak MB of all its processes": round(sum(peaks.values()), 1),
         "MB of clips": round(size / 1e6, 1),
@@ -148,7 +176,7 @@ def whole(folder: Path, clips: Path, jobs: int | None) -> dict[str, Any]:
 
 
 def children(process: int) -> list[str]:
-    """The numbers of the processes it started."""
+    """List the ids of the child processes of a process."""
     try:
         return Path(f"/proc/{process}/task/{process}/children").read_text().split()
     except OSError:
@@ -156,7 +184,7 @@ def children(process: int) -> list[str]:
 
 
 def peak_megabytes(process: str) -> float:
-    """The most memory a process had so far; 0 where it has ended."""
+    """Read the peak memory of a process in MB; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
@@ -165,7 +193,7 @@ def peak_megabytes(process: str) -> float:
 
 
 def exhaust(iterator: Iterable[Any]) -> None:
-    """Let it do all of its work."""
+    """Consume an iterator."""
     for _ in iterator:
         pass
 

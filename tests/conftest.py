@@ -20,7 +20,7 @@ if not torch.cuda.is_available():
     # Triton's kernels run in its interpreter then. It asks when it is imported, by whatever test comes first.
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-# Shapes that annotations state are checked, from before anything of these rooms is imported.
+# Shapes that annotations state are checked, from before any of these packages is imported.
 # The numeric tower lets a whole number pass where a float is asked for, as every type checker does.
 CHECKED = [
     "i2md.data.readers",

@@ -1,4 +1,4 @@
-"""A folder of arrays, a file a clip: positions, and labels by folders or by a table."""
+"""Folders of arrays, one file for each clip: positions, and labels from folders or labels.csv."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def _save(path: Path, array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _told(source: Source) -> dict[str, tuple[str, int]]:
+def _labels(source: Source) -> dict[str, tuple[str, int]]:
     clips = [clip for clip in source.read() if isinstance(clip, Recording)]
     return {c.name: (source.class_names[c.label] if c.label >= 0 else "", c.positions.shape[1]) for c in clips}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two classes, of which two files bear one name."""
+    """A folder of two classes in which two files have the same name."""
     _save(tmp_path / "mine" / "walk" / "001.npy", _clip(5))
     _save(tmp_path / "mine" / "run" / "001.npz", _clip(7, 2, seed=1))
     _save(tmp_path / "mine" / "run" / "002.npy", np.concatenate([_clip(3, seed=2), np.zeros((4, 25, 3))]))
     return tmp_path / "mine"
 
 
-def test_folders_are_classes(folder: Path) -> None:
+def test_folders_are_the_classes(folder: Path) -> None:
     source = open_source("arrays", folder, fps=50.0)
-    assert _told(source) == {"run/001": ("run", 7), "run/002": ("run", 3), "walk/001": ("walk", 5)}
+    assert _labels(source) == {"run/001": ("run", 7), "run/002": ("run", 3), "walk/001": ("walk", 5)}
     run, padded, walk = source.read()
     np.testing.assert_array_equal(run.positions, _clip(7, 2, seed=1).swapaxes(0, 1).astype(np.float32))
     np.testing.assert_array_equal(padded.positions, _clip(3, seed=2)[None].astype(np.float32))
@@ -57,14 +57,14 @@ def test_folders_are_classes(folder: Path) -> None:
     assert (run.fps, run.source, source.splits, source.preset) == (50.0, "run/001.npz", {}, "facing")
 
 
-def test_a_zip_is_read_in_place(folder: Path, tmp_path: Path) -> None:
+def test_zip_gives_the_same_clips_as_its_folder(folder: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
         for file in folder.rglob("*.np?"):
             archive.write(file, file.relative_to(folder))
-    assert _told(open_source("arrays", tmp_path / "mine.zip")) == _told(open_source("arrays", folder))
+    assert _labels(open_source("arrays", tmp_path / "mine.zip")) == _labels(open_source("arrays", folder))
 
 
-def test_folders_of_parts(tmp_path: Path) -> None:
+def test_folders_named_train_and_test_are_the_split(tmp_path: Path) -> None:
     for part in ("train", "test"):
         for action in ("sit", "stand"):
             _save(tmp_path / part / action / "1.npy", _clip(3))
@@ -75,25 +75,25 @@ def test_folders_of_parts(tmp_path: Path) -> None:
     }
 
 
-def test_one_folder_is_no_class(tmp_path: Path) -> None:
+def test_a_single_folder_is_not_a_class(tmp_path: Path) -> None:
     _save(tmp_path / "recordings" / "1.npy", _clip(3))
     _save(tmp_path / "recordings" / "2.npy", _clip(4))
     source = open_source("arrays", tmp_path)
-    assert source.class_names == () and _told(source) == {"recordings/1": ("", 3), "recordings/2": ("", 4)}
+    assert source.class_names == () and _labels(source) == {"recordings/1": ("", 3), "recordings/2": ("", 4)}
 
 
-def test_a_table_of_labels(folder: Path) -> None:
+def test_labels_csv_gives_labels_split_and_subject(folder: Path) -> None:
     table = "name,label,split,subject\nwalk/001.npy,10,train,4\n run/001 ,9,test,\nrun/002,,train,7\nrun/003,9,,\n"
     (folder / "labels.csv").write_text(table, encoding="utf-8-sig")
     source = open_source("arrays", folder)
     assert source.class_names == ("9", "10")
-    assert _told(source) == {"run/001": ("9", 7), "run/002": ("", 3), "walk/001": ("10", 5)}
+    assert _labels(source) == {"run/001": ("9", 7), "run/002": ("", 3), "walk/001": ("10", 5)}
     assert [clip.subject for clip in source.read()] == [-1, 7, 4]
     assert source.splits == {"given": {"test": {"name": ("run/001",)}, "train": {"name": ("run/002", "walk/001")}}}
     assert source.left_out == {"in labels.csv without a file": 1}
 
 
-def test_from_the_folder_to_clips(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prepare_writes_the_clips_of_the_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "walk" / "bad.npy").write_bytes(b"no array")
     _save(folder / "walk" / "many.npy", np.ones((30, 40, 25, 3)))
     _save(folder / "walk" / "short.npy", np.ones((30, 20, 3)))
@@ -113,7 +113,7 @@ def test_from_the_folder_to_clips(folder: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("cuts", [(0, 1), (1, 3)])
-def test_a_part_of_a_pass(folder: Path, cuts: tuple[int, int]) -> None:
+def test_part_yields_the_same_recordings(folder: Path, cuts: tuple[int, int]) -> None:
     whole = open_source("arrays", folder).read
     assert isinstance(whole, Divisible) and len(whole) == 3
     part = pickle.loads(pickle.dumps(whole.part(*cuts)))
@@ -128,7 +128,7 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "message"),
     [
         (b"file,label\nrun/001,3\n", "labels.csv: a line without a name, or with more values"),
         (b"name,label\nrun/001,3,4,5\n", "labels.csv: a line without a name, or with more values"),
@@ -137,30 +137,30 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
         (b'name,label\nrun/001,"' + b"x" * 200_000, "labels.csv: field larger than field limit"),
     ],
 )
-def test_a_table_that_does_not_fit(folder: Path, refused: Refused, table: bytes, said: str) -> None:
+def test_invalid_labels_csv_is_an_input_error(folder: Path, refused: Refused, table: bytes, message: str) -> None:
     (folder / "labels.csv").write_bytes(table)
     line = refused("prepare", "arrays", folder, folder.parent / "clips")
-    assert said in line and line.endswith("give the columns name, label, split and subject")
+    assert message in line and line.endswith("give the columns name, label, split and subject")
 
 
-def test_what_is_there_twice(folder: Path, refused: Refused) -> None:
+def test_duplicate_names_are_input_errors(folder: Path, refused: Refused) -> None:
     _save(folder / "walk" / "001.npz", _clip(4))
     assert "walk/001 appears twice" in refused("prepare", "arrays", folder, folder.parent / "clips")
     (folder / "walk" / "001.npz").unlink()
-    for place in (folder, folder / "run"):
-        (place / "labels.csv").write_text("name,label\n")
+    for parent in (folder, folder / "run"):
+        (parent / "labels.csv").write_text("name,label\n")
     assert "labels.csv appears twice" in refused("prepare", "arrays", folder, folder.parent / "clips")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), suffix=st.sampled_from([".npy", ".npz"]))
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::SyntaxWarning")
-def test_any_damage_is_told(data: st.DataObject, suffix: str, tmp_path: Path) -> None:
+def test_damaged_file_is_unreadable_or_read(data: st.DataObject, suffix: str, tmp_path: Path) -> None:
     file = tmp_path / suffix[1:] / f"a{suffix}"
     _save(file, _clip(2))
     whole = bytearray(file.read_bytes())
-    for place in data.draw(st.lists(st.integers(0, min(250, len(whole) - 1)), max_size=3)):
-        whole[place] = data.draw(st.integers(0, 255))
+    for position in data.draw(st.lists(st.integers(0, min(250, len(whole) - 1)), max_size=3)):
+        whole[position] = data.draw(st.integers(0, 255))
     cut: Any = data.draw(st.integers(0, len(whole)) | st.just(len(whole)))
     file.write_bytes(bytes(whole[:cut]))
     (item,) = open_source("arrays", file.parent).read()

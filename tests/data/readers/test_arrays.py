@@ -1,4 +1,4 @@
-"""Arrays that people already have."""
+"""The format `arrays`: one .npy or .npz of clips."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _save(path: Path, **arrays: Any) -> Path:
     return path
 
 
-def test_a_plain_npy_is_read_clip_by_clip(tmp_path: Path) -> None:
+def test_npy_gives_its_clips(tmp_path: Path) -> None:
     positions = _clips().astype(np.float64)
     np.save(tmp_path / "walk.npy", positions)
     source = open_source("arrays", tmp_path / "walk.npy", fps=25.0)
@@ -45,7 +45,7 @@ def test_a_plain_npy_is_read_clip_by_clip(tmp_path: Path) -> None:
     assert np.load(tmp_path / "walk.npy").any(axis=(1, 2, 3)).all()
 
 
-def test_all_keys(tmp_path: Path) -> None:
+def test_npz_with_all_keys(tmp_path: Path) -> None:
     path = _save(
         tmp_path / "walk.npz",
         positions=_clips(),
@@ -66,7 +66,7 @@ def test_all_keys(tmp_path: Path) -> None:
     assert parts == {"train": [0, 3], "test": [1]}
 
 
-def test_a_split_told_in_words(tmp_path: Path) -> None:
+def test_split_as_strings(tmp_path: Path) -> None:
     words = np.array(["train", "val", "train", "test"])
     source = open_source("arrays", _save(tmp_path / "walk.npz", positions=_clips(), split=words))
     assert {part: which["name"] for part, which in source.splits["given"].items()} == {
@@ -78,12 +78,12 @@ def test_a_split_told_in_words(tmp_path: Path) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(lengths=st.lists(st.integers(1, 7), min_size=1, max_size=5), persons=st.integers(1, 3))
-def test_zeros_at_the_tail_are_not_frames(
+def test_trailing_zeros_are_not_frames(
     lengths: list[int], persons: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     positions = np.zeros((len(lengths), 7, persons, 25, 3))
     for clip, length in zip(positions, lengths, strict=True):
-        # A gap of zeros within a clip is no tail.
+        # Zeros within a clip are not trailing zeros.
         clip[length - 1, 0, 4] = clip[0, -1, 2] = 1.0
     path = _save(tmp_path_factory.mktemp("tail") / "walk.npz", positions=positions)
     for clip, length, expected in zip(open_source("arrays", path).read(), lengths, positions, strict=True):
@@ -91,7 +91,7 @@ def test_zeros_at_the_tail_are_not_frames(
         np.testing.assert_array_equal(clip.positions, present)
 
 
-def test_a_coordinate_that_is_not_a_number_is_told_by_its_clip(tmp_path: Path) -> None:
+def test_clip_with_nan_is_unreadable_and_named_by_index(tmp_path: Path) -> None:
     positions = _clips()
     positions[2, 3, 1, 0] = np.nan
     np.save(tmp_path / "walk.npy", positions)
@@ -100,7 +100,7 @@ def test_a_coordinate_that_is_not_a_number_is_told_by_its_clip(tmp_path: Path) -
     assert "walk.npy: clip 2: frame 3 holds" in found[2].reason
 
 
-def test_joints_that_do_not_fit_name_the_layouts_that_do(tmp_path: Path) -> None:
+def test_wrong_number_of_joints_names_the_layouts_that_fit(tmp_path: Path) -> None:
     np.save(tmp_path / "walk.npy", np.ones((2, 5, 20, 3)))
     with pytest.raises(InputError, match=r"20 joints .* kinect-v2 has 25 .* fit: kinect-v1"):
         open_source("arrays", tmp_path / "walk.npy")
@@ -129,14 +129,14 @@ def test_joints_that_do_not_fit_name_the_layouts_that_do(tmp_path: Path) -> None
         ({"names": np.array([None] * 4)}, "not arrays that can be read"),
     ],
 )
-def test_keys_that_do_not_fit(changes: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
+def test_inconsistent_keys_are_input_errors(changes: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
     path = _save(tmp_path / "walk.npz", **({"positions": _clips()} | changes))
-    with pytest.raises(InputError, match=message) as told:
+    with pytest.raises(InputError, match=message) as raised:
         open_source("arrays", path)
-    assert str(told.value).startswith(str(path)) and "\n" not in str(told.value)
+    assert str(raised.value).startswith(str(path)) and "\n" not in str(raised.value)
 
 
-def test_files_that_are_not_arrays(tmp_path: Path) -> None:
+def test_file_without_arrays_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no key positions in it, only poses"):
         open_source("arrays", _save(tmp_path / "other.npz", poses=_clips()))
     with pytest.raises(InputError, match=r"no \.npy or \.npz file found"):
@@ -155,7 +155,7 @@ def test_files_that_are_not_arrays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_a_part_of_a_pass(save: Any, tmp_path: Path) -> None:
+def test_part_yields_the_same_recordings(save: Any, tmp_path: Path) -> None:
     save(tmp_path / "walk.npz", positions=_clips(7), lengths=np.arange(6, -1, -1), names=np.array(list("abcdefg")))
     np.save(tmp_path / "walk.npy", _clips(7))
     for name in ("walk.npy", "walk.npz"):
@@ -175,7 +175,7 @@ def test_a_part_of_a_pass(save: Any, tmp_path: Path) -> None:
                 np.testing.assert_array_equal(one.positions, other.positions)
 
 
-def test_an_npz_damaged_within_is_told_while_reading(tmp_path: Path) -> None:
+def test_damage_inside_an_npz_is_an_input_error_while_reading(tmp_path: Path) -> None:
     path = _save(tmp_path / "walk.npz", positions=_clips(count=50))
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
@@ -187,7 +187,7 @@ def test_an_npz_damaged_within_is_told_while_reading(tmp_path: Path) -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), name=st.sampled_from(["walk.npy", "walk.npz", "small.npz"]))
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::SyntaxWarning")
-def test_any_damage_is_refused_or_read(data: st.DataObject, name: str, tmp_path: Path) -> None:
+def test_damaged_file_is_an_input_error_or_read(data: st.DataObject, name: str, tmp_path: Path) -> None:
     clips = _clips(count=2, frames=2)
     if name == "walk.npy":
         np.save(tmp_path / name, clips)
@@ -195,8 +195,8 @@ def test_any_damage_is_refused_or_read(data: st.DataObject, name: str, tmp_path:
         (np.savez if name == "walk.npz" else np.savez_compressed)(tmp_path / name, positions=clips)
     whole = bytearray((tmp_path / name).read_bytes())
     headers = st.integers(0, 200) | st.integers(len(whole) - 200, len(whole) - 1)
-    for place in data.draw(st.lists(headers, min_size=1, max_size=3)):
-        whole[place] = data.draw(st.integers(0, 255))
+    for position in data.draw(st.lists(headers, min_size=1, max_size=3)):
+        whole[position] = data.draw(st.integers(0, 255))
     (tmp_path / name).write_bytes(bytes(whole[: data.draw(st.integers(0, len(whole)) | st.just(len(whole)))]))
     try:
         for clip in open_source("arrays", tmp_path / name).read():

@@ -1,4 +1,4 @@
-"""The published program's arrays: the clips that the .skeleton files give, not prepared twice."""
+"""Arrays of the published CMD program: the same clips as from .skeleton files, prepared only once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES = ["S001C001P001R001A001.skeleton", "S001C002P003R001A007.skeleton", "S001
 
 
 def write(folder: Path, part: str, data: np.ndarray, frames: Any, content: Any, protocol: int = 4) -> None:
-    """The three files of a part, as the published program writes them."""
+    """Write the three files of a part as the published program does."""
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / f"{part}_data_joint.npy", data)
     np.save(folder / f"{part}_num_frame.npy", np.array(frames))
@@ -34,7 +34,7 @@ def write(folder: Path, part: str, data: np.ndarray, frames: Any, content: Any, 
 
 
 def filled(clip: np.ndarray, frames: int = 300) -> np.ndarray:
-    """A clip (persons, frames, joints, 3) in the official layout, its tail filled by repetition."""
+    """Convert a clip (persons, frames, joints, 3) to the published shape, filled up by repetition."""
     repeated = clip[:, np.arange(frames) % clip.shape[1]]
     official = np.zeros((3, frames, 25, 2), np.float32)
     official[..., : len(clip)] = repeated.transpose(3, 1, 2, 0)
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "xsub"
 
 
-def test_each_clip_is_cut_to_its_frames(folder: Path) -> None:
+def test_repeated_frames_are_removed(folder: Path) -> None:
     source = open_source("cmd-arrays", folder)
     recordings = list(source.read())
     assert [r.name for r in recordings] == [name.removesuffix(".skeleton") for name in NAMES]
@@ -71,7 +71,7 @@ def test_each_clip_is_cut_to_its_frames(folder: Path) -> None:
     assert len(source.class_names) == 60 and source.class_names[6] == "throw" and source.count == 3
 
 
-def test_the_clips_are_those_of_the_skeleton_files(golden: Path, tmp_path: Path) -> None:
+def test_clips_equal_those_prepared_from_skeleton_files(golden: Path, tmp_path: Path) -> None:
     ours = prepare("ntu-rgbd", golden / "ntu-rgbd", tmp_path / "ours")
     names = ours.columns["name"].tolist()
     with np.load(golden / "ntu_preparation.npz") as numbers:
@@ -88,13 +88,13 @@ def test_the_clips_are_those_of_the_skeleton_files(golden: Path, tmp_path: Path)
         assert theirs.columns[column].tolist() == ours.columns[column].tolist(), column
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(other, mine, atol=1e-5)
-    # A run of the published program takes them.
+    # A model of the published program accepts them.
     run = tiny.official_run(tmp_path, golden / "cmd_step.pth.tar")
     features = [Model(run, "cpu").embed(clips)["joint"] for clips in (ours, theirs)]
     np.testing.assert_allclose(features[1], features[0], atol=1e-5)
 
 
-def test_no_preparation_follows_another(folder: Path, tmp_path: Path) -> None:
+def test_another_preset_is_an_input_error(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"xsub has had preset 'ntu' already; leave out --preset facing"):
         prepare("cmd-arrays", folder, tmp_path / "clips", "facing")
     assert prepare("cmd-arrays", folder, tmp_path / "clips", "ntu").dataset.preparation == "ntu"
@@ -102,7 +102,7 @@ def test_no_preparation_follows_another(folder: Path, tmp_path: Path) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(length=st.integers(11, 60), cut=st.integers(0, 10), frames=st.integers(80, 90))
-def test_where_the_repetition_begins(length: int, cut: int, frames: int) -> None:
+def test_true_length_finds_the_repetition(length: int, cut: int, frames: int) -> None:
     clip = _clips([length])[0]
     official = filled(clip, frames).transpose(3, 1, 2, 0)
     assert true_length(official, length + cut) == length
@@ -111,7 +111,7 @@ def test_where_the_repetition_begins(length: int, cut: int, frames: int) -> None
 
 
 @pytest.mark.parametrize("cuts", [(0, 1), (1, 3), (0, 3), (2, 2)])
-def test_a_part_of_a_pass(folder: Path, cuts: tuple[int, int]) -> None:
+def test_part_yields_the_same_recordings(folder: Path, cuts: tuple[int, int]) -> None:
     whole = open_source("cmd-arrays", folder).read
     part = pickle.loads(pickle.dumps(whole.part(*cuts)))
     assert len(whole) == 3 and len(part) == cuts[1] - cuts[0]
@@ -120,8 +120,8 @@ def test_a_part_of_a_pass(folder: Path, cuts: tuple[int, int]) -> None:
         np.testing.assert_array_equal(mine.positions, other.positions)
 
 
-def test_pku_mmd_as_that_program_writes_it(tmp_path: Path) -> None:
-    # Labels are NumPy floats, names tell the interval, and more frames are told than there are.
+def test_arrays_of_pku_mmd_are_read(tmp_path: Path) -> None:
+    # Labels are NumPy floats, names include the interval, and more frames are stated than there are.
     names, labels = ["0002-L.txt_0", "0002-L.txt_1"], list(np.array([3.0, 50.0]))
     data = np.stack([filled(clip) for clip in _clips([300, 12])])
     for protocol in (0, 2, 4):
@@ -146,7 +146,7 @@ class _Hostile:
         return os.system, (f"touch {self.mark}",)
 
 
-def test_a_hostile_label_file_runs_nothing(folder: Path, tmp_path: Path, refused: Refused) -> None:
+def test_malicious_label_file_runs_no_code(folder: Path, tmp_path: Path, refused: Refused) -> None:
     for content in (_Hostile(tmp_path / "ran"), (NAMES[:2], [_Hostile(tmp_path / "ran"), 0])):
         (folder / "train_label.pkl").write_bytes(pickle.dumps(content))
         line = refused("prepare", "cmd-arrays", folder, tmp_path / "clips")
@@ -159,7 +159,7 @@ def _save(path: Path, array: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda f: (f / "val_label.pkl").write_bytes(b""), "val_label.pkl: not a whole pickle"),
         (lambda f: (f / "val_label.pkl").unlink(), "val_label.pkl: cannot be read (No such file or directory); give"),
@@ -185,17 +185,17 @@ def _save(path: Path, array: np.ndarray) -> None:
         (lambda f: (f / "train_data_joint.npy").unlink(), "xsub: no train_data_joint.npy in it; give the folder"),
     ],
 )
-def test_what_does_not_fit_is_one_line(folder: Path, refused: Refused, damage: Any, said: str) -> None:
+def test_inconsistent_files_are_input_errors(folder: Path, refused: Refused, damage: Any, message: str) -> None:
     damage(folder)
-    assert said in refused("prepare", "cmd-arrays", folder, folder.parent / "clips")
+    assert message in refused("prepare", "cmd-arrays", folder, folder.parent / "clips")
 
 
-def test_the_folder_of_several_splits_names_them(folder: Path) -> None:
+def test_parent_folder_is_an_input_error_that_names_the_splits(folder: Path) -> None:
     with pytest.raises(InputError, match=r"no train_data_joint\.npy in it; give one split's folder: xsub"):
         open_source("cmd-arrays", folder.parent)
 
 
-def test_a_clip_without_anybody_or_out_of_numbers_is_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_empty_and_non_finite_clips_are_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = np.load(folder / "train_data_joint.npy")
     data[0] = 0
     data[1, 0, 3, 2, 0] = np.nan

@@ -1,4 +1,4 @@
-"""CTR-GCN's .npz: people, joints and coordinates in their places, padding and copies dropped."""
+"""CTR-GCN's .npz: order of persons, joints and coordinates; padding and copies are removed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRAMES = 40
 
 
 def _row(clip: np.ndarray, frames: int = FRAMES) -> np.ndarray:
-    """A clip (persons, frames, 25, 3) as that program lays it out, written number by number."""
+    """Convert a clip (persons, frames, 25, 3) to CTR-GCN's shape, number by number."""
     row = np.zeros((frames, 150), np.float32)
     for person, frame, joint, axis in np.ndindex(clip.shape):
         row[frame, person * 75 + joint * 3 + axis] = clip[person, frame, joint, axis]
@@ -51,7 +51,7 @@ def _save(path: Path, save: Callable[..., None] = np.savez, **changes: Any) -> P
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_clips_come_back_without_their_padding(tmp_path: Path, save: Callable[..., None]) -> None:
+def test_padding_is_removed(tmp_path: Path, save: Callable[..., None]) -> None:
     source = open_source("ctr-gcn", _save(tmp_path / "NTU60_CS.npz", save))
     recordings = list(source.read())
     expected = [_clip(2, 9), _clip(1, FRAMES, 1), _clip(2, 1, 2), _clip(1, 5, 3)]
@@ -77,7 +77,9 @@ def test_clips_come_back_without_their_padding(tmp_path: Path, save: Callable[..
     shapes=st.lists(st.tuples(st.integers(1, 2), st.integers(1, 12)), min_size=1, max_size=5),
     kind=st.sampled_from(["f2", "f8"]),
 )
-def test_any_lengths(shapes: list[tuple[int, int]], kind: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_clips_of_any_length_and_number_of_persons(
+    shapes: list[tuple[int, int]], kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     clips = [_clip(persons, frames, seed).astype(kind) for seed, (persons, frames) in enumerate(shapes)]
     data = np.stack([_row(clip, 12).astype(kind) for clip in clips])
     labels = np.arange(len(clips))
@@ -86,7 +88,7 @@ def test_any_lengths(shapes: list[tuple[int, int]], kind: str, tmp_path_factory:
         np.testing.assert_array_equal(recording.positions, clip.astype(np.float32))
 
 
-def test_someone_alone_who_is_there_twice_is_one_person(tmp_path: Path) -> None:
+def test_copy_of_the_first_person_is_dropped(tmp_path: Path) -> None:
     alone = _clip(1, 8)
     path = _save(
         tmp_path / "NTU120_CSub.npz", x_test=_row(np.concatenate([alone, alone]))[None], y_test=_one_hot([119], 120)
@@ -101,11 +103,11 @@ def test_someone_alone_who_is_there_twice_is_one_person(tmp_path: Path) -> None:
     ("name", "split"),
     [("NTU60_CV", "xview"), ("NTU120_CSet", "xset120"), ("ntu60_cs", "xsub"), ("mine", "given")],
 )
-def test_the_split_is_the_files(tmp_path: Path, name: str, split: str) -> None:
+def test_split_is_named_after_the_file(tmp_path: Path, name: str, split: str) -> None:
     assert list(open_source("ctr-gcn", _save(tmp_path / f"{name}.npz")).splits) == [split]
 
 
-def test_the_same_recordings_as_skeleton_files_give_the_same_clips(golden: Path, tmp_path: Path) -> None:
+def test_clips_equal_those_prepared_from_skeleton_files(golden: Path, tmp_path: Path) -> None:
     ours = prepare("ntu-rgbd", golden / "ntu-rgbd", tmp_path / "ours")
     with np.load(golden / "ntu_preparation.npz") as numbers:
         raw = [numbers[f"{name}/raw"].transpose(3, 1, 2, 0) for name in ours.columns["name"]]
@@ -129,7 +131,7 @@ def test_the_same_recordings_as_skeleton_files_give_the_same_clips(golden: Path,
 
 
 @pytest.mark.parametrize("cuts", [(0, 1), (1, 4), (2, 3), (3, 4), (2, 2)])
-def test_a_part_of_a_pass(tmp_path: Path, cuts: tuple[int, int]) -> None:
+def test_part_yields_the_same_recordings(tmp_path: Path, cuts: tuple[int, int]) -> None:
     whole = open_source("ctr-gcn", _save(tmp_path / "a.npz")).read
     assert isinstance(whole, Divisible) and len(whole) == 4
     part = pickle.loads(pickle.dumps(whole.part(*cuts)))
@@ -139,7 +141,7 @@ def test_a_part_of_a_pass(tmp_path: Path, cuts: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_one_clip_is_in_memory_at_a_time(tmp_path: Path, save: Callable[..., None]) -> None:
+def test_only_one_clip_is_in_memory(tmp_path: Path, save: Callable[..., None]) -> None:
     rows = np.zeros((400, 300, 150), np.float32)
     rows[:, :3] = 1.0
     path = _save(tmp_path / "a.npz", save, x_train=rows, y_train=_one_hot([0] * 400))
@@ -153,7 +155,7 @@ def test_one_clip_is_in_memory_at_a_time(tmp_path: Path, save: Callable[..., Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"x_train": np.zeros((3, 40, 75), np.float32)}, "x_train is float32 of shape (3, 40, 75); give CTR-GCN's"),
         ({"x_test": np.zeros((1, 40, 150), int)}, "x_test is int64 of shape"),
@@ -163,15 +165,15 @@ def test_one_clip_is_in_memory_at_a_time(tmp_path: Path, save: Callable[..., Non
         ({"y_test": np.array([None])}, "not arrays that can be read"),
     ],
 )
-def test_what_does_not_fit_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], said: str
+def test_inconsistent_arrays_are_input_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], message: str
 ) -> None:
     path = _save(tmp_path / "a.npz", **changes)
     line = refusing(tmp_path, capsys)("prepare", "ctr-gcn", path, tmp_path / "clips")
-    assert said in line and str(path) in line
+    assert message in line and str(path) in line
 
 
-def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_files_are_input_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refused = refusing(tmp_path, capsys)
     np.savez(tmp_path / "mine.npz", positions=np.ones((2, 3, 25, 3)))
     assert "no key x_train in it, only positions" in refused(
@@ -186,7 +188,7 @@ def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "; give the f" in refused("prepare", "ctr-gcn", tmp_path, tmp_path / "c")
 
 
-def test_a_clip_that_holds_no_number_is_left_out_and_named(tmp_path: Path) -> None:
+def test_non_finite_clip_is_left_out_and_named(tmp_path: Path) -> None:
     rows = np.stack([_row(_clip(1, 5)), _row(_clip(1, 5, 1)), np.zeros((FRAMES, 150), np.float32)])
     rows[1, 2, 0] = np.inf
     path = _save(tmp_path / "a.npz", x_train=rows)

@@ -1,4 +1,4 @@
-"""Listing and reading a format's files in place."""
+"""Listing and reading files in folders and .zip files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _zip(folder: Path, archive: Path) -> Path:
     return archive
 
 
-def test_a_folder_a_zip_and_a_folder_of_zips_read_alike(folder: Path, tmp_path: Path) -> None:
+def test_folder_zip_and_folder_of_zips_give_the_same_files(folder: Path, tmp_path: Path) -> None:
     expected = [(name, name.encode()) for name in ("3.clip", "a/1.clip", "b/2.clip")]
     assert _contents(folder) == expected
     archive = _zip(folder, tmp_path / "all.zip")
@@ -49,17 +49,17 @@ def test_a_folder_a_zip_and_a_folder_of_zips_read_alike(folder: Path, tmp_path: 
     assert _contents(tmp_path / "zips") == expected
 
 
-def test_a_single_file_is_read(folder: Path) -> None:
+def test_single_file(folder: Path) -> None:
     assert _contents(folder / "a" / "1.clip") == [("1.clip", b"a/1.clip")]
 
 
-def test_two_copies_of_a_clip_are_refused(folder: Path) -> None:
+def test_two_copies_of_a_clip_are_an_input_error(folder: Path) -> None:
     (folder / "b" / "1.clip").write_text("again")
     with pytest.raises(InputError, match=r"1\.clip appears twice .*give the folder"):
         find_files(folder, CLIP, "*.clip files")
 
 
-def test_a_zip_cut_short_is_named(folder: Path, tmp_path: Path) -> None:
+def test_truncated_zip_is_an_input_error(folder: Path, tmp_path: Path) -> None:
     archive = _zip(folder, tmp_path / "all.zip")
     archive.write_bytes(archive.read_bytes()[:-30])
     with pytest.raises(InputError, match=r"all\.zip: not a \.zip that can be read"):
@@ -67,7 +67,7 @@ def test_a_zip_cut_short_is_named(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["utd-mhad", "msr-action3d", "nw-ucla", "ntu-rgbd"])
-def test_nothing_to_read_is_one_line_that_says_what_to_give(format: str, tmp_path: Path) -> None:
+def test_missing_files_are_an_input_error_of_one_line(format: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no .* found; give the folder that holds") as nothing:
         open_source(format, tmp_path)
     assert str(tmp_path) in str(nothing.value) and "\n" not in str(nothing.value)
@@ -75,7 +75,7 @@ def test_nothing_to_read_is_one_line_that_says_what_to_give(format: str, tmp_pat
         open_source(format, tmp_path / "absent")
 
 
-def test_a_damaged_member_spoils_only_itself(golden: Path, tmp_path: Path) -> None:
+def test_damaged_zip_member_is_the_only_unreadable_one(golden: Path, tmp_path: Path) -> None:
     names = sorted(file.name for file in (golden / "ntu-rgbd").glob("*.skeleton"))
     archive = tmp_path / "ntu.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
@@ -91,7 +91,7 @@ def test_a_damaged_member_spoils_only_itself(golden: Path, tmp_path: Path) -> No
     assert found[1].source == names[1] and "cannot be read" in found[1].reason
 
 
-def test_a_pass_is_a_value_that_can_be_split_and_sent(golden: Path) -> None:
+def test_reading_can_be_split_and_pickled(golden: Path) -> None:
     read = open_source("ntu-rgbd", golden).read
     halves = [replace(read, files=read.files[:2]), replace(read, files=read.files[2:])]
     parts = [recording.name for half in halves for recording in pickle.loads(pickle.dumps(half))()]

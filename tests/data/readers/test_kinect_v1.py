@@ -1,4 +1,4 @@
-"""UTD-MHAD, MSR Action3D and NW-UCLA: real counts, one joint layout for all, and files that are not right."""
+"""UTD-MHAD, MSR Action3D and NW-UCLA: published counts, one joint layout for all, and invalid files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_published_counts(format: str, count: int, splits: dict[str, tuple[int, 
     assert [recording.name for recording in recordings] == sorted(recording.name for recording in recordings)
 
 
-def test_msr_subjects_part_odd_from_even(real_data: Path) -> None:
+def test_msr_split_is_odd_and_even_subjects(real_data: Path) -> None:
     source, recordings = _read("msr-action3d", real_data)
     odd = sum(recording.subject % 2 for recording in recordings)
     assert _sizes(source, recordings, "xsub") == (odd, len(recordings) - odd)
@@ -60,7 +60,7 @@ def test_msr_subjects_part_odd_from_even(real_data: Path) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_right_is_right_of_where_the_feet_point(format: str, real_data: Path) -> None:
+def test_right_joints_are_on_the_right_of_the_direction_of_the_feet(format: str, real_data: Path) -> None:
     source, recordings = _read(format, real_data)
     at = {name: j for j, name in enumerate(source.layout.joints)}
     agree = []
@@ -75,7 +75,7 @@ def test_right_is_right_of_where_the_feet_point(format: str, real_data: Path) ->
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_bone_of_the_layout_keeps_its_length(format: str, real_data: Path) -> None:
+def test_bones_of_the_layout_have_constant_length(format: str, real_data: Path) -> None:
     source, recordings = _read(format, real_data)
     parents, children = np.transpose(source.layout.bones)
     wobble, length = [], []
@@ -87,7 +87,7 @@ def test_every_bone_of_the_layout_keeps_its_length(format: str, real_data: Path)
             length.append(np.median(bones, axis=0))
     typical = dict(zip(source.layout.joints[1:], np.median(length, axis=0), strict=True))
     hands = [j in ("left hand", "right hand") for j in source.layout.joints[1:]]
-    # A wrist and its hand are 7 cm apart, near the sensor's noise.
+    # Excluded: wrist and hand are only 7 cm apart, close to the sensor noise.
     assert (np.median(wobble, axis=0) < np.where(hands, 0.4, 0.2)).all()
     for joint in ("elbow", "wrist", "knee", "ankle", "shoulder"):
         assert typical[f"left {joint}"] == pytest.approx(typical[f"right {joint}"], rel=0.06)
@@ -95,7 +95,7 @@ def test_every_bone_of_the_layout_keeps_its_length(format: str, real_data: Path)
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_the_trunk_is_in_order(format: str, real_data: Path) -> None:
+def test_trunk_joints_are_ordered_from_bottom_to_top(format: str, real_data: Path) -> None:
     source, recordings = _read(format, real_data)
     at = {name: j for j, name in enumerate(source.layout.joints)}
     middle = np.array([np.median(clip.positions[0], axis=0) for clip in recordings])
@@ -110,7 +110,7 @@ def test_the_trunk_is_in_order(format: str, real_data: Path) -> None:
 @pytest.mark.parametrize(
     ("format", "actions"), [("msr-action3d", range(9)), ("utd-mhad", (0, 1, 2, 4, 7, 8, 9, 10, 11, 18, 19))]
 )
-def test_actions_of_the_right_arm_move_the_right_arm(format: str, actions: range, real_data: Path) -> None:
+def test_right_arm_actions_move_the_right_arm(format: str, actions: range, real_data: Path) -> None:
     source, recordings = _read(format, real_data)
     left, right = source.layout.joints.index("left hand"), source.layout.joints.index("right hand")
     chosen = [recording for recording in recordings if recording.label in actions]
@@ -120,7 +120,7 @@ def test_actions_of_the_right_arm_move_the_right_arm(format: str, actions: range
     assert np.mean(travelled[:, 1] > travelled[:, 0]) > 0.97
 
 
-def test_utd_joints_stand_where_the_publisher_says(real_data: Path) -> None:
+def test_utd_joints_are_in_the_published_order(real_data: Path) -> None:
     source, recordings = _read("utd-mhad", real_data)
     order = (real_data / "utd-mhad" / "Skeleton_joint_order.txt").read_text()
     lines = [line.split(".")[1].strip(" ;") for line in order.splitlines() if line[:1].isdigit()]
@@ -147,25 +147,25 @@ def _only(format: str, folder: Path) -> Recording | Unreadable:
         ({"d_skel": "twenty joints"}, "not 20 x 3"),
     ],
 )
-def test_a_mat_that_is_not_a_skeleton(variables: dict[str, object], reason: str, tmp_path: Path) -> None:
+def test_mat_without_a_skeleton_is_unreadable(variables: dict[str, object], reason: str, tmp_path: Path) -> None:
     savemat(tmp_path / "a1_s1_t1_skeleton.mat", variables)
     found = _only("utd-mhad", tmp_path)
     assert isinstance(found, Unreadable) and reason in found.reason
     assert found.reason.startswith("a1_s1_t1_skeleton.mat: ") and "\n" not in found.reason
 
 
-def test_a_mat_of_one_frame_is_a_clip(tmp_path: Path) -> None:
+def test_mat_of_one_frame_is_a_clip(tmp_path: Path) -> None:
     savemat(tmp_path / "a27_s8_t4_skeleton.mat", {"d_skel": np.ones((20, 3))})
     found = _only("utd-mhad", tmp_path)
     assert (found.positions.shape, found.label, found.subject, found.trial) == ((1, 1, 20, 3), 26, 8, 4)
 
 
-def test_an_action_that_does_not_exist(tmp_path: Path) -> None:
+def test_unknown_action_is_unreadable(tmp_path: Path) -> None:
     savemat(tmp_path / "a28_s1_t1_skeleton.mat", {"d_skel": np.ones((20, 3, 2))})
     assert "action 28 is not one of 1 to 27" in _only("utd-mhad", tmp_path).reason
 
 
-def test_a_mat_cut_anywhere_is_a_clip_or_unreadable(real_data: Path, tmp_path: Path) -> None:
+def test_truncated_mat_is_a_clip_or_unreadable(real_data: Path, tmp_path: Path) -> None:
     whole = (real_data / "utd-mhad" / "a1_s1_t1_skeleton.mat").read_bytes()
     for size in np.linspace(0, len(whole), 60).astype(int):
         (tmp_path / "a1_s1_t1_skeleton.mat").write_bytes(whole[:size])
@@ -185,7 +185,7 @@ def test_a_mat_cut_anywhere_is_a_clip_or_unreadable(real_data: Path, tmp_path: P
         ("\0\1\2\3", "not lines of four numbers"),
     ],
 )
-def test_an_msr_text_that_is_not_right(text: str, reason: str, tmp_path: Path) -> None:
+def test_invalid_msr_text_is_unreadable(text: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "a01_s01_e01_skeleton3D.txt").write_text(text)
     found = _only("msr-action3d", tmp_path)
     assert isinstance(found, Unreadable) and reason in found.reason and "\n" not in found.reason
@@ -209,13 +209,13 @@ FRAME = [[float(j), 1.0, 2.0] for j in range(20)]
         ("[" * 100_000, "not JSON"),
     ],
 )
-def test_a_json_that_is_not_right(content: str, reason: str, tmp_path: Path) -> None:
+def test_invalid_json_is_unreadable(content: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "a01_s01_e00_v01.json").write_text(content)
     found = _only("nw-ucla", tmp_path)
     assert isinstance(found, Unreadable) and reason in found.reason
 
 
-def test_the_utd_zip_reads_as_its_folder(real_data: Path, tmp_path: Path) -> None:
+def test_utd_zip_gives_the_same_clips_as_its_folder(real_data: Path, tmp_path: Path) -> None:
     some = tmp_path / "UTD-MHAD" / "Skeleton"
     some.mkdir(parents=True)
     for trial in (1, 2):

@@ -1,4 +1,4 @@
-"""Kinetics-Skeleton: real files, the people kept slowly, label files, and files that are not right."""
+"""Kinetics-Skeleton: real files, a slow formulation of the choice of persons, label files, and invalid files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from i2md.data.recording import Recording, Source, Unreadable
 from i2md.data.store import open_clips
 from i2md.errors import InputError
 
-# name, frames, class, number of the class, frames with anybody, most people in a frame
+# name, frames, class, number of the class, frames with a person, most persons in a frame
 FILES = [
     ("-0BveUV52cM", 298, "smoking hookah", 317, 73, 2),
     ("-0byZyStAYQ", 299, "tying tie", 370, 209, 3),
@@ -42,7 +42,7 @@ def _read(folder: Path, **options: Any) -> tuple[Source, dict[str, Recording]]:
     return source, {clip.name: clip for clip in found}
 
 
-def test_real_counts(folder: Path) -> None:
+def test_real_clips_have_the_expected_frames_and_labels(folder: Path) -> None:
     source, clips = _read(folder)
     assert source.count == len(clips) == 5
     assert source.class_names == ("cutting watermelon", "dining", "motorcycling", "smoking hookah", "tying tie")
@@ -54,7 +54,7 @@ def test_real_counts(folder: Path) -> None:
         assert clip.fps == 30
 
 
-def test_folders_tell_the_split(folder: Path) -> None:
+def test_folders_define_the_split(folder: Path) -> None:
     source, clips = _read(folder)
     in_part = {
         part: {name for name, clip in clips.items() if clip.setup in source.splits["given"][part]["setup"]}
@@ -68,7 +68,7 @@ def test_folders_tell_the_split(folder: Path) -> None:
 
 
 def _slowly(content: dict[str, Any], persons: int) -> np.ndarray:
-    """Frame by frame and person by person, as ST-GCN loads its clips, of all people in the file."""
+    """Choose persons frame by frame, as ST-GCN loads its clips, but among all persons in the file."""
     frames = content["data"]
     positions = np.zeros((persons, len(frames), 18, 2))
     for at, frame in enumerate(frames):
@@ -82,7 +82,7 @@ def _slowly(content: dict[str, Any], persons: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("persons", [1, 2, 7])
-def test_the_people_of_the_highest_score_are_kept_best_first(persons: int, folder: Path) -> None:
+def test_persons_with_the_highest_scores_are_kept_best_first(persons: int, folder: Path) -> None:
     _, clips = _read(folder, persons=persons)
     for file in folder.glob("*/*.json"):
         slowly = _slowly(json.loads(file.read_text()), persons)
@@ -92,7 +92,7 @@ def test_the_people_of_the_highest_score_are_kept_best_first(persons: int, folde
     assert len(clips["cU1fyH2QssA"].positions) == persons
 
 
-def test_joints_of_a_low_score_are_not_found(folder: Path) -> None:
+def test_joints_with_a_low_score_are_zeros(folder: Path) -> None:
     content = json.loads((folder / "train" / "cU1fyH2QssA.json").read_text())
     _, clips = _read(folder, persons=1, score=0.3)
     kept = clips["cU1fyH2QssA"].positions[0].any(axis=-1)
@@ -101,7 +101,7 @@ def test_joints_of_a_low_score_are_not_found(folder: Path) -> None:
         assert seen.tolist() == [score > 0.3 for score in best]
 
 
-def test_up_in_the_picture_is_up_of_the_layout(folder: Path) -> None:
+def test_up_in_the_image_is_up_in_the_layout(folder: Path) -> None:
     source, clips = _read(folder)
     at = source.layout.joints.index
     person = clips["kkwHdOvpCoc"].positions[0]
@@ -111,7 +111,7 @@ def test_up_in_the_picture_is_up_of_the_layout(folder: Path) -> None:
 
 
 def _publishers_form(folder: Path, target: Path, **extra: dict[str, Any]) -> Path:
-    """The archive's form: kinetics_train, kinetics_val and a label file for each."""
+    """A folder as in the archive: kinetics_train, kinetics_val and a label file for each."""
     for part in ("train", "val"):
         shutil.copytree(folder / part, target / f"kinetics_{part}")
         labels = {}
@@ -122,7 +122,7 @@ def _publishers_form(folder: Path, target: Path, **extra: dict[str, Any]) -> Pat
     return target
 
 
-def test_label_files_name_the_classes(folder: Path, tmp_path: Path) -> None:
+def test_class_names_come_from_label_files(folder: Path, tmp_path: Path) -> None:
     absent = {"has_skeleton": False, "label": "abseiling", "label_index": 0}
     source, clips = _read(_publishers_form(folder, tmp_path / "all", absent=absent))
     assert source.class_names == (
@@ -134,7 +134,7 @@ def test_label_files_name_the_classes(folder: Path, tmp_path: Path) -> None:
     }
 
 
-def test_a_zip_reads_as_its_folder(folder: Path, tmp_path: Path) -> None:
+def test_zip_gives_the_same_clips_as_its_folder(folder: Path, tmp_path: Path) -> None:
     for name, source in (("plain", folder), ("labels", _publishers_form(folder, tmp_path / "all"))):
         with zipfile.ZipFile(tmp_path / f"{name}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             for file in source.rglob("*.json"):
@@ -187,23 +187,23 @@ def _only(folder: Path, content: dict[str, Any] | bytes) -> Recording | Unreadab
         (_content(label_index=-1), "label and label_index are not"),
     ],
 )
-def test_a_file_that_is_not_right(content: dict[str, Any] | bytes, reason: str, tmp_path: Path) -> None:
+def test_invalid_file_is_unreadable(content: dict[str, Any] | bytes, reason: str, tmp_path: Path) -> None:
     found = _only(tmp_path, content)
     assert isinstance(found, Unreadable) and reason in found.reason
     assert found.reason.startswith("clip.json: ") and "\n" not in found.reason
 
 
-def test_a_skipped_frame_is_a_frame_without_anybody(tmp_path: Path) -> None:
+def test_skipped_frame_has_no_person(tmp_path: Path) -> None:
     found = _only(tmp_path, _content(data=[{"frame_index": i, "skeleton": [_body()]} for i in (3, 4, 7)]))
     assert found.positions.any(axis=(0, 2, 3)).tolist() == [True, True, False, False, True]
 
 
-def test_a_clip_without_label_is_a_clip(tmp_path: Path) -> None:
+def test_clip_without_label_is_kept(tmp_path: Path) -> None:
     found = _only(tmp_path, {"data": _content()["data"]})
     assert isinstance(found, Recording) and found.label == -1
 
 
-def test_keys_in_another_order_tell_the_same(tmp_path: Path) -> None:
+def test_order_of_keys_does_not_matter(tmp_path: Path) -> None:
     content = _content(label='the "best" dish')
     there = _only(tmp_path / "there", content)
     back = _only(tmp_path / "back", dict(reversed(content.items())))
@@ -212,7 +212,7 @@ def test_keys_in_another_order_tell_the_same(tmp_path: Path) -> None:
         assert open_source("kinetics-skeleton", tmp_path / where).class_names == ('the "best" dish',)
 
 
-def test_files_that_contradict_one_another_are_named(tmp_path: Path) -> None:
+def test_contradicting_labels_are_unreadable(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(_content()))
     (tmp_path / "b.json").write_text(json.dumps(_content(label_index=5)))
     first, second = open_source("kinetics-skeleton", tmp_path).read()
@@ -225,7 +225,7 @@ def test_files_that_contradict_one_another_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"a": 5}', '{"a": {"label": 3}}'])
-def test_a_label_file_that_is_not_right_is_refused_in_one_line(content: str, tmp_path: Path) -> None:
+def test_invalid_label_file_is_an_input_error(content: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(_content()))
     (tmp_path / "kinetics_train_label.json").write_text(content)
     with pytest.raises(InputError, match=r"kinetics_train_label\.json: .*; fix or remove it") as refusal:
@@ -234,14 +234,14 @@ def test_a_label_file_that_is_not_right_is_refused_in_one_line(content: str, tmp
 
 
 @pytest.mark.parametrize("options", [{"persons": 0}, {"score": 1.0}, {"score": -0.1}, {"score": float("nan")}])
-def test_options_out_of_range_are_refused(options: dict[str, Any], tmp_path: Path) -> None:
+def test_option_out_of_range_is_an_input_error(options: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give at least one person and a score"):
         open_source("kinetics-skeleton", tmp_path, **options)
 
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_a_prefix_is_refused(folder: Path, tmp_path_factory, data) -> None:
+def test_truncated_file_is_unreadable(folder: Path, tmp_path_factory, data) -> None:
     whole = (folder / "val" / "-0BveUV52cM.json").read_bytes()
     found = _only(tmp_path_factory.mktemp("cut"), whole[: data.draw(st.integers(0, len(whole) - 1))])
     assert isinstance(found, Unreadable) and "not JSON" in found.reason
@@ -256,11 +256,12 @@ _TOKENS = list(re.finditer(r'"[^"]*"|[\d.]+|[\[\]{},:]', _SMALL))
     at=st.integers(0, len(_TOKENS) - 1),
     token=st.sampled_from(["", "0", "0.125", "-7", "1e400", "NaN", "null", "true", '"x"', "[]", "{}", "[", "}", ","]),
 )
-def test_one_token_changed_spoils_one_frame_at_most_or_is_refused(tmp_path_factory, at: int, token: str) -> None:
-    place = _TOKENS[at]
+def test_changed_token_changes_one_frame_or_is_unreadable(tmp_path_factory, at: int, token: str) -> None:
+    token_match = _TOKENS[at]
     before = _only(tmp_path_factory.mktemp("sound"), _SMALL.encode())
     found = _only(
-        tmp_path_factory.mktemp("changed"), (_SMALL[: place.start()] + token + _SMALL[place.end() :]).encode()
+        tmp_path_factory.mktemp("changed"),
+        (_SMALL[: token_match.start()] + token + _SMALL[token_match.end() :]).encode(),
     )
     if isinstance(found, Unreadable):
         assert "\n" not in found.reason
@@ -268,17 +269,17 @@ def test_one_token_changed_spoils_one_frame_at_most_or_is_refused(tmp_path_facto
         changed = (found.positions != before.positions).any(axis=(2, 3)).any(axis=0)
         assert changed.sum() <= 1
     else:
-        # A frame or its people are gone, and what is left stands where it stood.
+        # A frame or its persons are missing; the others are unchanged.
         assert found.positions.shape[2:] == (18, 2) and np.isfinite(found.positions).all()
 
 
-def test_prepare_and_info_from_the_command_line(folder: Path, tmp_path: Path, capsys) -> None:
-    options = ["--options.persons", "3", "--json", str(tmp_path / "said.json")]
+def test_prepare_and_info_commands(folder: Path, tmp_path: Path, capsys) -> None:
+    options = ["--options.persons", "3", "--json", str(tmp_path / "info.json")]
     assert main(["prepare", "kinetics-skeleton", str(folder), str(tmp_path / "clips"), *options]) == 0
-    said = json.loads((tmp_path / "said.json").read_text())
-    assert said["units"] == "image" and said["preparation"] == "none"
-    assert said["persons"] == {"1": 1, "2": 2, "3": 2}
-    assert said["splits"] == {"given": {"train": 3, "test": 2}}
+    info = json.loads((tmp_path / "info.json").read_text())
+    assert info["units"] == "image" and info["preparation"] == "none"
+    assert info["persons"] == {"1": 1, "2": 2, "3": 2}
+    assert info["splits"] == {"given": {"train": 3, "test": 2}}
     clips = open_clips(tmp_path / "clips")
     found = clips[clips.columns["name"].tolist().index("cU1fyH2QssA")]
     slowly = _slowly(json.loads((folder / "train" / "cU1fyH2QssA.json").read_text()), 3)

@@ -1,4 +1,4 @@
-"""NTU RGB+D: the published program's numbers, the publisher's counts, and files that are not right."""
+"""NTU RGB+D: golden numbers of the reference implementation, published counts, and invalid files."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SHORT = "S005C001P010R001A009"
 
 @pytest.fixture(scope="module")
 def short(golden: Path) -> bytes:
-    """A whole file of two frames and one body."""
+    """A valid file of two frames and one body."""
     return (golden / "ntu-rgbd" / f"{SHORT}.skeleton").read_bytes()
 
 
-def test_positions_are_those_of_the_published_program(golden: Path) -> None:
+def test_positions_equal_the_reference_implementation(golden: Path) -> None:
     published = np.load(golden / "ntu_preparation.npz")
     source = open_source("ntu-rgbd", golden)
     recordings = list(source.read())
@@ -38,7 +38,7 @@ def test_positions_are_those_of_the_published_program(golden: Path) -> None:
         np.testing.assert_allclose(recording.positions, expected[:persons], atol=1e-5)
 
 
-def test_what_the_name_tells(golden: Path) -> None:
+def test_columns_come_from_the_name(golden: Path) -> None:
     source = open_source("ntu-rgbd", golden / "ntu-rgbd" / "S020C002P041R001A103.skeleton")
     (clip,) = source.read()
     assert (clip.setup, clip.camera, clip.subject, clip.trial, clip.label) == (20, 2, 41, 1, 102)
@@ -48,7 +48,7 @@ def test_what_the_name_tells(golden: Path) -> None:
 
 
 def _slowly(data: bytes) -> np.ndarray:
-    """Every number of the file in turn, body after body, no cleverness."""
+    """Read every number of the file in turn, body after body."""
     tokens = iter(data.split())
     frames = int(next(tokens))
     bodies = np.zeros((6, frames, 25, 3))
@@ -61,24 +61,24 @@ def _slowly(data: bytes) -> np.ndarray:
     return bodies[:4]
 
 
-def test_parsing_agrees_with_reading_every_number(golden: Path) -> None:
+def test_parser_agrees_with_a_slow_formulation(golden: Path) -> None:
     for file in sorted((golden / "ntu-rgbd").glob("*.skeleton")):
         slow, fast = _slowly(file.read_bytes()), parse_skeleton(file.read_bytes())
         np.testing.assert_array_equal(fast, slow[: len(fast)])
         assert not slow[len(fast) :].any()
 
 
-def test_the_two_most_energetic_are_chosen() -> None:
+def test_two_bodies_with_the_highest_energy_are_chosen() -> None:
     rng = np.random.default_rng(0)
     bodies = rng.normal(size=(4, 10, 25, 3)) * np.array([1, 5, 0, 3])[:, None, None, None]
     np.testing.assert_array_equal(choose_persons(bodies), bodies[[1, 3]])
-    # Frames without the body do not count: the first is here for two frames only, yet moves most in them.
+    # Frames without the body do not count: the first is present in two frames only, but moves most in them.
     bodies[0, :2] *= 100
     bodies[0, 2:] = 0
     np.testing.assert_array_equal(choose_persons(bodies), bodies[[0, 1]])
 
 
-def test_a_file_without_any_body_is_one_person_of_zeros() -> None:
+def test_file_without_bodies_is_one_person_of_zeros() -> None:
     assert choose_persons(parse_skeleton(b"3\n0\n0\n0\n")).shape == (1, 3, 25, 3)
 
 
@@ -86,14 +86,14 @@ def _names(file: Path) -> list[str]:
     return re.findall(r"^S\d{3}C\d{3}P\d{3}R\d{3}A\d{3}$", file.read_text(), re.MULTILINE)
 
 
-def test_the_missing_samples_are_the_publishers(real_data: Path) -> None:
+def test_missing_samples_equal_the_published_list(real_data: Path) -> None:
     lists = real_data / "ntu-rgbd"
     assert missing_names() == {*_names(lists / "missing_skeletons_120.txt")} and len(missing_names()) == 535
     assert {*_names(lists / "missing_skeletons_60.txt")} < missing_names()
     assert not missing_names() & {*_names(lists / "available_names_120.txt")}
 
 
-def test_class_names_are_the_publishers(real_data: Path) -> None:
+def test_class_names_equal_the_published_ones(real_data: Path) -> None:
     lines = (real_data / "ntu-rgbd" / "classes_120.tsv").read_text(encoding="utf-8").splitlines()
     assert class_names() == tuple(line.split("\t")[1] for line in lines)
 
@@ -122,14 +122,14 @@ def test_published_split_sizes(listed: str, sizes: dict[str, tuple[int, int]], r
     assert counted == sizes
 
 
-def test_missing_samples_are_left_out(short: bytes, tmp_path: Path) -> None:
+def test_missing_samples_are_left_out_and_counted(short: bytes, tmp_path: Path) -> None:
     for name in (SHORT, "S001C002P005R002A008"):
         (tmp_path / f"{name}.skeleton").write_bytes(short)
     source = open_source("ntu-rgbd", tmp_path)
     assert source.count == 1 and [clip.name for clip in source.read()] == [SHORT]
 
 
-def test_a_copy_with_another_name_is_reported(short: bytes, tmp_path: Path) -> None:
+def test_unknown_names_are_unreadable(short: bytes, tmp_path: Path) -> None:
     (tmp_path / f"{SHORT} (1).skeleton").write_bytes(short)
     (tmp_path / "S001C001P001R001A121.skeleton").write_bytes(short)
     reasons = [found.reason for found in open_source("ntu-rgbd", tmp_path).read()]
@@ -144,12 +144,12 @@ def _edit(data: bytes, line: int, old: bytes, new: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("ending", [b"\n", b"\r\n", b" \r\n"])
-def test_line_endings_change_nothing(ending: bytes, short: bytes) -> None:
+def test_line_endings_do_not_matter(ending: bytes, short: bytes) -> None:
     changed = short.replace(b"\r", b"").replace(b"\n", ending)
     np.testing.assert_array_equal(parse_skeleton(changed), parse_skeleton(short))
 
 
-def test_two_spaces_between_fields_change_nothing(short: bytes) -> None:
+def test_spacing_does_not_matter(short: bytes) -> None:
     changed = _edit(short, 5, b" ", b"  ")
     np.testing.assert_array_equal(parse_skeleton(changed), parse_skeleton(short))
 
@@ -169,14 +169,14 @@ def test_two_spaces_between_fields_change_nothing(short: bytes) -> None:
         (lambda data: bytes(range(256)) * 40, "is not a frame count"),
     ],
 )
-def test_damage_is_told_with_its_line(damage, reason: str, short: bytes) -> None:
-    with pytest.raises(BadFile, match=reason) as told:
+def test_invalid_file_names_the_line(damage, reason: str, short: bytes) -> None:
+    with pytest.raises(BadFile, match=reason) as raised:
         parse_skeleton(damage(short))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("value", [b"nan", b"inf", b"1e300"])
-def test_a_coordinate_that_is_no_finite_float32_is_unreadable(value: bytes, short: bytes, tmp_path: Path) -> None:
+def test_non_finite_coordinate_is_unreadable(value: bytes, short: bytes, tmp_path: Path) -> None:
     line = short.split(b"\n")[4].split()
     (tmp_path / f"{SHORT}.skeleton").write_bytes(_edit(short, 5, line[1], value))
     (found,) = open_source("ntu-rgbd", tmp_path).read()
@@ -202,7 +202,7 @@ def _sound(found: Recording | Unreadable) -> bool:
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_any_prefix_is_a_clip_or_unreadable(data: st.DataObject, short: bytes, drawer: Path) -> None:
+def test_truncated_file_is_a_clip_or_unreadable(data: st.DataObject, short: bytes, drawer: Path) -> None:
     size = data.draw(st.integers(0, len(short)))
     found = _read_one(drawer, short[:size])
     assert _sound(found)
@@ -218,11 +218,9 @@ TOKENS = st.one_of(
 
 @settings(max_examples=250, deadline=None)
 @given(data=st.data(), token=TOKENS)
-def test_any_token_changed_is_a_clip_or_unreadable(
-    data: st.DataObject, token: bytes, short: bytes, drawer: Path
-) -> None:
+def test_changed_token_is_a_clip_or_unreadable(data: st.DataObject, token: bytes, short: bytes, drawer: Path) -> None:
     spans = [match.span() for match in re.finditer(rb"\S+", short)]
-    # The few counts rule the rest of the file: half of the draws go to the first lines.
+    # The counts are on the first lines and determine how the rest is read: half of the draws change them.
     start, end = data.draw(st.one_of(st.sampled_from(spans[:16]), st.sampled_from(spans)))
     found = _read_one(drawer, short[:start] + token + short[end:])
     assert _sound(found)

@@ -1,4 +1,4 @@
-"""PKU-MMD: clips cut from long recordings, these whole beside them, and label and split files that are not right."""
+"""PKU-MMD: clips of long recordings, untrimmed recordings, and invalid label, skeleton and split files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LABELS = "7,2,6,2\n51,5,8,1\n"
 
 
 def _text(frames: int, second: slice = slice(0, 0), seed: int = 0) -> str:
-    """A skeleton file; the second person is there in some frames. Lines after the first start with a space."""
+    """A skeleton file; the second person is present in some frames. Lines after the first start with a space."""
     rows = np.random.default_rng(seed).normal(size=(frames, 2, 75)).round(6)
     absent = np.ones(frames, bool)
     absent[second] = False
@@ -69,7 +69,7 @@ def _parts(source: Source, split: str, recordings: list[Recording]) -> list[list
     return [[recordings[index].name for index in part] for part in chosen]
 
 
-def test_a_clip_is_a_labelled_interval_and_the_whole_stays(tmp_path: Path) -> None:
+def test_clips_are_labelled_intervals_and_untrimmed_is_the_whole(tmp_path: Path) -> None:
     text = _text(20, second=slice(3, 5))
     labels = "7,2,6,2\n51,6,20,1\n"
     source = open_source("pku-mmd", _write(tmp_path, {"A26N13-R": text}, {"A26N13-R": labels}))
@@ -89,13 +89,13 @@ def test_a_clip_is_a_labelled_interval_and_the_whole_stays(tmp_path: Path) -> No
     assert (source.count, source.untrimmed.count) == (2, 1) and len(CLASS_NAMES) == 51
 
 
-def test_a_clip_holds_the_first_300_frames(tmp_path: Path) -> None:
+def test_clips_have_at_most_300_frames(tmp_path: Path) -> None:
     (clip,), whole = _one(tmp_path, "1,10,400,2\n", frames=400)
     np.testing.assert_array_equal(clip.positions, whole.positions[:, 10:310])
     assert whole.intervals[0][:2] == (10, 400)
 
 
-def test_phase_1_does_not_tell_the_subject(tmp_path: Path) -> None:
+def test_phase_1_has_no_subjects(tmp_path: Path) -> None:
     found, whole = _one(tmp_path, LABELS)
     assert [(item.subject, item.camera) for item in [*found, whole]] == [(-1, 1)] * 3
 
@@ -112,7 +112,9 @@ def test_phase_1_does_not_tell_the_subject(tmp_path: Path) -> None:
         ("7,-8,0,2", None, "it lies outside the recording's 10 frames"),
     ],
 )
-def test_intervals_that_do_not_fit(line: str, kept: tuple[int, int] | None, reason: str | None, tmp_path: Path) -> None:
+def test_invalid_interval_is_unreadable_or_clipped(
+    line: str, kept: tuple[int, int] | None, reason: str | None, tmp_path: Path
+) -> None:
     found, whole = _one(tmp_path, f"{line}\n1,0,4,2\n")
     assert found[1].name == "0002-L_002"
     if kept:
@@ -124,7 +126,7 @@ def test_intervals_that_do_not_fit(line: str, kept: tuple[int, int] | None, reas
 
 
 @pytest.mark.parametrize("labels", [{}, {"0002-L": " \n"}])
-def test_a_recording_without_labels_stays_whole_and_is_counted(labels: dict[str, str], tmp_path: Path) -> None:
+def test_recording_without_labels_is_untrimmed_only_and_counted(labels: dict[str, str], tmp_path: Path) -> None:
     texts = {name: _text(8) for name in ("0002-L", "0002-M")}
     source = open_source("pku-mmd", _write(tmp_path, texts, {"0002-M": LABELS, "0009-R": LABELS, **labels}))
     assert [clip.name for clip in source.read()] == ["0002-M_001", "0002-M_002"]
@@ -147,7 +149,7 @@ def test_a_recording_without_labels_stays_whole_and_is_counted(labels: dict[str,
         ("\0\1\2", "is not class,start,end,confidence"),
     ],
 )
-def test_a_label_file_that_is_not_right_is_named(labels: str, reason: str, tmp_path: Path) -> None:
+def test_invalid_label_file_is_named(labels: str, reason: str, tmp_path: Path) -> None:
     texts = {name: _text(8) for name in ("0002-L", "0002-M")}
     source = open_source("pku-mmd", _write(tmp_path, texts, {"0002-L": labels, "0002-M": LABELS}))
     for read, good in ((source.read, 2), (source.untrimmed.read, 1)):
@@ -169,13 +171,13 @@ def test_a_label_file_that_is_not_right_is_named(labels: str, reason: str, tmp_p
         (_text(9).replace(" 0 ", " 1e300 ", 1), "frame 0 holds a coordinate that is not a finite number"),
     ],
 )
-def test_a_skeleton_file_that_is_not_right(text: str, reason: str, tmp_path: Path) -> None:
+def test_invalid_skeleton_file_is_unreadable(text: str, reason: str, tmp_path: Path) -> None:
     source = open_source("pku-mmd", _write(tmp_path, {"0002-L": text}, {"0002-L": "7,0,9,1\n"}))
     for found in (list(source.read()), list(source.untrimmed.read())):
         assert len(found) == 1 and isinstance(found[0], Unreadable) and reason in found[0].reason
 
 
-def test_splits_as_the_publisher_lists_them(tmp_path: Path) -> None:
+def test_splits_equal_the_split_files(tmp_path: Path) -> None:
     names = [f"A01N{subject:02d}-{camera}" for subject in (1, 2, 4) for camera in "LMR"]
     subject = f"Training videos: \n{', '.join(names[:6])}, A09N09-L,\n\nValidataion videos: \n{', '.join(names[6:])}\n"
     view = "Training videos:\nA01N01-M, A01N01-R,0002-L\nValidation videos:\nA01N01-L,A08N08-L,A07N07-L"
@@ -205,13 +207,13 @@ def test_splits_as_the_publisher_lists_them(tmp_path: Path) -> None:
         ("Training\n0002-L\nValidation\n0002-M,0002-L", "0002-L is listed both for training and for validation"),
     ],
 )
-def test_a_split_file_that_is_not_right_ends_the_work(text: str, reason: str, tmp_path: Path) -> None:
+def test_invalid_split_file_is_an_input_error(text: str, reason: str, tmp_path: Path) -> None:
     folder = _write(tmp_path, {"0002-L": _text(8)}, {"0002-L": LABELS}, cross_subject=text)
     with pytest.raises(InputError, match=rf"cross_subject\.txt: {reason}.*; download it again"):
         open_source("pku-mmd", folder)
 
 
-def test_two_files_for_one_split_are_refused(tmp_path: Path) -> None:
+def test_two_files_for_one_split_are_an_input_error(tmp_path: Path) -> None:
     text = "Training\n0002-L\nValidation\n"
     splits = {"cross_view": text, "cross-view": text}
     folder = _write(tmp_path, {"0002-L": _text(8)}, {"0002-L": LABELS}, **splits)
@@ -220,9 +222,7 @@ def test_two_files_for_one_split_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("phase", "count", "tested"), [(1, 1076, 132), (2, 1009, 234)])
-def test_without_split_files_the_published_validation_names(
-    phase: int, count: int, tested: int, real_data: Path
-) -> None:
+def test_default_xsub_has_the_published_validation_part(phase: int, count: int, tested: int, real_data: Path) -> None:
     listed = (real_data / "pku-mmd" / f"validation_names_phase{phase}_cross_subject.txt").read_text().split()
     assert len(listed) == tested
     if phase == 1:
@@ -243,7 +243,7 @@ def test_without_split_files_the_published_validation_names(
     assert len(train) + len(test) == len(names) and not set(train) & set(test)
 
 
-def test_both_phases_side_by_side_need_a_choice(tmp_path: Path) -> None:
+def test_both_phases_need_the_option_phase(tmp_path: Path) -> None:
     names = ("0002-L", "A01N02-L")
     _write(tmp_path / "both", {name: _text(8) for name in names}, dict.fromkeys(names, LABELS))
     with pytest.raises(InputError, match=r"holds both phases of PKU-MMD; choose one with --options\.phase"):
@@ -259,7 +259,7 @@ def test_both_phases_side_by_side_need_a_choice(tmp_path: Path) -> None:
         open_source("pku-mmd", tmp_path / "one", phase=3)
 
 
-def test_without_labels_there_is_nothing_to_cut(tmp_path: Path) -> None:
+def test_missing_label_files_are_an_input_error(tmp_path: Path) -> None:
     _write(tmp_path, {"0002-L": _text(8)}, {})
     with pytest.raises(InputError, match="no PKU-MMD files in a folder `label` found"):
         open_source("pku-mmd", tmp_path)
@@ -276,7 +276,7 @@ def _equal(source: Source, other: Source) -> None:
         }
 
 
-def test_zips_and_the_publishers_folders_read_as_the_folder_does(tmp_path: Path) -> None:
+def test_zips_and_published_folders_give_the_same_clips(tmp_path: Path) -> None:
     names = [f"0002-{camera}" for camera in "LMR"]
     texts = {name: _text(9, seed=at) for at, name in enumerate(names)}
     split = "Training\n0002-L\nValidation\n0002-M"
@@ -297,14 +297,14 @@ def test_zips_and_the_publishers_folders_read_as_the_folder_does(tmp_path: Path)
     _equal(expected, open_source("pku-mmd", published))
 
 
-def test_a_pass_is_a_small_value_that_can_be_sent(tmp_path: Path) -> None:
+def test_readings_can_be_pickled(tmp_path: Path) -> None:
     source = open_source("pku-mmd", _write(tmp_path, {"0002-L": _text(8)}, {"0002-L": LABELS}))
     for read in (source.read, source.untrimmed.read):
         assert [item.name for item in pickle.loads(pickle.dumps(read))()] == [item.name for item in read()]
 
 
 @pytest.mark.parametrize("phase", [1, 2])
-def test_generated_folders_read_as_they_were_written(phase: int, tmp_path: Path) -> None:
+def test_synthetic_folders_are_read_as_written(phase: int, tmp_path: Path) -> None:
     irregular = PkuIrregularities(
         unlabelled=0.4, past_end=0.5, reversed_interval=0.1, long_interval=0.2, name_without_file=0.3
     )
@@ -327,7 +327,7 @@ def test_generated_folders_read_as_they_were_written(phase: int, tmp_path: Path)
     assert set(source.splits) == {"xsub", "xview"}
 
 
-def test_prepare_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prepare_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     irregular = PkuIrregularities(unlabelled=0.3, past_end=0.5, reversed_interval=0.2)
     written = write_pku(tmp_path / "pku", 9, 2, seed=1, irregularities=irregular, actions=4)
     assert main(["prepare", "pku-mmd", str(tmp_path / "pku"), str(tmp_path / "clips")]) == 0
@@ -346,7 +346,7 @@ TEXT = st.text(st.characters(min_codepoint=9, max_codepoint=126), max_size=12)
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_any_token_changed_is_read_as_float_reads_it_or_refused(data: st.DataObject) -> None:
+def test_changed_token_is_read_as_float_does_or_refused(data: st.DataObject) -> None:
     tokens = [line.split() for line in _text(3).splitlines()]
     tokens[data.draw(st.integers(0, 2))][data.draw(st.integers(0, 149))] = data.draw(st.floats().map(repr) | TEXT)
     whole = "\n ".join(" ".join(row) for row in tokens).encode()
@@ -366,7 +366,7 @@ def test_any_token_changed_is_read_as_float_reads_it_or_refused(data: st.DataObj
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.text(st.sampled_from("0157,-\n\r x.")))
-def test_any_label_text_is_read_or_refused(text: str) -> None:
+def test_any_label_text_is_parsed_or_bad_file(text: str) -> None:
     try:
         marks = parse_labels(text.encode(), "0002-L")
     except BadFile as refusal:
@@ -380,7 +380,7 @@ def test_any_label_text_is_read_or_refused(text: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(text=st.text(st.sampled_from("0002-LMTrainValid,: \n")))
-def test_any_split_text_is_read_or_refused(text: str) -> None:
+def test_any_split_text_is_parsed_or_bad_file(text: str) -> None:
     try:
         parts = parse_split_file(text.encode(), phase=1)
     except BadFile as refusal:

@@ -1,4 +1,4 @@
-"""PYSKL's pickles: positions, people, splits and facts; a hostile one runs nothing."""
+"""PYSKL's pickles: positions, persons, splits and columns; a malicious one runs no code."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _of_ntu() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_skeletons_of_ntu(tmp_path: Path, protocol: int) -> None:
+def test_three_dimensional_pickle_of_ntu_rgbd(tmp_path: Path, protocol: int) -> None:
     annotations = _of_ntu()
     annotations[2]["keypoint"][1] = 0
     annotations[1]["keypoint"][:, 7:] = 0
@@ -74,7 +74,7 @@ def test_skeletons_of_ntu(tmp_path: Path, protocol: int) -> None:
     assert chosen == {"xsub": {"train": [0, 1], "test": [2]}, "xview": {"train": [1, 2], "test": [0]}}
 
 
-def test_pixels_of_a_person_become_shares_of_the_image(tmp_path: Path) -> None:
+def test_pixels_are_scaled_to_the_image(tmp_path: Path) -> None:
     keypoint = np.zeros((2, 5, 17, 2), np.float16)
     keypoint[0, :3] = [960, 540]
     keypoint[0, 1, 4] = [1920, 0]
@@ -86,7 +86,7 @@ def test_pixels_of_a_person_become_shares_of_the_image(tmp_path: Path) -> None:
     (clip,) = source.read()
     assert (source.layout.name, source.units, source.preset, clip.fps) == ("coco-17", "image", "none", 25.0)
     assert clip.positions.shape == (2, 3, 17, 2)
-    # A joint that is at 0, 0 was not found and a person who is zeros is not there: both stay zero.
+    # A joint at 0, 0 was not found, and a person of zeros is absent: both stay zero.
     expected = np.zeros((2, 3, 17, 2))
     expected[0, 1, 4] = [1, -1]
     expected[1, 1] = [-0.5, 1]
@@ -97,7 +97,7 @@ def test_pixels_of_a_person_become_shares_of_the_image(tmp_path: Path) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(height=st.integers(1, 4000), width=st.integers(1, 4000), seed=st.integers(0, 100))
-def test_over_image_number_by_number(height: int, width: int, seed: int) -> None:
+def test_over_image_equals_a_slow_formulation(height: int, width: int, seed: int) -> None:
     pixels = np.random.default_rng(seed).uniform(0, 4000, (1, 2, 3, 2)).astype(np.float32)
     ours = over_image(pixels, (height, width))
     for frame, joint in np.ndindex(2, 3):
@@ -106,7 +106,7 @@ def test_over_image_number_by_number(height: int, width: int, seed: int) -> None
         assert ours[0, frame, joint, 1] == pytest.approx((y - height / 2) / (height / 2), rel=1e-4, abs=1e-4)
 
 
-def test_pixels_stay_where_a_clip_does_not_tell_its_image(tmp_path: Path) -> None:
+def test_pixels_are_kept_if_a_clip_has_no_image_size(tmp_path: Path) -> None:
     annotations = [
         _annotation("a", keypoint=_keypoint(1, 3, 18, 2), img_shape=(1080, 1920)),
         _annotation("b", keypoint=_keypoint(1, 3, 18, 2, seed=1)),
@@ -133,12 +133,14 @@ def test_pixels_stay_where_a_clip_does_not_tell_its_image(tmp_path: Path) -> Non
         ({}, {}),
     ],
 )
-def test_names_of_splits(split: dict[str, list[str]], found: dict[str, dict[str, str]], tmp_path: Path) -> None:
+def test_parts_are_grouped_into_splits(
+    split: dict[str, list[str]], found: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
     source = open_source("pyskl", _save(tmp_path / "x.pkl", [_annotation(name) for name in "abc"], split))
     assert {n: {p: "".join(v["name"]) for p, v in parts.items()} for n, parts in source.splits.items()} == found
 
 
-def test_a_clip_that_cannot_be_read_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+def test_invalid_annotation_is_unreadable_and_others_are_read(tmp_path: Path) -> None:
     broken = _keypoint(1, 6)
     broken[0, 4, 2, 1] = np.nan
     wrong = {
@@ -161,19 +163,19 @@ def test_a_clip_that_cannot_be_read_is_named_and_the_others_go_on(tmp_path: Path
     first, *unread, last = source.read()
     assert (first.name, first.label, last.name, last.label, last.positions.shape[1]) == ("good", 2, "last", -1, 5)
     assert len(unread) == len(wrong) and source.class_names == ("0", "1", "2")
-    for index, (said, item) in enumerate(zip(wrong, unread, strict=True), 1):
+    for index, (message, item) in enumerate(zip(wrong, unread, strict=True), 1):
         assert isinstance(item, Unreadable) and item.source == f"x.pkl[{index}]"
-        assert said in item.reason and item.reason.startswith(item.source) and item.reason.isprintable()
+        assert message in item.reason and item.reason.startswith(item.source) and item.reason.isprintable()
 
 
-def test_a_part_of_a_pass(tmp_path: Path) -> None:
+def test_part_yields_the_same_recordings(tmp_path: Path) -> None:
     whole = open_source("pyskl", _save(tmp_path / "x.pkl", _of_ntu())).read
     assert isinstance(whole, Divisible) and len(whole) == 3
     (only,) = pickle.loads(pickle.dumps(whole.part(1, 2)))()
     np.testing.assert_array_equal(only.positions, list(whole())[1].positions)
 
 
-def test_a_layout_by_name(tmp_path: Path) -> None:
+def test_option_layout(tmp_path: Path) -> None:
     path = _save(tmp_path / "x.pkl", [_annotation("a", keypoint=_keypoint(1, 4, 20))])
     with pytest.raises(InputError, match=r"20 joints of 3 coordinates are no layout .* kinect-v1"):
         open_source("pyskl", path)
@@ -195,7 +197,7 @@ class _Hostile:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path: Path, refused: Refused, protocol: int) -> None:
+def test_malicious_pickle_runs_no_code(tmp_path: Path, refused: Refused, protocol: int) -> None:
     hostile = _Hostile(tmp_path / "ran")
     for content in (hostile, [hostile], [_annotation("a", hostile)], [_annotation("a"), {"x": {"y": hostile}}]):
         path = _save(tmp_path / "x.pkl", content, protocol=protocol)
@@ -204,9 +206,9 @@ def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path: Path, refused: R
     assert not (tmp_path / "ran").exists()
 
 
-def test_what_is_no_such_pickle_is_one_line(tmp_path: Path, refused: Refused) -> None:
+def test_other_pickles_are_input_errors(tmp_path: Path, refused: Refused) -> None:
     whole = _save(tmp_path / "whole.pkl", _of_ntu()).read_bytes()
-    for name, data, said in (
+    for name, data, message in (
         ("cut.pkl", whole[:-200], "not a whole pickle"),
         ("empty.pkl", b"", "not a whole pickle"),
         ("text.pkl", b"frame_dir label", "not a whole pickle"),
@@ -218,7 +220,7 @@ def test_what_is_no_such_pickle_is_one_line(tmp_path: Path, refused: Refused) ->
     ):
         (tmp_path / name).write_bytes(data)
         line = refused("prepare", "pyskl", tmp_path / name, tmp_path / "clips")
-        assert f"{tmp_path / name}: {said}" in line
+        assert f"{tmp_path / name}: {message}" in line
     assert "; give the file itself" in refused("prepare", "pyskl", tmp_path, tmp_path / "clips")
     assert "; give the file itself" in refused("prepare", "pyskl", tmp_path / "absent.pkl", tmp_path / "clips")
 
@@ -234,7 +236,7 @@ ODD = st.recursive(SIMPLE, lambda v: st.lists(v, max_size=3) | st.dictionaries(s
 )
 @example(key="total_frames", odd=True)
 @example(key="total_frames", odd=1)
-def test_any_key_may_hold_anything(key: str, odd: Any, tmp_path: Path) -> None:
+def test_any_value_of_a_key_is_read_or_unreadable(key: str, odd: Any, tmp_path: Path) -> None:
     annotation = _annotation("a", 1, keypoint=_keypoint(1, 3, 17, 2), img_shape=(10, 20))
     content = {
         "annotations": [annotation, _annotation("b", keypoint=_keypoint(1, 3, 17, 2))],
@@ -251,6 +253,6 @@ def test_any_key_may_hold_anything(key: str, odd: Any, tmp_path: Path) -> None:
         if isinstance(item, Unreadable):
             assert item.reason.isprintable()
         else:
-            # One or two frames of the three are as good a total as any other.
-            told = type(odd) is int and key == "total_frames" and item.name == "a"
-            assert item.positions.shape == (1, odd if told else 3, 17, 2) and np.isfinite(item.positions).all()
+            # total_frames may also be one or two of the three frames.
+            is_total = type(odd) is int and key == "total_frames" and item.name == "a"
+            assert item.positions.shape == (1, odd if is_total else 3, 17, 2) and np.isfinite(item.positions).all()

@@ -1,4 +1,4 @@
-"""Pickles: what NumPy and plain containers write comes back; everything else is refused, and nothing is run."""
+"""Pickles: NumPy arrays and plain containers are loaded; everything else is refused, and no code is run."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _load(folder: Path, data: bytes) -> Any:
 
 
 def _same(ours: Any, theirs: Any) -> None:
-    """Equal, type by type; an ordered dict comes as a dict."""
+    """Equal including types; an OrderedDict is loaded as a dict."""
     if isinstance(theirs, np.ndarray):
         assert type(ours) is np.ndarray and ours.dtype == theirs.dtype and ours.shape == theirs.shape
         if theirs.dtype == object:
@@ -76,14 +76,14 @@ def _same(ours: Any, theirs: Any) -> None:
 
 @ONE_FOLDER
 @given(value=ANYTHING, protocol=st.sampled_from(PROTOCOLS))
-def test_what_pickle_writes_comes_back(value: Any, protocol: int, tmp_path: Path) -> None:
+def test_values_written_by_pickle_are_loaded(value: Any, protocol: int, tmp_path: Path) -> None:
     data = pickle.dumps(value, protocol)
     _same(_load(tmp_path, data), pickle.loads(data))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("numpys", [b"numpy.core", b"numpy._core"])
-def test_the_names_of_both_numpys(protocol: int, numpys: bytes, tmp_path: Path) -> None:
+def test_globals_of_numpy_1_and_2(protocol: int, numpys: bytes, tmp_path: Path) -> None:
     positions = np.random.default_rng(0).normal(size=(2, 7, 25, 3))
     value = [
         positions,
@@ -99,7 +99,7 @@ def test_the_names_of_both_numpys(protocol: int, numpys: bytes, tmp_path: Path) 
 
 
 def _renamed(data: bytes, old: bytes, new: bytes) -> bytes:
-    """From protocol 4 on names tell their lengths, and a frame tells its own."""
+    """Replace a string; from protocol 4 on strings and frames are stored with their lengths."""
     frameless = data[:2] + (data[11:] if data[2:3] == b"\x95" else data[2:])
     for ending in (b".multiarray", b".numeric"):
         before, after = old + ending, new + ending
@@ -107,7 +107,7 @@ def _renamed(data: bytes, old: bytes, new: bytes) -> bytes:
     return frameless
 
 
-def test_python_2_wrote_bytes_as_strings(tmp_path: Path) -> None:
+def test_strings_of_python_2_are_bytes(tmp_path: Path) -> None:
     names = b"(lp0\nS'S001C001P001R001A001.skeleton'\np1\naI7\na."
     assert _load(tmp_path, names) == ["S001C001P001R001A001.skeleton", 7]
     raw = np.array([-1.5, 3e9], "<f8").tobytes()
@@ -120,7 +120,7 @@ def test_python_2_wrote_bytes_as_strings(tmp_path: Path) -> None:
 
 
 class _Runs:
-    """Pickled, it calls what it was given."""
+    """An object whose pickle calls a function."""
 
     def __init__(self, call: Any, *arguments: Any) -> None:
         self.asked = call, arguments
@@ -151,16 +151,18 @@ def _commands(mark: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("which", _commands(Path("x")))
-def test_a_pickle_that_would_run_something_runs_nothing(which: str, protocol: int, tmp_path: Path) -> None:
+def test_malicious_pickle_runs_no_code(which: str, protocol: int, tmp_path: Path) -> None:
     mark = tmp_path / "it ran".replace(" ", "-")
     hostile = _commands(mark)[which]
     for value in (hostile, {"split": {}, "annotations": [hostile]}, _objects([hostile])):
-        with pytest.raises(InputError, match=r"it\.pkl: this pickle (asks for \S+|uses the instruction \w+);") as told:
+        with pytest.raises(
+            InputError, match=r"it\.pkl: this pickle (asks for \S+|uses the instruction \w+);"
+        ) as raised:
             _load(tmp_path, pickle.dumps(value, protocol))
-        assert "\n" not in str(told.value) and not mark.exists()
+        assert "\n" not in str(raised.value) and not mark.exists()
 
 
-def test_the_refusal_names_what_was_asked_for(tmp_path: Path) -> None:
+def test_message_names_the_global(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"asks for posix\.system; .* nothing was run"):
         _load(tmp_path, b"cposix\nsystem\n(S'touch it'\ntR.")
     with pytest.raises(InputError, match=r"asks for os\\x1b\[2J\.system;"):
@@ -211,24 +213,26 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("which", MISUSE)
-def test_permitted_names_cannot_be_misused(which: str, tmp_path: Path) -> None:
+def test_permitted_globals_reject_invalid_arguments(which: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"it\.pkl: (this|not a whole) pickle"):
         _load(tmp_path, MISUSE[which])
 
 
 @pytest.mark.parametrize("which", DAMAGE)
-def test_what_is_no_pickle(which: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"it\.pkl: not a whole pickle \(.+\); download it or write it again") as told:
+def test_file_that_is_not_a_pickle_is_an_input_error(which: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"it\.pkl: not a whole pickle \(.+\); download it or write it again"
+    ) as raised:
         _load(tmp_path, DAMAGE[which])
-    assert str(told.value).isprintable()
+    assert str(raised.value).isprintable()
 
 
-def test_large_numbers_in_a_small_pickle_cost_nothing(tmp_path: Path) -> None:
-    # Python's own unpickler makes room for every place up to the one named: here 32 GB.
+def test_large_numbers_in_a_small_pickle_use_no_memory(tmp_path: Path) -> None:
+    # Python's own unpickler allocates the memo up to the index given: here 32 GB.
     assert _load(tmp_path, b"\x80\x02Nr\xff\xff\xff\x7f.") is None
 
 
-def test_what_holds_itself_is_read_without_an_end(tmp_path: Path) -> None:
+def test_recursive_containers_are_loaded(tmp_path: Path) -> None:
     endless: list[Any] = []
     endless.append(endless)
     ours = _load(tmp_path, pickle.dumps(endless))
@@ -246,10 +250,10 @@ def _sound_pickles() -> list[bytes]:
 @ONE_FOLDER
 @given(data=st.data())
 @pytest.mark.filterwarnings("ignore:.*escape sequence:DeprecationWarning")
-def test_any_damage_is_refused_or_read(data: st.DataObject, tmp_path: Path) -> None:
+def test_damaged_pickle_is_an_input_error_or_loaded(data: st.DataObject, tmp_path: Path) -> None:
     whole = bytearray(data.draw(st.sampled_from(_sound_pickles())))
-    for place in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=3)):
-        whole[place] = data.draw(st.integers(0, 255))
+    for position in data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=3)):
+        whole[position] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(whole)))
     try:
         _load(tmp_path, bytes(whole[:cut]))
@@ -257,7 +261,7 @@ def test_any_damage_is_refused_or_read(data: st.DataObject, tmp_path: Path) -> N
         assert "\n" not in str(refused)
 
 
-def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
+def test_file_that_cannot_be_opened_is_an_input_error(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent.pkl"):
         with pytest.raises(InputError, match=r"cannot be read .*; give the file itself"):
             safe_pickle.load(path)

@@ -1,4 +1,4 @@
-"""SBU Kinect Interaction: real counts and folds, its units, two people, and files that are not right."""
+"""SBU Kinect Interaction: published counts and folds, units, two persons, and invalid files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_published_counts(real_data: Path) -> None:
     assert len({clip.setup for clip in clips}) == 21 and {clip.subject for clip in clips} == set(range(1, 8))
 
 
-def test_every_clip_is_tested_in_one_fold_and_no_pair_is_on_both_sides(real_data: Path) -> None:
+def test_folds_are_disjoint_and_cover_all_clips(real_data: Path) -> None:
     source, clips = _read(real_data)
     columns = {"setup": np.array([clip.setup for clip in clips])}
     assert list(source.splits) == [f"fold-{n}" for n in range(1, 6)]
@@ -64,7 +64,7 @@ def test_every_clip_is_tested_in_one_fold_and_no_pair_is_on_both_sides(real_data
     assert sorted(tested) == list(range(282))
 
 
-def test_a_clip_is_the_publishers_formula_of_its_file(real_data: Path) -> None:
+def test_positions_follow_the_published_formula(real_data: Path) -> None:
     _, clips = _read(real_data)
     clip = next(clip for clip in clips if clip.name == "s06s04-07-002")
     assert (clip.label, clip.subject, clip.setup, clip.trial) == (6, 6, 604, 2)
@@ -85,18 +85,18 @@ def _bones(source: Source, positions: np.ndarray) -> np.ndarray:
 
 
 def _wavering(source: Source, clips: list[np.ndarray]) -> float:
-    """How far a bone's length strays within a clip, as a share of it: the median of clips and people."""
+    """Relative variation of the bone length within a clip: the median over clips and persons."""
     bones = [_bones(source, clip.astype(np.float64)) for clip in clips]
     return float(np.median([b.std(axis=1) / b.mean(axis=1) for b in bones], axis=(0, 1)).mean())
 
 
 def _as_pixels(stored: np.ndarray) -> np.ndarray:
-    """What the positions were if x and y were places in a picture of 640 x 480 seen by the Kinect."""
+    """The positions if x and y were pixels of a 640 x 480 image of the Kinect."""
     depth = 1.28 * stored[..., 2:]
     return np.concatenate([(0.5 - stored[..., :2]) * (640, 480) / 525 * depth, depth], axis=-1)
 
 
-def test_bones_keep_their_length_in_metres_and_not_as_stored_or_as_pixels(real_data: Path) -> None:
+def test_bone_lengths_are_constant_in_metres_but_not_as_stored_or_as_pixels(real_data: Path) -> None:
     source, clips = _read(real_data)
     metres = [clip.positions for clip in clips]
     assert _wavering(source, metres) < 0.015
@@ -107,13 +107,13 @@ def test_bones_keep_their_length_in_metres_and_not_as_stored_or_as_pixels(real_d
 
 
 def _growth(source: Source, clips: list[np.ndarray]) -> float:
-    """The power of the distance with which bones seem to grow, all clips and bones together: 0 in a true space."""
+    """Exponent with which bone lengths grow with the distance, over all clips and bones: 0 without projection."""
     lengths = np.concatenate([_bones(source, clip) for clip in clips], axis=1).mean(axis=-1)
     depth = np.concatenate([clip[..., 2].mean(axis=-1) for clip in clips], axis=1)
     return float(np.polyfit(np.log(depth).ravel(), np.log(lengths).ravel(), 1)[0])
 
 
-def test_bones_do_not_grow_with_the_distance_from_the_sensor(real_data: Path) -> None:
+def test_bone_lengths_do_not_depend_on_distance(real_data: Path) -> None:
     source, clips = _read(real_data)
     metres = [clip.positions for clip in clips]
     assert abs(_growth(source, metres)) < 0.05
@@ -121,7 +121,7 @@ def test_bones_do_not_grow_with_the_distance_from_the_sensor(real_data: Path) ->
     assert _growth(source, [_as_pixels(stored) for stored in as_stored]) > 0.5
 
 
-def test_people_are_of_human_size_and_stand_upright(real_data: Path) -> None:
+def test_persons_have_human_size_and_are_upright(real_data: Path) -> None:
     source, clips = _read(real_data)
     lengths = np.median(np.concatenate([_bones(source, clip.positions) for clip in clips], axis=1), axis=(0, 1))
     length = {source.layout.joints[child]: lengths[i] for i, (_, child) in enumerate(source.layout.bones)}
@@ -135,12 +135,12 @@ def test_people_are_of_human_size_and_stand_upright(real_data: Path) -> None:
 
 
 def _across(clip: Recording, source: Source) -> np.ndarray:
-    """Left to right shoulder in each person's frames."""
+    """Vector from the left to the right shoulder of each person in each frame."""
     at = source.layout.joints.index
     return clip.positions[:, :, at("right shoulder")] - clip.positions[:, :, at("left shoulder")]
 
 
-def test_right_is_right_of_the_other_person(real_data: Path) -> None:
+def test_right_shoulder_is_on_the_right_when_facing_the_other_person(real_data: Path) -> None:
     source, clips = _read(real_data)
     torso = source.layout.joints.index("torso")
     agree = []
@@ -153,7 +153,7 @@ def test_right_is_right_of_the_other_person(real_data: Path) -> None:
     assert np.mean(agree) > 0.97
 
 
-def test_the_classes_are_what_they_are_called(real_data: Path) -> None:
+def test_motion_matches_the_class_names(real_data: Path) -> None:
     source, clips = _read(real_data)
     at = source.layout.joints.index
     nearer, closest, leg = ({name: [] for name in CLASSES} for _ in range(3))
@@ -163,17 +163,17 @@ def test_the_classes_are_what_they_are_called(real_data: Path) -> None:
         nearer[name].append(apart[0] - apart[-1])
         closest[name].append(apart.min())
         leg[name].append(np.abs(p[:, :, at("left foot"), 1] - p[:, :, at("right foot"), 1]).max())
-    for told, name in ((nearer, "approaching"), (leg, "kicking")):
-        assert max(told, key=lambda key: np.median(told[key])) == name
-    for told, name in ((nearer, "departing"), (closest, "hugging")):
-        assert min(told, key=lambda key: np.median(told[key])) == name
+    for measure, name in ((nearer, "approaching"), (leg, "kicking")):
+        assert max(measure, key=lambda key: np.median(measure[key])) == name
+    for measure, name in ((nearer, "departing"), (closest, "hugging")):
+        assert min(measure, key=lambda key: np.median(measure[key])) == name
 
 
-def test_folders_and_zips_at_any_height_read_alike(real_data: Path, tmp_path: Path, monkeypatch) -> None:
+def test_parent_folders_and_zips_give_the_same_clips(real_data: Path, tmp_path: Path, monkeypatch) -> None:
     pair = real_data / "sbu-interaction" / "SBU" / "s05s03"
     expected = [clip.name for clip in _read(real_data)[1] if clip.setup == 503]
     (tmp_path / "zips").mkdir()
-    # The publisher's archives are one a pair, some of them without the pair's own folder.
+    # The publisher has one archive for each pair, some of them without the folder of the pair.
     for name, base in (("a.zip", pair.parent), ("zips/s05s03.zip", pair)):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             for file in pair.rglob("*.txt"):
@@ -187,7 +187,7 @@ def test_folders_and_zips_at_any_height_read_alike(real_data: Path, tmp_path: Pa
     assert names(Path(".")) == names(Path("../01")) == [name for name in expected if "-01-" in name]
 
 
-def test_two_copies_side_by_side_are_refused(real_data: Path, tmp_path: Path) -> None:
+def test_two_copies_are_an_input_error(real_data: Path, tmp_path: Path) -> None:
     for copy in ("one", "two"):
         shutil.copytree(real_data / "sbu-interaction" / "SBU" / "s05s03" / "01", tmp_path / copy / "s05s03" / "01")
     with pytest.raises(InputError, match=r"s05s03/01/001/skeleton_pos\.txt appears twice .*give the folder"):
@@ -198,8 +198,8 @@ def _line(frame: int = 1, first: str = "0.5", fields: int = 91) -> str:
     return ",".join([str(frame), first, *["0.5"] * (fields - 2)]) + "\n"
 
 
-def _only(folder: Path, content: str | bytes, place: str = "s01s02/03/004") -> Recording | Unreadable:
-    file = folder / place / "skeleton_pos.txt"
+def _only(folder: Path, content: str | bytes, folders: str = "s01s02/03/004") -> Recording | Unreadable:
+    file = folder / folders / "skeleton_pos.txt"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content.encode() if isinstance(content, str) else content)
     (found,) = open_source("sbu-interaction", folder).read()
@@ -222,26 +222,26 @@ def _only(folder: Path, content: str | bytes, place: str = "s01s02/03/004") -> R
         ("\0\1\2\n", "not lines of numbers"),
     ],
 )
-def test_a_text_that_is_not_right(text: str, reason: str, tmp_path: Path) -> None:
+def test_invalid_text_is_unreadable(text: str, reason: str, tmp_path: Path) -> None:
     found = _only(tmp_path, text)
     assert isinstance(found, Unreadable) and reason in found.reason
     assert "s01s02" in found.reason and "\n" not in found.reason
 
 
 @pytest.mark.parametrize(
-    ("place", "reason"),
+    ("folders", "reason"),
     [
         ("s01s02/09/001", "action 9 is not one of 1 to 8"),
         ("s01s02/01/one", "s01s02/01/one, are not the publisher's"),
         ("pair/01/001", "are not the publisher's"),
     ],
 )
-def test_a_place_that_does_not_tell_the_clip(place: str, reason: str, tmp_path: Path) -> None:
-    found = _only(tmp_path, _line(), place)
+def test_invalid_folder_names_are_unreadable(folders: str, reason: str, tmp_path: Path) -> None:
+    found = _only(tmp_path, _line(), folders)
     assert isinstance(found, Unreadable) and reason in found.reason
 
 
-def test_a_joint_that_the_sensor_lost_stays_zero(tmp_path: Path) -> None:
+def test_untracked_joint_stays_zero(tmp_path: Path) -> None:
     lost = ",".join(["1", *["0.5"] * 45, "0", "0", "0", *["0.5"] * 42]) + "\n"
     found = _only(tmp_path, lost)
     seen = found.positions.any(axis=-1)[:, 0]
@@ -250,7 +250,7 @@ def test_a_joint_that_the_sensor_lost_stays_zero(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_a_prefix_is_the_same_frames_or_refused(real_data: Path, tmp_path_factory, data) -> None:
+def test_truncated_file_has_the_same_frames_or_is_unreadable(real_data: Path, tmp_path_factory, data) -> None:
     _, clips = _read(real_data)
     file = real_data / "sbu-interaction" / "SBU" / "s01s02" / "01" / "001" / "skeleton_pos.txt"
     whole = file.read_bytes()
@@ -267,7 +267,7 @@ def test_a_prefix_is_the_same_frames_or_refused(real_data: Path, tmp_path_factor
     at=st.integers(0, 91 * 3 - 1),
     token=st.sampled_from(["", "x", "nan", "inf", "-", "1e999", "0.5 0.5", "\0", "#", "0,0", "1\n", "0.25", "0"]),
 )
-def test_one_token_changed_changes_one_number_or_is_refused(tmp_path_factory, at: int, token: str) -> None:
+def test_changed_token_changes_one_number_or_is_unreadable(tmp_path_factory, at: int, token: str) -> None:
     sound = [_line(frame) for frame in (1, 2, 3)]
     fields = [field for line in sound for field in line.strip().split(",")]
     changed = [*fields[:at], token, *fields[at + 1 :]]
@@ -277,13 +277,13 @@ def test_one_token_changed_changes_one_number_or_is_refused(tmp_path_factory, at
     if isinstance(found, Recording):
         assert re.fullmatch(r"[\d.]+", token.strip())
         assert found.positions.shape == before.shape
-        # A joint whose number is changed, or one that this leaves all zero, and no other.
+        # Only the joint whose number is changed differs, or one that becomes all zero.
         assert (found.positions != before).any(axis=-1).sum() <= 1
     else:
         assert "\n" not in found.reason
 
 
-def test_prepared_in_metres_with_both_people(real_data: Path, tmp_path: Path) -> None:
+def test_prepared_clips_are_in_metres_with_both_persons(real_data: Path, tmp_path: Path) -> None:
     clips = prepare("sbu-interaction", real_data / "sbu-interaction" / "SBU" / "s01s07", tmp_path / "clips")
     assert clips.dataset.units == "m" and clips.max_persons == 2
     assert clips.dataset.report["left_out_files"] == []

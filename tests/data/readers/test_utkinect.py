@@ -1,4 +1,4 @@
-"""UTKinect-Action3D: the real recordings, and files that are not right."""
+"""UTKinect-Action3D: the real recordings, and invalid files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_published_counts(real_data: Path) -> None:
     assert [len(recording.intervals) for recording in whole] == [10] * 19 + [9]
 
 
-def test_subjects_part_odd_from_even(real_data: Path) -> None:
+def test_split_is_odd_and_even_subjects(real_data: Path) -> None:
     source, clips, whole = _read(real_data)
     for recordings, expected in ((clips, (100, 99)), (whole, (10, 10))):
         columns = {"subject": np.array([recording.subject for recording in recordings])}
@@ -49,8 +49,8 @@ def test_subjects_part_odd_from_even(real_data: Path) -> None:
         assert (len(parts[0]), len(parts[1])) == expected
 
 
-def test_clips_hold_the_frames_between_the_label_files_numbers(real_data: Path) -> None:
-    """Against a reading with float() and dictionaries: of each frame number the first line, in order."""
+def test_clips_are_the_frames_of_the_label_file(real_data: Path) -> None:
+    """A slow formulation with float() and dictionaries: for each frame number the first line, in order."""
     _, clips, whole = _read(real_data)
     found = {clip.name: clip.positions[0] for clip in clips}
     folder = real_data / "utkinect-action3d"
@@ -80,7 +80,7 @@ def test_clips_hold_the_frames_between_the_label_files_numbers(real_data: Path) 
     assert seen == set(found)
 
 
-def test_joints_stand_where_the_layout_says(real_data: Path) -> None:
+def test_joints_are_in_the_order_of_the_layout(real_data: Path) -> None:
     source, _, whole = _read(real_data)
     at = {name: j for j, name in enumerate(source.layout.joints)}
     parents, children = np.transpose(source.layout.bones)
@@ -98,13 +98,13 @@ def test_joints_stand_where_the_layout_says(real_data: Path) -> None:
         across = x[:, at["right shoulder"]] - x[:, at["left shoulder"]]
         assert np.median((right * across).sum(axis=1)) > 0
         assert 1.3 < middle[at["head"], 1] - middle[at["left foot"], 1] < 1.8
-    # A wrist and its hand are 8 cm apart, near the sensor's noise.
+    # Excluded: wrist and hand are only 8 cm apart, close to the sensor noise.
     hands = np.array(["hand" in source.layout.joints[j] for j in children])
     assert (np.median(wobble, axis=0) < np.where(hands, 0.4, 0.2)).all()
 
 
-def test_the_rate_is_that_of_a_walk(real_data: Path) -> None:
-    """A stride takes 1.1 to 2.2 s at the rate told; twice or half that rate would fall outside."""
+def test_frame_rate_agrees_with_the_stride_of_a_walk(real_data: Path) -> None:
+    """A stride takes 1.1 to 2.2 s at this frame rate; at twice or half the rate it would not."""
     _, clips, _ = _read(real_data)
     strides = []
     for clip in clips:
@@ -117,7 +117,7 @@ def test_the_rate_is_that_of_a_walk(real_data: Path) -> None:
     assert 1.1 < np.median(strides) < 2.2
 
 
-def test_the_publishers_own_labels_are_mended_and_that_is_told(real_data: Path, tmp_path: Path) -> None:
+def test_typo_of_the_published_labels_is_corrected_and_reported(real_data: Path, tmp_path: Path) -> None:
     for name in ("actionLabel.txt", "joints_s03_e01.txt"):
         shutil.copy(real_data / "utkinect-action3d" / name, tmp_path)
     source = open_source("utkinect-action3d", tmp_path)
@@ -130,7 +130,7 @@ def test_the_publishers_own_labels_are_mended_and_that_is_told(real_data: Path, 
     assert source.count == 10
 
 
-def test_prepare_on_the_command_line(real_data: Path, tmp_path: Path) -> None:
+def test_prepare_command(real_data: Path, tmp_path: Path) -> None:
     source = str(real_data / "utkinect-action3d")
     assert main(["prepare", "utkinect-action3d", source, str(tmp_path / "clips")]) == 0
     clips = open_clips(tmp_path / "clips")
@@ -149,7 +149,7 @@ def _write(folder: Path, joints: str, labels: str) -> Path:
     return folder
 
 
-def test_repeated_numbers_keep_their_first_row_and_gaps_stay(tmp_path: Path) -> None:
+def test_first_row_of_a_repeated_frame_number_is_kept(tmp_path: Path) -> None:
     joints = _row(2, 1) + _row(4, 2) + _row(4, 3) + _row(4, 4) + _row(90, 5)
     source = open_source("utkinect-action3d", _write(tmp_path, joints, "s01_e01\nwalk: 4 90\nthrow: 1 3 \n"))
     walk, throw = source.read()
@@ -160,24 +160,24 @@ def test_repeated_numbers_keep_their_first_row_and_gaps_stay(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("line", "reason"),
     [
         ("walk: 6 2", "it ends before it starts"),
         ("walk: 100 200", "it has no frame"),
         ("walk: 5 5", "it has no frame"),
     ],
 )
-def test_an_interval_without_frames_is_named_and_the_others_stay(said: str, reason: str, tmp_path: Path) -> None:
+def test_interval_without_frames_is_unreadable_and_others_are_read(line: str, reason: str, tmp_path: Path) -> None:
     joints = _row(2) + _row(4) + _row(6)
-    source = open_source("utkinect-action3d", _write(tmp_path, joints, f"s01_e01\n{said}\npull: 2 6\n"))
+    source = open_source("utkinect-action3d", _write(tmp_path, joints, f"s01_e01\n{line}\npull: 2 6\n"))
     bad, good = source.read()
-    assert isinstance(bad, Unreadable) and bad.reason == f"joints_s01_e01.txt: s01_e01_walk ({said}): {reason}"
+    assert isinstance(bad, Unreadable) and bad.reason == f"joints_s01_e01.txt: s01_e01_walk ({line}): {reason}"
     assert good.label == 7
     (whole,) = source.untrimmed.read()
     assert [interval.label for interval in whole.intervals] == [7]
 
 
-def test_a_recording_without_labels_stays_whole(tmp_path: Path) -> None:
+def test_recording_without_labels_is_untrimmed_only(tmp_path: Path) -> None:
     source = open_source("utkinect-action3d", _write(tmp_path, _row(2), "s02_e01\nwalk: 4 90\n"))
     assert list(source.read()) == []
     (whole,) = source.untrimmed.read()
@@ -198,7 +198,7 @@ def test_a_recording_without_labels_stays_whole(tmp_path: Path) -> None:
         (_row(4) + _row(2), "frame number 2 follows a larger one"),
     ],
 )
-def test_joints_that_are_not_right(joints: str, reason: str, tmp_path: Path) -> None:
+def test_invalid_joints_file_is_unreadable(joints: str, reason: str, tmp_path: Path) -> None:
     source = open_source("utkinect-action3d", _write(tmp_path, joints, "s01_e01\nwalk: 1 9\n"))
     for found in (list(source.read()), list(source.untrimmed.read())):
         assert len(found) == 1 and isinstance(found[0], Unreadable)
@@ -206,12 +206,12 @@ def test_joints_that_are_not_right(joints: str, reason: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("labels", ["walk: 1 2\n", "s01_e01\nrun: 1 2\n", "s01_e01\nwalk: 1\n", "s01_e01\ns01_e01\n"])
-def test_labels_that_are_not_right_end_the_work(labels: str, tmp_path: Path) -> None:
+def test_invalid_label_file_is_an_input_error(labels: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"actionLabel\.txt: line \d: .*; download it again"):
         open_source("utkinect-action3d", _write(tmp_path, _row(2), labels))
 
 
-def test_without_labels_there_is_nothing_to_cut(tmp_path: Path) -> None:
+def test_missing_label_file_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "joints_s01_e01.txt").write_text(_row(2))
     with pytest.raises(InputError, match=r"no actionLabel\.txt found; put it into the folder"):
         open_source("utkinect-action3d", tmp_path)
@@ -222,7 +222,7 @@ TEXT = st.text(st.characters(min_codepoint=9, max_codepoint=126), max_size=12)
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_token_changed_is_read_as_float_reads_it_or_refused(data: st.DataObject) -> None:
+def test_changed_token_is_read_as_float_does_or_refused(data: st.DataObject) -> None:
     tokens = [_row(number).split() for number in (2, 4, 4, 8)]
     tokens[data.draw(st.integers(0, 3))][data.draw(st.integers(0, 60))] = data.draw(st.floats().map(repr) | TEXT)
     whole = "\n".join(" ".join(row) for row in tokens).encode()
@@ -244,7 +244,7 @@ def test_any_token_changed_is_read_as_float_reads_it_or_refused(data: st.DataObj
 
 @settings(max_examples=100, deadline=None)
 @given(text=st.text(st.sampled_from("s01_e01walk:NaN 9\n\r\t")))
-def test_any_label_text_is_read_or_refused(text: str) -> None:
+def test_any_label_text_is_parsed_or_bad_file(text: str) -> None:
     try:
         labels = parse_labels(text.encode())
     except BadFile as refusal:
