@@ -18,7 +18,6 @@ from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_set
 
 from i2md.errors import InputError, nearest
 from i2md.recipes import recipe_path
-from i2md.runtime.settings import flatten
 
 Command = Callable[..., Any]
 
@@ -162,17 +161,21 @@ def _add_argument(parser: ArgumentParser, name: str, hint: Any, default: Any, te
 
 def _list_options(command: Command) -> Iterator[tuple[str, bool]]:
     """The option of every setting that is a tuple, and whether of numbers."""
+    for name, hint in _all_settings(command):
+        if get_origin(hint) is tuple:
+            yield f"--{name}", get_args(hint)[0] in (int, float)
+
+
+def _all_settings(command: Command) -> Iterator[tuple[str, Any]]:
+    """Dotted name and type of every setting of a command."""
     for settings in filter(None, map(_settings_class, _hints(command).values())):
-        for name, hint in setting_types(settings):
-            if get_origin(hint) is tuple:
-                yield f"--{name}", get_args(hint)[0] in (int, float)
+        yield from _setting_types(settings)
 
 
-def setting_types(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted name and type of every setting of a dataclass."""
+def _setting_types(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, hint in get_type_hints(settings).items():
         if is_dataclass(hint):
-            yield from setting_types(hint, f"{prefix}{name}.")
+            yield from _setting_types(hint, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", hint
 
@@ -206,7 +209,9 @@ def _is_value(word: str) -> bool:
 def _known_options(command: Command, parser: ArgumentParser, words: Sequence[str]) -> list[str]:
     """The words, options with underscores; InputError, naming the nearest, where there is no such option."""
     known = {*parser.get_defaults().keys(branches=True), "help"}
-    open_ended = tuple(f"--{name}." for name, hint in _hints(command).items() if Mapping in _alternatives(hint))
+    typed = {**_hints(command), **dict(_all_settings(command))}
+    # Options of a mapping have names of their own: --options.NAME VALUE.
+    open_ended = tuple(f"--{name}." for name, hint in typed.items() if Mapping in _alternatives(hint))
     read = []
     for word in words:
         option, sign, value = word.partition("=")
@@ -214,7 +219,7 @@ def _known_options(command: Command, parser: ArgumentParser, words: Sequence[str
             name = option[2:].replace("-", "_")
             if name.removesuffix("+") not in known:
                 hint = nearest(option[2:], known, otherwise=f"see i2md {command_name(command)} --help")
-                raise InputError(f"unknown option {option}: {hint}")
+                raise InputError(f"unknown option {option}: {hint.replace('did you mean ', 'did you mean --')}")
             word = f"--{name}{sign}{value}"
         read.append(word)
     return read
@@ -228,9 +233,17 @@ def _recipe_settings(parser: ArgumentParser, path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: a recipe is a mapping from settings to their values")
-    known = list(parser.get_defaults().keys())
-    found = dict(flatten(data))
-    for name in found:
-        if name not in known:
+    return dict(_known_settings(data, list(parser.get_defaults().keys()), path))
+
+
+def _known_settings(
+    data: Mapping[Any, Any], known: Sequence[str], path: Path, prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    for key, value in data.items():
+        name = f"{prefix}{key}"
+        if name in known:
+            yield name, value
+        elif isinstance(value, dict) and any(each.startswith(f"{name}.") for each in known):
+            yield from _known_settings(value, known, path, f"{name}.")
+        else:
             raise InputError(f"{path}: unknown setting {name!r}: {nearest(name, known)}")
-    return found

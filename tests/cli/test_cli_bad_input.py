@@ -110,9 +110,9 @@ def test_prepare_words_that_are_wrong(refused: Refused, tmp_path: Path, words: l
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--epoch", "3"], "unknown option --epoch: did you mean epochs?"),
-        (["--optimizer.learningrate=3"], "option --optimizer.learningrate: did you mean optimizer.learning_rate?"),
-        (["--objectives.neighbors", "3"], "option --objectives.neighbors: did you mean objectives.num_neighbours?"),
+        (["--epoch", "3"], "unknown option --epoch: did you mean --epochs?"),
+        (["--optimizer.learningrate=3"], "option --optimizer.learningrate: did you mean --optimizer.learning_rate?"),
+        (["--objectives.neighbors", "3"], "option --objectives.neighbors: did you mean --objectives.num_neighbours?"),
         (["--zzzz", "3"], "unknown option --zzzz: see i2md pretrain --help"),
         (["--epochs", "many"], '"epochs"'),
         (["--method", "simclr"], "'moco', 'cmd', 'imd', 'i2md'"),

@@ -29,7 +29,7 @@ def parts(name: str) -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 # Public names whose arguments are being documented now: to be emptied.
-PENDING = {"Clips", "Model", "Recording", "Source", "Unreadable", "load", "load_recipe", "open_clips"}
+PENDING = {"Clips", "Model", "Recording", "Source", "Unreadable", "load", "open_clips"}
 PUBLIC = dict(part for name in i2md.__all__ for part in parts(name) if callable(part[1]))
 
 

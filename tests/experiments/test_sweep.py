@@ -261,7 +261,7 @@ def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
         (["--grid", "batch_size=8,8"], "two runs would be named batch_size=8,seed=0"),
         (["--grid", "seed=1,2"], "give --seeds 0 1 2"),
         (["--seeds", "0", "0"], "two runs would be named seed=0"),
-        (["--seed", "1"], "unknown option --seed: did you mean seeds?"),
+        (["--seed", "1"], "unknown option --seed: did you mean --seeds?"),
         (["--grid", "batch_size=8,16", "--against", "batch_size=32"], "batch_size=32 is not in the grid"),
         (["--grid", "batch_size=8,16", "--against", "batch_size=8,16"], "give one value"),
         (["--grid", "batch_size=12"], "all 3 runs failed; batch_size=12,seed=0: objectives.queue_size 32"),
