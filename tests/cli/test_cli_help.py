@@ -209,7 +209,7 @@ def test_recipes_lists_shows_and_copies(tmp_path: Path, capsys: pytest.CaptureFi
         (["nosuch"], "unknown command 'nosuch': choose one of prepare, info"),
         (["pretrian", "a", "b"], "unknown command 'pretrian': did you mean pretrain?"),
         (["info", "clips", "--clases"], "unknown option --clases: did you mean --classes?"),
-        (["recipes", "show", "nosuch"], "recipe 'nosuch' is neither a file nor one of kinect-v1, msr-action3d"),
+        (["recipes", "show", "nosuch"], "unknown recipe 'nosuch': Known: kinect-v1, msr-action3d"),
         (["recipes", "show"], "i2md recipes show needs NAME"),
         (["recipes", "copy", "ntu60"], "i2md recipes copy needs FILE"),
         (["recipes", "copy", "ntu60", "."], ".: already exists"),
