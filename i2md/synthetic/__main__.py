@@ -20,7 +20,14 @@ _FORMATS: dict[str, tuple[Callable[..., Any], Any]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, or 2 for an invalid argument."""
+    """Run the command.
+
+    Args:
+        arguments: Command-line arguments; by default those of the process.
+
+    Returns:
+        The exit code: 0, or 2 for an invalid argument.
+    """
     description = "Write synthetic recordings in a publisher's format."
     parser = ArgumentParser(prog="python -m i2md.synthetic", description=description)
     formats = parser.add_subcommands(dest="format")

@@ -122,7 +122,16 @@ def subject_positions(seed: int, subject: int, motion: Motion) -> Float[np.ndarr
 def face_each_other(
     first: Float[np.ndarray, "frames 25 3"], second: Float[np.ndarray, "frames 25 3"], apart: float
 ) -> Float[np.ndarray, "2 frames 25 3"]:
-    """Place two persons `apart` metres from each other, facing each other across the camera's view."""
+    """Place two persons so that they face each other across the camera's view.
+
+    Args:
+        first: Positions in metres around the origin, facing -z.
+        second: The same of the second person.
+        apart: Distance between them in metres.
+
+    Returns:
+        Positions of both.
+    """
     across = np.array([apart / 2, 0.0, 0.0])
     return np.stack([rotate(first, -90.0) - across, rotate(second, 90.0) + across])
 
@@ -149,7 +158,15 @@ def simulate_kinect(
 
 
 def rotate(points: Float[np.ndarray, "*shape 3"], degrees: float) -> Float[np.ndarray, "*shape 3"]:
-    """Rotate points about the y axis, to the left for a positive angle in degrees."""
+    """Rotate points about the y axis.
+
+    Args:
+        points: Points in metres, y up.
+        degrees: Angle, positive to the left as seen by a person who is rotated.
+
+    Returns:
+        The rotated points.
+    """
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     return points @ np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]).T
 

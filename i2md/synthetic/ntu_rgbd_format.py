@@ -71,13 +71,28 @@ def available_names(edition: str, seed: int) -> Iterator[str]:
 
 
 def most_names(edition: str) -> int:
-    """Number of names that `available_names` yields at least for an edition, ntu60 or ntu120."""
+    """Count the names that `available_names` yields at least.
+
+    Args:
+        edition: ntu60 or ntu120.
+
+    Returns:
+        The number of names.
+    """
     parts = EDITIONS[edition]
     return len(parts) * (min(part.size() for part in parts) - len(missing_names()))
 
 
 def listed_names(edition: str, seed: int) -> Iterator[str]:
-    """Yield the names on the publisher's list of incomplete samples, 302 of ntu60 or 535 of ntu120, shuffled."""
+    """Yield the names on the publisher's list of incomplete samples, shuffled.
+
+    Args:
+        edition: ntu60 or ntu120.
+        seed: Seed of the order.
+
+    Yields:
+        302 names of ntu60, or 535 of ntu120.
+    """
     listed = sorted(name for name in missing_names() if any(part.holds(name) for part in EDITIONS[edition]))
     yield from (listed[at] for at in np.random.default_rng((seed, len(listed))).permutation(len(listed)))
 

@@ -28,7 +28,14 @@ class Performer:
 
 
 def draw_performer(rng: np.random.Generator) -> Performer:
-    """Draw a performer, from 15 % shorter to 15 % taller than average."""
+    """Draw a performer.
+
+    Args:
+        rng: Random numbers; the same state gives the same performer.
+
+    Returns:
+        A performer from 15 % shorter to 15 % taller than average.
+    """
     height = rng.uniform(0.85, 1.15)
     body = Body(**{limb: length * height * rng.uniform(0.92, 1.08) for limb, length in asdict(Body()).items()})
     posture = {"lean": rng.uniform(-4, 10), "bend": rng.uniform(-4, 14), "nod": rng.uniform(-5, 20)}

@@ -95,7 +95,7 @@ def test_joints_that_do_not_fit_the_layout(refused: Refused, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["nosuch", "x"], "choose one of arrays,"),
+        (["nosuch", "x"], "choose among arrays,"),
         (["synthetic", "x", "--preset", "nosuch"], "facing, facing-scaled, none"),
         (["synthetic", "x", "--options.subjets", "2"], "its options are actions, subjects, repeats, seed"),
         (["synthetic", "x", "--options.actions", "many"], "actions"),

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from i2md.data.readers import reader_names
+from i2md.data.readers import open_source, reader_names
 from i2md.data.store import open_clips
+from i2md.errors import InputError
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 FILES = ("wave_p01", "sit_p01", "wave_p02", "walk_p12")
@@ -62,6 +63,21 @@ def test_an_option_that_the_example_lacks_is_an_input_error(
     entry_point("i2md.readers", "mocap-csv", "reader:open_source", EXAMPLES)
     done = prepare(tmp_path, "--options.rate", "120")
     assert done.returncode == 2 and "'rate'" in done.stderr and "fps" in done.stderr
+
+
+def test_an_entry_point_that_cannot_be_imported_is_an_input_error(
+    entry_point: Callable[..., None], tmp_path: Path
+) -> None:
+    (tmp_path / "broken_reader.py").write_text("import a_package_that_is_missing\n")
+    entry_point("i2md.readers", "broken", "broken_reader:open_source", tmp_path)
+    with pytest.raises(InputError, match=r"format 'broken' .* can't be imported.*a_package_that_is_missing"):
+        open_source("broken", tmp_path)
+
+
+def test_an_unknown_format_names_the_nearest_one(entry_point: Callable[..., None], tmp_path: Path) -> None:
+    entry_point("i2md.readers", "mocap-csv", "reader:open_source", EXAMPLES)
+    with pytest.raises(InputError, match=r"format 'mocap-cvs' is unknown \(did you mean mocap-csv\?\)"):
+        open_source("mocap-cvs", tmp_path)
 
 
 def test_the_example_has_at_most_40_lines() -> None:

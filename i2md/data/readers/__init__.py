@@ -8,31 +8,30 @@ group `i2md.readers`; docs/examples/reader.py is a complete one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from i2md.data.recording import Source
 from i2md.data.storage.remote import is_remote, to_path
 from i2md.errors import InputError
+from i2md.runtime.registry import Registry
 
-# Modules are imported only when their format is used.
 _BUILT_IN = {
-    "arrays": "i2md.data.readers.arrays.arrays",
-    "cmd-arrays": "i2md.data.readers.arrays.cmd_arrays",
-    "ctr-gcn": "i2md.data.readers.arrays.ctr_gcn",
-    "synthetic": "i2md.synthetic.reader",
-    "kinetics-skeleton": "i2md.data.readers.kinetics_skeleton",
-    "msr-action3d": "i2md.data.readers.msr_action3d",
-    "ntu-rgbd": "i2md.data.readers.ntu_rgbd",
-    "nw-ucla": "i2md.data.readers.nw_ucla",
-    "pku-mmd": "i2md.data.readers.pku_mmd",
-    "pyskl": "i2md.data.readers.arrays.pyskl",
-    "sbu-interaction": "i2md.data.readers.sbu_interaction",
-    "utd-mhad": "i2md.data.readers.utd_mhad",
-    "utkinect-action3d": "i2md.data.readers.utkinect",
+    "arrays": "i2md.data.readers.arrays.arrays:open_source",
+    "cmd-arrays": "i2md.data.readers.arrays.cmd_arrays:open_source",
+    "ctr-gcn": "i2md.data.readers.arrays.ctr_gcn:open_source",
+    "kinetics-skeleton": "i2md.data.readers.kinetics_skeleton:open_source",
+    "msr-action3d": "i2md.data.readers.msr_action3d:open_source",
+    "ntu-rgbd": "i2md.data.readers.ntu_rgbd:open_source",
+    "nw-ucla": "i2md.data.readers.nw_ucla:open_source",
+    "pku-mmd": "i2md.data.readers.pku_mmd:open_source",
+    "pyskl": "i2md.data.readers.arrays.pyskl:open_source",
+    "sbu-interaction": "i2md.data.readers.sbu_interaction:open_source",
+    "synthetic": "i2md.synthetic.reader:open_source",
+    "utd-mhad": "i2md.data.readers.utd_mhad:open_source",
+    "utkinect-action3d": "i2md.data.readers.utkinect:open_source",
 }
+READERS: Registry[Callable[..., Source]] = Registry("format", "i2md.readers", _BUILT_IN)
 # Formats that can be read from remote storage: those read file by file, by i2md.data.readers.files. A reader from an
 # entry point declares that it can by an attribute of its function, `reads_remote = True`.
 _REMOTE = frozenset(_BUILT_IN) - {"cmd-arrays", "ctr-gcn", "pyskl"}
@@ -40,7 +39,7 @@ _REMOTE = frozenset(_BUILT_IN) - {"cmd-arrays", "ctr-gcn", "pyskl"}
 
 def reader_names() -> tuple[str, ...]:
     """List the formats that can be read, including those of installed packages (entry-point group `i2md.readers`)."""
-    return tuple(sorted({*_BUILT_IN, *(point.name for point in entry_points(group="i2md.readers"))}))
+    return tuple(sorted(READERS))
 
 
 def open_source(format: str, path: Path, **options: Any) -> Source:
@@ -61,7 +60,7 @@ def open_source(format: str, path: Path, **options: Any) -> Source:
         >>> open_source("synthetic", Path("unused"), actions=2, subjects=2, repeats=1).count
         4
     """
-    reader, path = _reader(format), to_path(path)
+    reader, path = READERS[format], to_path(path)
     _check_options(format, reader, options)
     if is_remote(path) and not (format in _REMOTE or getattr(reader, "reads_remote", False)):
         raise InputError(f"{path}: format {format!r} is read from a local disk; copy it to one first")
@@ -81,12 +80,3 @@ def _check_options(format: str, reader: Callable[..., Source], options: Mapping[
         parser.parse_object(dict(options))
     except ArgumentError as error:
         raise InputError(f"format {format!r}: {' '.join(str(error).split())}") from None
-
-
-def _reader(format: str) -> Callable[..., Source]:
-    if format in _BUILT_IN:
-        return import_module(_BUILT_IN[format]).open_source
-    for point in entry_points(group="i2md.readers"):
-        if point.name == format:
-            return point.load()
-    raise InputError(f"format {format!r} is not known; choose one of {', '.join(reader_names())}")

@@ -73,7 +73,15 @@ def clips_of(
 
 
 def with_intervals(whole: Recording, annotations: Sequence[Annotation]) -> Recording:
-    """Attach to a recording those annotations that lie within it, and drop the persons absent from it."""
+    """Attach intervals to an untrimmed recording.
+
+    Args:
+        whole: The recording.
+        annotations: Its annotations; those that do not lie within it are left out, as counted by `clips_of`.
+
+    Returns:
+        The recording with its intervals, without the persons absent from it.
+    """
     intervals = []
     for annotation in annotations:
         try:

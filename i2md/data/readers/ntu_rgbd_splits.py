@@ -68,7 +68,14 @@ def columns_of(names: Sequence[str]) -> dict[str, Int64[np.ndarray, " clips"]]:
 
 
 def has_120(columns: Mapping[str, np.ndarray]) -> bool:
-    """Check whether any clip is of the part that NTU RGB+D 120 adds: setups 18 to 32, actions A61 to A120."""
+    """Check whether any clip is of the part that NTU RGB+D 120 adds.
+
+    Args:
+        columns: Columns of the clips, as `columns_of` returns them.
+
+    Returns:
+        Whether there is a setup from 18 or an action from A61.
+    """
     return bool((columns["setup"] > _SETUPS_60).any() or (columns["label"] >= len(_LABELS_60)).any())
 
 

@@ -83,7 +83,17 @@ class Labels(NamedTuple):
     """Why the file cannot be read, if so."""
 
     def annotations(self, name: str) -> tuple[Annotation, ...]:
-        """Parse the annotations of recording `name`; BadFile, naming the label file, if it is invalid."""
+        """Parse the label file.
+
+        Args:
+            name: Name of the recording.
+
+        Returns:
+            Its annotations; none if there is no label file.
+
+        Raises:
+            BadFile: If the file cannot be read or is invalid; the message names it.
+        """
         try:
             if self.fault:
                 raise BadFile(self.fault)

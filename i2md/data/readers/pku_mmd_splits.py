@@ -36,7 +36,14 @@ class Listed(NamedTuple):
 
 
 def phase_of(name: str) -> int | None:
-    """The phase that a recording of this name is of; None if it is not a name of PKU-MMD."""
+    """Find the phase of a recording by its name.
+
+    Args:
+        name: Name such as 0002-L or A01N01-L.
+
+    Returns:
+        1 or 2; None if it is not a name of PKU-MMD.
+    """
     return next((phase for phase, pattern in NAMES.items() if pattern.fullmatch(name)), None)
 
 

@@ -89,7 +89,14 @@ def check_positions(positions: Float32[np.ndarray, "persons frames joints channe
 
 
 def to_positions(values: Num[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
-    """Copy numbers of any type to a contiguous float32 array; what overflows becomes infinite, without a warning."""
+    """Copy numbers to a contiguous float32 array.
+
+    Args:
+        values: Numbers of any type.
+
+    Returns:
+        The copy; values beyond float32 become infinite, without a warning, and fail `check_positions`.
+    """
     with np.errstate(over="ignore"):
         return np.array(values, dtype=np.float32, order="C")
 
@@ -98,6 +105,12 @@ def without_absent_persons(
     positions: Float[np.ndarray, "persons frames joints channels"],
 ) -> Float[np.ndarray, "present frames joints channels"]:
     """Drop the persons whose positions are zero in all frames, except the first person.
+
+    Args:
+        positions: Positions, zeros where a person is absent.
+
+    Returns:
+        The first person and those who are present in any frame.
 
     Example:
         >>> without_absent_persons(np.zeros((2, 5, 25, 3))).shape
@@ -129,7 +142,13 @@ def without_padding(
 
 
 def last_frame(values: Num[np.ndarray, "persons frames joints channels"]) -> int:
-    """Count the frames up to the last one that is not all zeros; all frames if every one is zero.
+    """Count the frames up to the last one that is not all zeros.
+
+    Args:
+        values: A zero-padded clip.
+
+    Returns:
+        The number of frames; all of them if every frame is zero.
 
     Example:
         >>> last_frame(np.array([1, 0, 1, 0]).reshape(1, 4, 1, 1))
@@ -175,7 +194,18 @@ def numbers_in_name(file: File, pattern: re.Pattern[str]) -> dict[str, int]:
 
 
 def label_of(number: int, class_names: Sequence[str]) -> int:
-    """Convert an action number, counted from 1, to a label, counted from 0; BadFile if there is no such action."""
+    """Convert an action number to a label.
+
+    Args:
+        number: Number of the action, counted from 1.
+        class_names: Names of the classes.
+
+    Returns:
+        The label, counted from 0.
+
+    Raises:
+        BadFile: If there is no action of this number.
+    """
     if not 1 <= number <= len(class_names):
         raise BadFile(f"action {number} is not one of 1 to {len(class_names)}")
     return number - 1

@@ -116,7 +116,17 @@ class _Pass:
 
 
 def array_in(data: bytes) -> np.ndarray:
-    """Load the array of a .npy, or `positions` of an .npz, from bytes without unpickling; BadFile if there is none."""
+    """Load the array of a .npy, or `positions` of an .npz, without unpickling.
+
+    Args:
+        data: The bytes of the file.
+
+    Returns:
+        The array.
+
+    Raises:
+        BadFile: If there is no such array, or it would have to be unpickled.
+    """
     try:
         loaded = np.load(io.BytesIO(data), allow_pickle=False)
         array = loaded if isinstance(loaded, np.ndarray) else loaded["positions"]

@@ -66,7 +66,17 @@ def known(module: str, name: str) -> Known:
 
 
 def simple(values: Iterable[Any]) -> Iterable[Any]:
-    """Yield values for use as dict keys or set members; refuse nested tuples, whose hashing could take for ever."""
+    """Check values that become dict keys or set members: nested tuples could take for ever to hash.
+
+    Args:
+        values: The values.
+
+    Yields:
+        The same values.
+
+    Raises:
+        RefusedPickle: If one is not a number, string, bytes or None.
+    """
     for value in values:
         if not isinstance(value, _SIMPLE):
             raise RefusedPickle(f"has a {type(value).__name__} as the key of a dict or in a set")
@@ -74,7 +84,15 @@ def simple(values: Iterable[Any]) -> Iterable[Any]:
 
 
 def set_state(target: Any, state: Any) -> None:
-    """Set the state of a new array or dtype; RefusedPickle for any other object."""
+    """Set the state of an object that the pickle has created.
+
+    Args:
+        target: A new array or dtype.
+        state: Its state as pickled.
+
+    Raises:
+        RefusedPickle: If the target is anything else, or the state is not an array's or dtype's.
+    """
     if not isinstance(state, tuple):
         raise RefusedPickle(f"sets attributes of a {type(target).__name__}")
     if isinstance(target, Dtype):

@@ -58,7 +58,17 @@ def classes_of(names: Sequence[str], labels: Sequence[int]) -> tuple[str, ...]:
 
 
 def class_index(value: Any) -> int:
-    """Convert a label, which may be a whole number stored as a float, to a class index; None to -1; BadFile else."""
+    """Convert a label to a class index.
+
+    Args:
+        value: A whole number from 0, possibly stored as a float; -1 or None if unknown.
+
+    Returns:
+        The class index, UNKNOWN if unknown.
+
+    Raises:
+        BadFile: If it is anything else.
+    """
     if value is None:
         return UNKNOWN
     number = value.item() if isinstance(value, np.generic) else value
