@@ -9,13 +9,14 @@ import re
 import textwrap
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import i2md
 
-SETTINGS = re.compile(r"Settings$")
+ROOT = Path(__file__).parents[2]
 
 
 def parts(name: str) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -74,3 +75,37 @@ def test_public_name_documents_its_arguments(name: str) -> None:
         if dataclasses.is_dataclass(thing):
             wanted -= attributes_with_docstrings(thing)
     assert wanted <= documented_arguments(doc), f"without documentation: {sorted(wanted - documented_arguments(doc))}"
+
+
+def public_functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Every public function of every module, with the name of its module."""
+    for path in sorted((ROOT / "i2md").rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                yield module, node
+
+
+def imported_elsewhere() -> set[tuple[str, str]]:
+    """Modules and names that another package of i2md imports."""
+    found = set()
+    for path in (ROOT / "i2md").rglob("*.py"):
+        package = path.relative_to(ROOT / "i2md").parts[0]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("i2md."):
+                if (node.module or "").split(".")[1] != package:
+                    found |= {(node.module or "", alias.name) for alias in node.names}
+    return found
+
+
+def test_every_public_function_has_a_docstring() -> None:
+    assert not [f"{module}.{node.name}" for module, node in public_functions() if not ast.get_docstring(node)]
+
+
+def test_functions_that_another_package_imports_document_their_arguments() -> None:
+    used, lacking = imported_elsewhere(), []
+    for module, node in public_functions():
+        arguments = {arg.arg for arg in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]}
+        if (module, node.name) in used and arguments - documented_arguments(ast.get_docstring(node) or ""):
+            lacking.append(f"{module}.{node.name}")
+    assert not lacking
