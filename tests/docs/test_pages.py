@@ -52,6 +52,12 @@ def test_each_file_that_is_named_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_each_function_is_in_the_file_that_is_named(page: Path) -> None:
+    for name, path in re.findall(r"`(\w+)`\s+in\s+`(i2md/[\w/]+\.py)`", page.read_text(encoding="utf-8")):
+        assert re.search(rf"^(?:def|class) {name}\b", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_each_python_name_that_is_named_exists(page: Path) -> None:
     for span in code_spans(page):
         match = re.match(r"i2md((?:\.\w+)+)", span)
