@@ -22,7 +22,7 @@ from timing import by_turns, machine, product_rates, ratios, spread
 from torch import Tensor
 
 from i2md.evaluation.features import Features
-from i2md.evaluation.neighbours import nearest
+from i2md.evaluation.neighbours import nearest_neighbours
 from i2md.runtime.device import choose_device, quick_products
 
 
@@ -87,7 +87,7 @@ def kept(found: dict[str, Tensor], name: str, way: Callable[[], Tensor]) -> Call
 def neighbour_of_each(train: Features, test: Features) -> Tensor:
     """By this program, the streams' average where they are several, as `i2md evaluate` does."""
     with quick_products():
-        return list(nearest(train, test).values())[-1][:, 0].cpu()
+        return list(nearest_neighbours(train, test).values())[-1][:, 0].cpu()
 
 
 def at_once(train: Features, test: Features) -> Tensor:

@@ -30,17 +30,12 @@ CHECKED = [
     "i2md.objectives",
     "i2md.pretraining",
     "i2md.evaluation.finetuning",
-    "i2md.evaluation.classify",
     "i2md.evaluation.features",
-    "i2md.evaluation.knn",
-    "i2md.evaluation.label_subsets",
     "i2md.evaluation.linear_probe",
     "i2md.evaluation.metrics",
     "i2md.evaluation.neighbours",
-    "i2md.evaluation.retrieval",
     "i2md.evaluation.probe_data",
-    "i2md.evaluation.sweep",
-    "i2md.evaluation.training",
+    "i2md.evaluation.protocols",
     "i2md.data.packed",
 ]
 install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")

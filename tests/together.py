@@ -22,7 +22,7 @@ from i2md.encoders.gru.encoder import GRUEncoder
 from i2md.encoders.settings import GRUSettings
 from i2md.errors import InputError
 from i2md.evaluation.features import crop_features
-from i2md.evaluation.monitor import neighbour_watch
+from i2md.evaluation.monitor import knn_monitor
 from i2md.pretraining.pretrain import train
 from i2md.pretraining.run import read_config
 
@@ -88,7 +88,7 @@ def trained(clips: Path, folder: Path) -> dict[str, torch.Tensor]:
     """Everything a process knows of the model, queues included, once it is trained."""
     config = read_config(folder / "like")
     data = open_clips(clips)
-    watch = neighbour_watch(data, "xsub", torch.device("cpu"))
+    watch = knn_monitor(data, "xsub", torch.device("cpu"))
     return dict(train(data.part("xsub", "train"), folder / "trained", config, torch.device("cpu"), watch).state_dict())
 
 

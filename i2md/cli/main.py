@@ -70,7 +70,7 @@ def _run(words: Sequence[str]) -> int:
     if json_file:
         from i2md.runtime.io import write_text
 
-        write_text(Path(json_file), json.dumps(data, indent=1) + "\n")
+        write_text(Path(json_file), json.dumps(data, indent=1, default=lambda value: value.to_dict()) + "\n")
     print(as_text(name, data, chosen))
     if data.get("failed"):
         from i2md.experiments.runner import Failure, require_all

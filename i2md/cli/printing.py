@@ -122,7 +122,8 @@ def _compared(data: Mapping[str, Any]) -> str:
 
     differing = f"differing: {', '.join(data['differing']) or 'only the seed'}"
     notes = [f"note: {note}" for note in data["notes"]]
-    table = accuracy_table(data["results"], by="settings") if data["results"] else "no results"
+    results, labels = [each.result for each in data["results"]], [each.label for each in data["results"]]
+    table = accuracy_table(results, labels) if results else "no results"
     return "\n".join([f"{table}\n", differing, *notes, f"report: {data['report']}"])
 
 

@@ -12,6 +12,7 @@ from i2md.evaluation.settings import EvaluationSettings
 
 if TYPE_CHECKING:
     from i2md.data.store import Clips
+    from i2md.evaluation.results import Result
 
 PathLike = str | os.PathLike[str]
 
@@ -26,7 +27,7 @@ def evaluate(
     trained: bool = True,
     settings: EvaluationSettings | None = None,
     device: str = "auto",
-) -> list[dict[str, Any]]:
+) -> list[Result]:
     """Evaluate the representation of a run by the field's protocols.
 
     Results go to evaluation/*.json and report.html in the run's folder. On clips of another data set than the run's
@@ -44,7 +45,7 @@ def evaluate(
         device: auto, cpu, cuda or cuda:N.
 
     Returns:
-        One result a protocol and method.
+        The results, as i2md.evaluation.results.Result.
 
     Raises:
         InputError: Run, clips and protocols do not fit one another.
@@ -115,7 +116,7 @@ def report(*, runs: Sequence[PathLike], out: PathLike = "comparison.html") -> di
         InputError: A folder is not a run.
     """
     from i2md.evaluation.comparison import compare_runs
-    from i2md.evaluation.report.comparison_page import write_comparison
+    from i2md.evaluation.report.pages import write_comparison
 
     if not runs:
         raise InputError("no run to report on; name the folders of one or more")

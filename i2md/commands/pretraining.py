@@ -44,7 +44,7 @@ def pretrain(
         InputError: Clips, settings and folder contradict one another.
     """
     from i2md.data.store import Clips, open_clips
-    from i2md.evaluation.monitor import neighbour_watch
+    from i2md.evaluation.monitor import knn_monitor
     from i2md.pretraining.pretrain import pretrain_run
     from i2md.recipes import load_recipe
 
@@ -56,7 +56,7 @@ def pretrain(
         settings,
         device=device,
         recipe=None if recipe is None else Path(recipe).stem,
-        monitor=neighbour_watch,
+        monitor=knn_monitor,
     )
 
 

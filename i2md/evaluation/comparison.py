@@ -1,25 +1,26 @@
-"""Runs beside one another: those of one configuration are one variant, called by what sets it apart."""
+"""Comparison of runs: runs of one configuration are a variant, labelled by the settings in which it differs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from i2md.evaluation.report.run_page import UNTRAINED
-from i2md.evaluation.run_record import read_epochs, read_evaluations
-from i2md.pretraining.run import LOG, RunConfig, read_config
+from i2md.evaluation.results import Result, average_draws, read_results
+from i2md.pretraining.log import read_log
+from i2md.pretraining.run import RunConfig, read_config
+from i2md.runtime.settings import flatten
 
-# What may differ between runs of one configuration: it changes no figure, or is told apart as the seed.
-_DECIDES_NOTHING = {
+# What may differ between runs of one variant: it does not influence the results, or is the seed.
+_NOT_COMPARED = {
     *("settings.seed", "settings.split", "settings.checkpoint_minutes", "settings.checkpoint_epochs"),
     *("settings.knn_every", "clips.path", "clips.frames", "recipe"),
 }
-# What the encoders before training may depend on; objectives.embedding_dim by way of the random numbers drawn.
-_DECIDES_UNTRAINED = (
+# Settings that the randomly initialised encoders depend on; objectives.embedding_dim by the random numbers drawn.
+_INITIALISATION = (
     "encoder.",
     "streams",
     "views.frames",
@@ -28,143 +29,163 @@ _DECIDES_UNTRAINED = (
     "preparation",
     "persons",
 )
-_KEPT = (
-    *("method", "protocol", "dataset", "split", "seed", "epochs", "train_clips", "test_clips", "accuracy"),
-    *("best_test_epoch", "learning_rate", "validation", "measures", "spread", "pretrained_on"),
-)
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run as its folder tells of it: `settings` are all that decide its figures but the seed, by dotted name."""
+    """What a run's folder holds."""
 
     path: Path
     seed: int
     method: str
     settings: Mapping[str, Any]
+    """All settings that the results depend on but the seed, by dotted name."""
     epochs: Sequence[Mapping[str, Any]]
-    results: Sequence[Mapping[str, Any]]
+    """The entries of its log."""
+    results: Sequence[Result]
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Runs in the order given, none of the settings and seed of another; and what was to be said about them."""
+class ComparedResult:
+    """A result, and the label of the variant that it belongs to."""
+
+    label: str
+    run: Path
+    """The run's folder."""
+    result: Result
+    """Without what it holds for each clip."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        return {"settings": self.label, "run": str(self.run), "result": self.result.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ComparedResult:
+        """What `to_dict` gave."""
+        return cls(data["settings"], Path(data["run"]), Result.from_dict(data["result"]))
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """Runs in the order given; no two of them have the same settings and seed."""
 
     runs: Sequence[RunRecord]
     notes: Sequence[str]
-    called: Mapping[Path, str] = field(default_factory=dict)
-    """What runs are called, by their paths, where it is not told by all that sets them apart."""
+    """What was left out, or is missing."""
+    labels: Mapping[Path, str] = field(default_factory=dict)
+    """Labels of runs by their folders; other runs are labelled by their settings."""
 
     @cached_property
     def differing(self) -> list[str]:
-        """Names of the settings that are not the same in all runs."""
+        """Dotted names of the settings that are not the same in all runs."""
         names = dict.fromkeys(name for run in self.runs for name in run.settings)
         return [n for n in names if any(run.settings.get(n) != self.runs[0].settings.get(n) for run in self.runs)]
 
     @cached_property
     def variants(self) -> dict[str, list[RunRecord]]:
-        """The runs of each configuration, a seed each, by what the configuration is called."""
+        """The runs of each configuration, one for each seed, by its label."""
         found: dict[str, list[RunRecord]] = {}
         for run in self.runs:
-            found.setdefault(self.called.get(run.path) or self.label(run, self.differing), []).append(run)
+            found.setdefault(self.labels.get(run.path) or self.label(run, self.differing), []).append(run)
         return found
 
     def label(self, run: RunRecord, names: Sequence[str]) -> str:
-        """What the run is called among those that differ in `names`: the method bare, other settings by name."""
+        """Label a run by some of its settings.
+
+        Args:
+            run: One of the runs.
+            names: Dotted names of settings; "method" is shown by its value alone.
+        """
         others = [name for name in names if name != "method"]
-        words = [f"{short}={_word(run.settings.get(name))}" for name, short in short_names(others).items()]
+        words = [f"{short}={_value_text(run.settings.get(name))}" for name, short in short_names(others).items()]
         return ", ".join([run.method] * ("method" in names or not words) + words)
 
-    def results(self) -> list[dict[str, Any]]:
-        """Every result of every variant, without its predictions: the encoders before training first, each once."""
-        found: dict[tuple, dict[str, Any]] = {}
+    def results(self, average: bool = False) -> list[ComparedResult]:
+        """Every result of every variant; for each data set the baselines first, and each of them once.
+
+        Args:
+            average: Whether the results of several draws of the labels become one.
+        """
+        found: dict[tuple, ComparedResult] = {}
         for label, runs in self.variants.items():
-            for run, result in ((each, result) for each in runs for result in each.results):
-                called = label
-                if result["method"] == UNTRAINED:
-                    called = self._untrained_label(run)
-                where = (f"{result['dataset']} {result['split']}", result["method"] != UNTRAINED)
-                kept = {name: result[name] for name in _KEPT if name in result}
-                if result.get("draws"):
-                    kept["draws"] = [{"accuracy": draw["accuracy"]} for draw in result["draws"]]
-                key = (*where, called, result["protocol"], result["seed"])
-                found.setdefault(key, {"settings": called, "run": str(run.path), **kept})
-        places = {place: number for number, place in enumerate(dict.fromkeys(key[0] for key in found))}
-        return [found[key] for key in sorted(found, key=lambda key: (places[key[0]], key[1]))]
+            for run, result in ((each, result) for each in runs for result in _results_of(each, average)):
+                shown = self._baseline_label(run, result.baseline) if result.baseline else label
+                data = (result.dataset, result.split)
+                key = (data, result.baseline is None, shown, result.protocol, result.variant, result.seed)
+                found.setdefault(key, ComparedResult(shown, run.path, result.summary()))
+        order = {data: number for number, data in enumerate(dict.fromkeys(key[0] for key in found))}
+        return [found[key] for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]
 
-    def _untrained_label(self, run: RunRecord) -> str:
-        """What a run's encoders before training are called: where runs have names, after the first that begins so."""
-        names = [name for name in self.differing if decides_untrained(name)]
+    def _baseline_label(self, run: RunRecord, baseline: str) -> str:
+        """Label of a run's baseline; of several runs with the same initial encoders the first one's."""
+        names = [name for name in self.differing if decides_initialisation(name)]
         if not names:
-            return UNTRAINED
+            return baseline
         alike = (r for r in self.runs if all(r.settings.get(n) == run.settings.get(n) for n in names))
-        return f"{UNTRAINED}, {self.called.get(next(alike).path) or self.label(run, names)}"
+        return f"{baseline}, {self.labels.get(next(alike).path) or self.label(run, names)}"
 
 
-def decides_untrained(name: str) -> bool:
-    """Whether the encoders before training may depend on the setting of that dotted name."""
-    return name.startswith(_DECIDES_UNTRAINED)
+def _results_of(run: RunRecord, average: bool) -> Sequence[Result]:
+    return average_draws(run.results) if average else run.results
 
 
-def compare_runs(paths: Sequence[Path], called: Mapping[Path, str] | None = None) -> Comparison:
-    """Read what the runs' folders hold; InputError where one of them is no run.
+def decides_initialisation(name: str) -> bool:
+    """Whether the randomly initialised encoders may depend on the setting of this dotted name."""
+    return name.startswith(_INITIALISATION)
 
-    `called` is what runs are called; others are called by all that sets them apart.
+
+def compare_runs(paths: Sequence[Path], labels: Mapping[Path, str] | None = None) -> RunComparison:
+    """Read the folders of runs.
+
+    Args:
+        paths: The folders. A run with the settings and the seed of an earlier one is left out.
+        labels: Labels of runs; other runs are labelled by the settings in which they differ.
+
+    Raises:
+        InputError: A folder is not a run.
     """
     runs: list[RunRecord] = []
     notes: list[str] = []
     for path in paths:
-        run = _read(path, notes)
+        run = _read_run(path, notes)
         twin = next((other for other in runs if (other.settings, other.seed) == (run.settings, run.seed)), None)
         if twin is None:
             runs.append(run)
         else:
             notes.append(f"{path} has the settings and the seed of {twin.path}; it is left out.")
-    return Comparison(runs, notes, called or {})
+    return RunComparison(runs, notes, labels or {})
 
 
-def _read(path: Path, notes: list[str]) -> RunRecord:
+def _read_run(path: Path, notes: list[str]) -> RunRecord:
     config = read_config(path)
     own: list[str] = []
-    epochs = read_epochs(path / LOG, own)
-    results = [result for result in read_evaluations(path / "evaluation", own) if _is_whole(result)]
+    epochs = read_log(path, own)
+    results = read_results(path / "evaluation", own)
     if not results:
-        own.append("not evaluated; i2md evaluate does it.")
+        own.append("not evaluated; evaluate it with i2md evaluate.")
     notes += [f"{path}: {note}" for note in own]
-    s = config.settings
-    return RunRecord(path, s.seed, s.method, dict(_deciding(config)), epochs, results)
+    return RunRecord(path, config.settings.seed, config.settings.method, _compared_settings(config), epochs, results)
 
 
-def _is_whole(result: Mapping[str, Any]) -> bool:
-    return all(name in result for name in ("method", "protocol", "dataset", "split", "seed"))
-
-
-def _deciding(config: RunConfig) -> Iterator[tuple[str, Any]]:
+def _compared_settings(config: RunConfig) -> dict[str, Any]:
     data = json.loads(json.dumps(asdict(config)))
     data = {**data, "layout": config.layout.name, "versions": None}
-    for name, value in flat(data):
-        if name not in _DECIDES_NOTHING and value is not None:
-            yield name.removeprefix("settings."), value
-
-
-def flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings by dotted name."""
-    for key, value in data.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return {
+        name.removeprefix("settings."): value
+        for name, value in flatten(data)
+        if name not in _NOT_COMPARED and value is not None
+    }
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """The last part of each dotted name, or all of it where that is another's too.
+    """The last part of each dotted name; all of it where another name has the same last part.
 
     >>> short_names(["objectives.queue_size", "encoder.name", "optimizer.name"])
-    {'objectives.queue_size': 'queue', 'encoder.name': 'encoder.name', 'optimizer.name': 'optimizer.name'}
+    {'objectives.queue_size': 'queue_size', 'encoder.name': 'encoder.name', 'optimizer.name': 'optimizer.name'}
     """
     tails = [name.rpartition(".")[2] for name in names]
     return {name: tail if tails.count(tail) == 1 else name for name, tail in zip(names, tails, strict=True)}
 
 
-def _word(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return "+".join(map(str, value)) if isinstance(value, list) else str(value)

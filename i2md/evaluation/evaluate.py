@@ -1,8 +1,9 @@
-"""Evaluate a run on clips: the protocols' accuracies as JSON in the run, and as rows of a table."""
+"""Evaluation of a run on clips: results of the protocols in the run's folder `evaluation`, and its report."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,14 @@ from i2md.data.store import Clips
 from i2md.distributed import collectives as ranks
 from i2md.errors import InputError
 from i2md.evaluation.features import Encoders
-from i2md.evaluation.probe_data import Subject
-from i2md.evaluation.protocols import PROTOCOLS
-from i2md.evaluation.report.run_page import UNTRAINED, MappedClips, write_report
-from i2md.evaluation.results import as_result
+from i2md.evaluation.probe_data import ProbeData
+from i2md.evaluation.protocols import PROTOCOLS, Protocol
+from i2md.evaluation.report.clip_map import MappedClips
+from i2md.evaluation.report.pages import write_report
+from i2md.evaluation.results import ENSEMBLE, UNTRAINED, Outcome, Result, write_result
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.pretraining.checkpoint import load_encoders, new_encoders
-from i2md.pretraining.run import RunConfig, read_config
-from i2md.runtime.io import write_text
+from i2md.pretraining.run import RunConfig, read_config, versions
 
 
 def evaluate_run(
@@ -34,45 +35,103 @@ def evaluate_run(
     untrained: bool = False,
     settings: EvaluationSettings | None = None,
     trained: bool = True,
-) -> list[dict[str, Any]]:
-    """Results, each written to evaluation/*.json once it is there; at the end the report is made anew.
+) -> list[Result]:
+    """Evaluate a run's encoders by some protocols; at the end the run's report is written again.
 
-    `untrained` adds the same encoders with their initial weights, to be had alone without `trained`. Accuracies are
-    those of the last epoch.
+    Args:
+        run: The run's folder. Each result is written to its folder `evaluation` as soon as it is computed.
+        clips: Labelled clips of the run's layout and preparation, its own or others.
+        protocols: Names of protocols.
+        split: Name of the split; by default the run's, or the clips' first.
+        device: Where to compute.
+        untrained: Whether to evaluate the baseline of randomly initialised encoders.
+        settings: Of the protocols.
+        trained: Whether to evaluate the run's pretrained encoders.
+
+    Returns:
+        The results in the order in which they were computed.
+
+    Raises:
+        InputError: Run, clips, split and protocols do not fit one another.
     """
     config = read_config(run)
     settings = settings or EvaluationSettings()
     split = choose_split(clips, split, config.clips.get("split"))
-    unknown = [name for name in protocols if name not in PROTOCOLS]
-    if unknown:
-        raise InputError(f"protocol {unknown[0]!r} is not known; choose among {', '.join(PROTOCOLS)}")
+    chosen = [PROTOCOLS[name] for name in protocols]
     require_same_layout(config, clips, run)
     train, test = _labelled(clips.part(split, "train")), _labelled(clips.part(split, "test"))
     if not len(train) or not len(test):
         raise InputError(f"{clips.path}: split {split!r} has no labelled clips to train and test on")
 
-    method: str = config.settings.method
-    subject = _subject(load_encoders(run, config, device), config, train, test, device)
-    # Whatever the encoders have learnt, the supervised baseline begins without.
-    todo = [(UNTRAINED if name == "supervised" else method, subject, name) for name in protocols if trained]
+    data = _probe_data(load_encoders(run, config, device), config, train, test, device)
+    todo = [(UNTRAINED if each.from_scratch else None, data, each) for each in chosen if trained]
     if untrained:
-        begun = _subject(_untrained(config, device), config, train, test, device)
-        todo += [(UNTRAINED, begun, name) for name in protocols if name != "supervised"]
+        baseline = _probe_data(_untrained_encoders(config, device), config, train, test, device)
+        todo += [(UNTRAINED, baseline, each) for each in chosen if not each.from_scratch]
     results = []
-    for of, encoders, protocol in todo:
-        for outcome in PROTOCOLS[protocol](encoders, settings):
-            results.append(as_result(outcome, config, settings, of, split, train, test))
-            suffix = f"-{UNTRAINED}" if of == UNTRAINED else ""
-            path = run / "evaluation" / f"{outcome.name}-{clips.dataset.name}-{split}{suffix}.json"
-            text = json.dumps(results[-1], indent=1) + "\n"
-            ranks.run_on_main(partial(write_text, path, text))
-    predicted = [result for result in results if result["method"] == method and "predictions" in result]
-    ranks.run_on_main(lambda: _report(run, test, subject, predicted))
+    for name, probed, protocol in todo:
+        sections = protocol.sections(settings)
+        for outcome in protocol.run(probed, *sections.values()):
+            plain = {section: asdict(value) for section, value in sections.items()}
+            results.append(_result(outcome, protocol, name, plain, config, split, train, test))
+            ranks.run_on_main(partial(write_result, run / "evaluation", results[-1]))
+    ranks.run_on_main(lambda: _report(run, test, data, results))
     return results
 
 
+def _result(
+    outcome: Outcome,
+    protocol: Protocol,
+    baseline: str | None,
+    settings: dict[str, Any],
+    config: RunConfig,
+    split: str,
+    train: Clips,
+    test: Clips,
+) -> Result:
+    scores = dict(outcome.scores)
+    ensemble = scores.pop(ENSEMBLE, None)
+    return Result(
+        protocol=protocol.name,
+        method=config.settings.method,
+        dataset=test.dataset.name,
+        split=split,
+        seed=config.settings.seed,
+        streams=scores,
+        ensemble=ensemble,
+        baseline=baseline,
+        **asdict(outcome.variant),
+        epochs=0 if baseline else config.settings.epochs,
+        train_clips=len(train),
+        test_clips=len(test),
+        learning_rate=outcome.learning_rate,
+        validation=outcome.validation,
+        pretraining_dataset=config.clips.get("name"),
+        pretraining_split=config.clips.get("split"),
+        recipe=config.recipe,
+        labelled_clips=outcome.labelled_clips,
+        class_names=list(test.dataset.class_names),
+        clip_names=test.columns["name"].tolist(),
+        labels=test.labels.tolist(),
+        settings=json.loads(json.dumps(settings)),
+        versions=versions(),
+    )
+
+
 def choose_split(clips: Clips, split: str | None, pretrained: str | None = None) -> str:
-    """The split asked for; else the one pretrained on, where these clips have it; else the data set's first."""
+    """Choose the split to evaluate on.
+
+    Args:
+        clips: What is evaluated on.
+        split: The split that was asked for.
+        pretrained: The split that the run was pretrained on.
+
+    Returns:
+        The split asked for; else the one pretrained on, where these clips have it; else the data set's first.
+
+    Raises:
+        InputError: No split was asked for and the clips have none.
+    """
     if split and split != "all":
         return split
     chosen = pretrained if pretrained in clips.dataset.splits else clips.default_split()
@@ -82,11 +141,15 @@ def choose_split(clips: Clips, split: str | None, pretrained: str | None = None)
 
 
 def require_same_layout(config: RunConfig, clips: Clips, run: Path) -> None:
-    """Refuse clips that the run's encoders cannot read."""
-    theirs = clips.dataset.layout
-    if theirs.joints != config.layout.joints or theirs.channels != config.layout.channels:
+    """Check that the run's encoders can read the clips.
+
+    Raises:
+        InputError: The clips have another joint layout or were prepared by another preset.
+    """
+    layout = clips.dataset.layout
+    if layout.joints != config.layout.joints or layout.channels != config.layout.channels:
         raise InputError(
-            f"{run}: pretrained on layout {config.layout.name!r}, but {clips.path} has {theirs.name!r};"
+            f"{run}: pretrained on layout {config.layout.name!r}, but {clips.path} has {layout.name!r};"
             " give clips of the same layout"
         )
     if clips.dataset.preparation != config.preparation:
@@ -100,15 +163,15 @@ def _labelled(clips: Clips) -> Clips:
     return clips.select(np.flatnonzero(clips.labels >= 0))
 
 
-def _untrained(config: RunConfig, device: torch.device) -> Encoders:
+def _untrained_encoders(config: RunConfig, device: torch.device) -> Encoders:
     return {name: encoder.to(device) for name, encoder in new_encoders(config).items()}
 
 
-def _subject(encoders: Encoders, config: RunConfig, train: Clips, test: Clips, device: torch.device) -> Subject:
+def _probe_data(encoders: Encoders, config: RunConfig, train: Clips, test: Clips, device: torch.device) -> ProbeData:
     as_labels = lambda clips: torch.as_tensor(np.array(clips.labels), device=device)  # noqa: E731
-    return Subject(
+    return ProbeData(
         encoders=encoders,
-        untrained=lambda: _untrained(config, device),
+        untrained_encoders=lambda: _untrained_encoders(config, device),
         layout=config.layout,
         frames=config.settings.views.frames,
         persons=config.persons,
@@ -117,22 +180,24 @@ def _subject(encoders: Encoders, config: RunConfig, train: Clips, test: Clips, d
         train_names=train.columns["name"].tolist(),
         train_labels=as_labels(train),
         test_labels=as_labels(test),
-        train_people=torch.as_tensor(np.array(train.columns["subject"])),
-        classes=1 + max(len(train.dataset.class_names) - 1, int(train.labels.max()), int(test.labels.max())),
+        train_subjects=torch.as_tensor(np.array(train.columns["subject"])),
+        num_classes=1 + max(len(train.dataset.class_names) - 1, int(train.labels.max()), int(test.labels.max())),
         seed=config.settings.seed,
     )
 
 
-def _report(run: Path, test: Clips, subject: Subject, results: list[dict[str, Any]]) -> None:
-    best = max(results, key=lambda result: list(result["accuracy"].values())[-1], default=None)
+def _report(run: Path, test: Clips, data: ProbeData, results: list[Result]) -> None:
+    """Write the run's report; its map shows the predictions of the best result of the pretrained encoders."""
+    candidates = [result for result in results if result.baseline is None and result.draw is None]
+    best = max(candidates, key=lambda result: result.overall.accuracy, default=None)
     write_report(
         run,
         MappedClips(
             names=test.columns["name"].tolist(),
             labels=np.array(test.labels),
-            predictions=None if best is None else np.array(list(best["predictions"].values())[-1]),
+            predictions=None if best is None else np.array(best.overall.predictions),
             class_names=test.dataset.class_names,
-            features=torch.cat(list(subject.test_features.values()), dim=1).cpu().numpy(),
+            features=torch.cat(list(data.test_features.values()), dim=1).cpu().numpy(),
             skeletons=[np.array(clip) for clip in test],
             layout=test.dataset.layout,
         ),

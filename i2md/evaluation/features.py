@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,6 +11,7 @@ from torch import Tensor
 from i2md.data.packed import PackedClips
 from i2md.distributed import collectives as ranks
 from i2md.encoders.base import Encoder
+from i2md.evaluation.results import ENSEMBLE
 from i2md.skeletons import Layout
 from i2md.views.streams import stream
 from i2md.views.view import cropped_view, evaluation_view
@@ -21,9 +22,16 @@ Encoders = Mapping[str, Encoder]
 Features = dict[str, Float[Tensor, "_clips _width"]]
 
 
-def ensemble_name(streams: Iterable[str]) -> str:
-    """What the average of the streams' scores is called: "3-stream" when there are three."""
-    return f"{len(list(streams))}-stream"
+def with_ensemble(logits: Mapping[str, Float[Tensor, "*clips classes"]]) -> dict[str, Float[Tensor, "*clips classes"]]:
+    """The streams' logits and, where there are several streams, their average under `ENSEMBLE`.
+
+    >>> logits = with_ensemble({"joint": torch.tensor([[1.0, 0.0]]), "bone": torch.tensor([[0.0, 3.0]])})
+    >>> logits["ensemble"].tolist()
+    [[0.5, 1.5]]
+    """
+    if len(logits) == 1:
+        return dict(logits)
+    return {**logits, ENSEMBLE: torch.stack(list(logits.values())).mean(dim=0)}
 
 
 @torch.no_grad()
@@ -35,9 +43,20 @@ def extract(
     device: torch.device | str = "cpu",
     batch_size: int = 256,
 ) -> Features:
-    """Features of clips 0 to count - 1, `draw` making the views of a batch of indices.
+    """Encode clips 0 to count - 1 in evaluation mode.
 
-    Processes that work together encode a share of the batches each, and all have all features.
+    The processes of a group encode a part of the batches each, and all get all features.
+
+    Args:
+        encoders: By stream.
+        layout: Of the clips' joints.
+        count: Number of clips.
+        draw: Makes the views of the clips with these indices.
+        device: Where the features are kept.
+        batch_size: Clips a batch.
+
+    Returns:
+        Features (count, width) by stream.
     """
     found = {name: torch.zeros(count, encoder.width, device=device) for name, encoder in encoders.items()}
     first = next(iter(encoders.values()))
@@ -47,7 +66,7 @@ def extract(
     batches = torch.arange(count, device=device).split(batch_size)
     mine = ranks.local_range(len(batches))
     for number, indices in enumerate(batches):
-        # Random crops come one after the other: every process draws all of them, little work beside encoding one.
+        # Random crops follow one another in the generator: every process draws all of them, which costs little.
         x = draw(indices)
         if number not in mine:
             continue
@@ -56,7 +75,7 @@ def extract(
             found[name][indices] = value.float()
     for name, encoder in encoders.items():
         encoder.train(modes[name])
-    # Where a clip is another process's, zeros stand so far.
+    # Rows that other processes encoded are still zero here.
     ranks.all_reduce_sum(found.values())
     return found
 
@@ -64,7 +83,21 @@ def extract(
 def clip_features(
     encoders: Encoders, layout: Layout, clips: PackedClips, frames: int, persons: int, batch_size: int = 256
 ) -> Features:
-    """Features of the evaluation crop of each clip. Source: docs/method.md section 8."""
+    """Encode the evaluation crop of each clip: its middle 95 % of frames, resized to `frames`.
+
+    Args:
+        encoders: By stream.
+        layout: Of the clips' joints.
+        clips: What to encode.
+        frames: Frames a view.
+        persons: Persons a view; clips of fewer are filled up with zeros.
+        batch_size: Clips a batch.
+
+    Returns:
+        Features (clips, width) by stream.
+
+    Source: docs/method.md section 8.
+    """
     return extract(
         encoders,
         layout,
@@ -85,7 +118,21 @@ def crop_features(
     generator: torch.Generator,
     batch_size: int = 256,
 ) -> Features:
-    """Features of one random crop of each clip."""
+    """Encode one random crop of each clip.
+
+    Args:
+        encoders: By stream.
+        layout: Of the clips' joints.
+        clips: What to encode.
+        frames: Frames a view.
+        persons: Persons a view.
+        fraction: Least and greatest fraction of a clip's frames that a crop keeps.
+        generator: Draws the crops.
+        batch_size: Clips a batch.
+
+    Returns:
+        Features (clips, width) by stream.
+    """
     return extract(
         encoders,
         layout,

@@ -1,79 +1,92 @@
-"""What predictions are worth: top-1, top-5, and which classes are taken for which."""
+"""Metrics of predictions on the test clips: top-1 and top-5 accuracy, and the confusion matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-Confusion = Int64[np.ndarray, "classes classes"]
+from i2md.evaluation.results import Scores
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Predictions of the test clips, and their measures, by stream and for the ensemble."""
-
-    predictions: dict[str, Int64[np.ndarray, " test"]]
-    accuracy: dict[str, float]
-    confusion: dict[str, Confusion]
-    """Rows are true classes, columns what their clips were taken for."""
-    measures: dict[str, dict[str, float]]
-    """Further measures by name, such as "top-5"."""
-
-
-def judge_predictions(
+def prediction_scores(
     predictions: Mapping[str, Int64[Tensor, " test"]],
     labels: Int64[Tensor, " test"],
-    classes: int,
-    measures: dict[str, dict[str, float]] | None = None,
-) -> Judged:
-    """Measures of predicted classes."""
-    truth = labels.cpu().numpy()
-    predicted = {name: value.cpu().numpy() for name, value in predictions.items()}
-    return Judged(
-        predicted,
-        {name: float((value == truth).mean()) for name, value in predicted.items()},
-        {name: count_pairs(truth, value, classes) for name, value in predicted.items()},
-        measures or {},
-    )
+    num_classes: int,
+    metrics: Mapping[str, Mapping[str, float]] | None = None,
+    best_test_accuracy: Mapping[str, float] | None = None,
+) -> dict[str, Scores]:
+    """Scores of predicted classes.
+
+    Args:
+        predictions: Predicted class of each test clip, by stream and for the ensemble.
+        labels: True class of each test clip.
+        num_classes: Number of classes; both axes of the confusion matrix.
+        metrics: Further metrics by name, then by stream.
+        best_test_accuracy: By stream, where a classifier was tested during its training.
+
+    Returns:
+        Scores by the same names as `predictions`.
+    """
+    # Importing scikit-learn takes long, and reading results needs none of it.
+    from sklearn.metrics import confusion_matrix
+
+    truth, classes = labels.cpu().numpy(), np.arange(num_classes)
+    found = {}
+    for name, value in predictions.items():
+        predicted = value.cpu().numpy()
+        found[name] = Scores(
+            accuracy=float((predicted == truth).mean()),
+            best_test_accuracy=None if best_test_accuracy is None else best_test_accuracy[name],
+            metrics={metric: by_stream[name] for metric, by_stream in (metrics or {}).items()},
+            confusion=confusion_matrix(truth, predicted, labels=classes).tolist(),
+            predictions=predicted.tolist(),
+        )
+    return found
 
 
-def judge_scores(
-    scores: Mapping[str, Float[Tensor, "test classes"]], labels: Int64[Tensor, " test"], classes: int
-) -> Judged:
-    """Measures of scores; top-5 where there are more classes than five."""
-    predictions = {name: value.argmax(dim=1) for name, value in scores.items()}
-    top5 = {"top-5": {name: top_accuracy(value, labels, 5) for name, value in scores.items()}} if classes > 5 else {}
-    return judge_predictions(predictions, labels, classes, top5)
+def logit_scores(
+    logits: Mapping[str, Float[Tensor, "test classes"]],
+    labels: Int64[Tensor, " test"],
+    num_classes: int,
+    best_test_accuracy: Mapping[str, float] | None = None,
+) -> dict[str, Scores]:
+    """Scores of a classifier's logits: those of the largest one, and top-5 accuracy where there are more classes.
+
+    Args:
+        logits: By stream and for the ensemble.
+        labels: True class of each test clip.
+        num_classes: Number of classes.
+        best_test_accuracy: By stream, where the classifier was tested during its training.
+    """
+    predictions = {name: value.argmax(dim=1) for name, value in logits.items()}
+    metrics = {}
+    if num_classes > 5:
+        metrics["top-5"] = {name: top_accuracy(value, labels, 5) for name, value in logits.items()}
+    return prediction_scores(predictions, labels, num_classes, metrics, best_test_accuracy)
 
 
-def top_accuracy(scores: Float[Tensor, "test classes"], labels: Int64[Tensor, " test"], k: int) -> float:
-    """Share of clips whose class is among the k highest scores.
+def top_accuracy(logits: Float[Tensor, "test classes"], labels: Int64[Tensor, " test"], k: int) -> float:
+    """Fraction of the clips whose class is among the k largest logits.
 
     >>> import torch
     >>> top_accuracy(torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), torch.tensor([1, 2]), k=2)
     0.5
     """
-    best = scores.topk(min(k, scores.shape[1]), dim=1).indices
+    best = logits.topk(min(k, logits.shape[1]), dim=1).indices
     return float((best == labels[:, None]).any(dim=1).float().mean())
 
 
-def count_pairs(labels: Int[np.ndarray, " test"], predictions: Int[np.ndarray, " test"], classes: int) -> Confusion:
-    """How many clips of each class were taken for each.
+class BestAccuracy:
+    """The best top-1 accuracy over the epochs that were tested, by stream and for the ensemble."""
 
-    >>> count_pairs(np.array([0, 0, 1]), np.array([0, 1, 1]), classes=2).tolist()
-    [[1, 1], [0, 1]]
-    """
-    counts = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(counts, (labels, predictions), 1)
-    return counts
+    def __init__(self, labels: Int64[Tensor, " test"]) -> None:
+        self.by_stream: dict[str, float] = {}
+        self._labels = labels
 
-
-def class_accuracies(confusion: Confusion) -> list[float | None]:
-    """Accuracy of each class; None for one without test clips."""
-    clips = confusion.sum(axis=1)
-    right = np.diag(confusion)
-    return [float(r / n) if n else None for r, n in zip(right, clips, strict=True)]
+    def update(self, logits: Mapping[str, Float[Tensor, "test classes"]]) -> None:
+        """Take in the logits after another epoch."""
+        for name, value in logits.items():
+            self.by_stream[name] = max(self.by_stream.get(name, 0.0), top_accuracy(value, self._labels, 1))

@@ -1,51 +1,260 @@
-"""A result as JSON data: the figures of an outcome, and everything that they depend on."""
+"""Results of the evaluation protocols: dataclasses that are written as JSON and read back as equal objects."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from i2md.data.store import Clips
-from i2md.evaluation.metrics import class_accuracies
-from i2md.evaluation.outcome import Outcome
-from i2md.evaluation.report.run_page import UNTRAINED
-from i2md.evaluation.settings import EvaluationSettings
-from i2md.pretraining.run import RunConfig, versions
+import numpy as np
+
+from i2md.errors import InputError
+from i2md.runtime.io import write_text
+
+SCHEMA_VERSION = 1
+# The baseline of a randomly initialised encoder: the weights that the run's pretraining started from.
+UNTRAINED = "untrained"
+# The key of the streams' averaged scores beside the streams' own; no stream can have this name.
+ENSEMBLE = "ensemble"
 
 
-def as_result(
-    outcome: Outcome,
-    config: RunConfig,
-    settings: EvaluationSettings,
-    method: str,
-    split: str,
-    train: Clips,
-    test: Clips,
-) -> dict[str, Any]:
-    """What evaluation/*.json holds; accuracies are those of the last epoch, by stream and for the ensemble."""
-    judged = outcome.judged
-    plain = {
-        "protocol": outcome.name,
-        "method": method,
-        "dataset": test.dataset.name,
-        "split": split,
-        "seed": config.settings.seed,
-        "recipe": config.recipe,
-        "epochs": 0 if method == UNTRAINED else config.settings.epochs,
-        "pretrained_on": {"dataset": config.clips.get("name"), "split": config.clips.get("split")},
-        "train_clips": len(train),
-        "test_clips": len(test),
-        "accuracy": judged.accuracy,
-        "measures": judged.measures,
-        **outcome.extra,
-        "class_names": list(test.dataset.class_names),
-        "per_class": {stream: class_accuracies(counts) for stream, counts in judged.confusion.items()},
-        "confusion": {stream: counts.tolist() for stream, counts in judged.confusion.items()},
-        "names": test.columns["name"].tolist(),
-        "labels": test.labels.tolist(),
-        "settings": asdict(settings),
-        "versions": versions(),
-    }
-    if outcome.draws is not None:
-        return {**plain, "draws": outcome.draws}
-    return {**plain, "predictions": {stream: value.tolist() for stream, value in judged.predictions.items()}}
+@dataclass(frozen=True)
+class Scores:
+    """How well the test clips are classified from one stream, or from the average of the streams' scores."""
+
+    accuracy: float
+    """Top-1 accuracy, from 0 to 1, after the last epoch where a classifier is trained."""
+    best_test_accuracy: float | None = None
+    """The best accuracy over the epochs that were tested: what the published CMD program reports. It is chosen on
+    the test clips. None where no classifier is trained, or its learning rate was chosen on training clips."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Further metrics by name: "top-5", "mAP", "recall@5"."""
+    confusion: list[list[int]] = field(default_factory=list)
+    """Number of test clips by true class (rows) and predicted class (columns)."""
+    predictions: list[int] | None = None
+    """Predicted class of each test clip; None in a mean over draws and in summaries."""
+
+    @property
+    def class_accuracy(self) -> list[float | None]:
+        """Accuracy of each class; None for a class without test clips."""
+        counts = np.array(self.confusion)
+        pairs = zip(np.diag(counts), counts.sum(axis=1), strict=True)
+        return [float(right / clips) if clips else None for right, clips in pairs]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What tells the results of one protocol on one split apart; None where it does not apply."""
+
+    k: int | None = None
+    """Number of neighbours that vote."""
+    label_fraction: float | None = None
+    """Fraction of the training clips that keep their labels."""
+    labels_per_class: int | None = None
+    """Number of training clips of each class that keep their labels."""
+    draw: int | None = None
+    """Number of the random draw of the labelled clips, from 0."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a protocol computes: scores by stream and, under `ENSEMBLE`, of the streams' average where it has one."""
+
+    scores: Mapping[str, Scores]
+    variant: Variant = Variant()
+    learning_rate: float | None = None
+    validation: dict[str, float] | None = None
+    labelled_clips: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """Scores of one protocol on one split, and everything that they depend on."""
+
+    protocol: str
+    method: str
+    """The run's pretraining method: "i2md", "cmd", ..."""
+    dataset: str
+    split: str
+    seed: int
+    """The run's seed."""
+    streams: dict[str, Scores]
+    """By stream, in the order of the run's settings."""
+    ensemble: Scores | None = None
+    """Of the average of the streams' scores; None for a run of one stream."""
+    baseline: str | None = None
+    """None for the run's pretrained encoder, "untrained" for the same encoder with its initial random weights."""
+    k: int | None = None
+    label_fraction: float | None = None
+    labels_per_class: int | None = None
+    draw: int | None = None
+    epochs: int = 0
+    """Epochs of pretraining; 0 for a baseline."""
+    train_clips: int = 0
+    """Number of training clips of the split, labelled or not."""
+    test_clips: int = 0
+    learning_rate: float | None = None
+    """Of the classifier, where it has one."""
+    validation: dict[str, float] | None = None
+    """Accuracy on held-out training subjects by learning rate, where the rate was chosen by it."""
+    pretraining_dataset: str | None = None
+    pretraining_split: str | None = None
+    recipe: str | None = None
+    """The recipe that the run's settings were taken from."""
+    labelled_clips: list[str] | None = None
+    """Names of the training clips that keep their labels; None where all do."""
+    class_names: list[str] = field(default_factory=list)
+    clip_names: list[str] = field(default_factory=list)
+    """Names of the test clips, in the order of `predictions`."""
+    labels: list[int] = field(default_factory=list)
+    """True class of each test clip."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """The settings that decide this protocol's scores, by section of EvaluationSettings."""
+    versions: dict[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def scores(self) -> dict[str, Scores]:
+        """Scores by stream, and last, under `ENSEMBLE`, of the ensemble where there is one."""
+        return {**self.streams, **({ENSEMBLE: self.ensemble} if self.ensemble else {})}
+
+    @property
+    def overall(self) -> Scores:
+        """The ensemble's scores; of a single stream its own."""
+        return self.ensemble or next(iter(self.streams.values()))
+
+    @property
+    def variant(self) -> Variant:
+        """What tells the result apart from others of its protocol."""
+        return Variant(self.k, self.label_fraction, self.labels_per_class, self.draw)
+
+    @property
+    def evaluated(self) -> str:
+        """The encoder that was evaluated: the baseline, or the run's method."""
+        return self.baseline or self.method
+
+    @property
+    def file_name(self) -> str:
+        """Name of the result's file in a run's folder `evaluation`.
+
+        >>> Result("semi", "i2md", "ntu60", "xsub", 0, {}, label_fraction=0.05, draw=2).file_name
+        'semi-label_fraction=0.05-draw=2-ntu60-xsub.json'
+        """
+        given = [f"{name}={value:g}" for name, value in asdict(self.variant).items() if value is not None]
+        return "-".join([self.protocol, *given, self.dataset, self.split, *filter(None, [self.baseline])]) + ".json"
+
+    def summary(self) -> Result:
+        """The result without what it holds for each clip: predictions, names and labels."""
+        streams = {name: replace(scores, predictions=None) for name, scores in self.streams.items()}
+        ensemble = replace(self.ensemble, predictions=None) if self.ensemble else None
+        return replace(
+            self, streams=streams, ensemble=ensemble, labelled_clips=None, class_names=[], clip_names=[], labels=[]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Result:
+        """The result that `to_dict` gave.
+
+        Raises:
+            InputError: The data is no result, or one of another schema version.
+        """
+        version = data.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise InputError(f"schema version {version!r} is not {SCHEMA_VERSION}; evaluate the run again")
+        try:
+            streams = {name: Scores(**scores) for name, scores in data["streams"].items()}
+            ensemble = Scores(**data["ensemble"]) if data.get("ensemble") else None
+            result = cls(**{**data, "streams": streams, "ensemble": ensemble})
+            result._require_sound()
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            raise InputError(f"not a result ({' '.join(str(error).split())}); evaluate the run again") from None
+        return result
+
+    def _require_sound(self) -> None:
+        if not self.streams:
+            raise ValueError("no stream")
+        for name, scores in self.scores.items():
+            if not isinstance(scores.accuracy, (int, float)) or isinstance(scores.accuracy, bool):
+                raise ValueError(f"accuracy of {name} is no number")
+            if scores.predictions is not None and len(scores.predictions) != len(self.labels):
+                raise ValueError(f"{len(self.labels)} labels, but {len(scores.predictions)} predictions of {name}")
+
+
+def write_result(folder: Path, result: Result) -> Path:
+    """Write a result into a run's folder `evaluation`, under its own name; an earlier one is replaced as a whole.
+
+    Args:
+        folder: The folder; it is made where it is missing.
+        result: What to write.
+
+    Returns:
+        The file's path.
+    """
+    path = folder / result.file_name
+    write_text(path, json.dumps(result.to_dict(), indent=1) + "\n")
+    return path
+
+
+def read_results(folder: Path, notes: list[str] | None = None) -> list[Result]:
+    """The results in a run's folder `evaluation`, ordered by file name.
+
+    Args:
+        folder: The folder; where it is missing there are no results.
+        notes: Each file that cannot be read is left out, and a sentence about it is appended here.
+    """
+    results = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            results.append(Result.from_dict(data if isinstance(data, dict) else {}))
+        except (ValueError, InputError) as error:
+            reason = error if isinstance(error, InputError) else "not JSON"
+            (notes if notes is not None else []).append(f"evaluation/{path.name} is left out: {reason}.")
+    return results
+
+
+def average_draws(results: Iterable[Result]) -> list[Result]:
+    """Results of several draws of the labels as one: their mean; confusion matrices are added up.
+
+    Args:
+        results: Of one run or of several seeds; results without draws stay as they are.
+
+    Returns:
+        One result for each group that differs in `draw` alone, in order of first appearance, with `draw` None and
+        without predictions.
+    """
+    groups: dict[tuple, list[Result]] = {}
+    for result in results:
+        same = (result.protocol, result.evaluated, result.method, result.dataset, result.split, result.seed)
+        key = (*same, result.k, result.label_fraction, result.labels_per_class, result.draw is None)
+        groups.setdefault(key, []).append(result)
+    averaged = ([_mean_result(group)] if group[0].draw is not None else group for group in groups.values())
+    return [result for group in averaged for result in group]
+
+
+def _mean_result(draws: Sequence[Result]) -> Result:
+    ensembles = [draw.ensemble for draw in draws if draw.ensemble]
+    return replace(
+        draws[0],
+        streams={name: _mean_scores([draw.streams[name] for draw in draws]) for name in draws[0].streams},
+        ensemble=_mean_scores(ensembles) if ensembles else None,
+        draw=None,
+        labelled_clips=None,
+    )
+
+
+def _mean_scores(draws: Sequence[Scores]) -> Scores:
+    best = [scores.best_test_accuracy for scores in draws if scores.best_test_accuracy is not None]
+    return Scores(
+        accuracy=fmean(scores.accuracy for scores in draws),
+        best_test_accuracy=fmean(best) if best else None,
+        metrics={name: fmean(scores.metrics[name] for scores in draws) for name in draws[0].metrics},
+        confusion=np.sum([scores.confusion for scores in draws], axis=0).tolist(),
+    )

@@ -1,45 +1,115 @@
-"""Results as a table to read: a row a method and protocol, a column a stream, mean and spread over seeds."""
+"""Results as a table: a row for each encoder and protocol, a column for each stream, mean and deviation over seeds.
+
+The titles of rows and columns are derived here, from the fields of the results, and nowhere else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
-from typing import Any
+
+from i2md.evaluation.results import ENSEMBLE, Result
 
 
-def accuracy_table(results: Iterable[Mapping[str, Any]], by: str = "method") -> str:
-    """Markdown table of the rows of `accuracy_rows`."""
-    return markdown(accuracy_rows(results, by))
+def protocol_title(result: Result) -> str:
+    """The protocol and what sets the result apart within it.
+
+    >>> protocol_title(Result("semi", "i2md", "ntu60", "xsub", 0, {}, label_fraction=0.05))
+    'semi, 5 % of the labels'
+    """
+    title = result.protocol
+    if result.k is not None and result.k > 1:
+        title += f", k = {result.k}"
+    if result.label_fraction is not None:
+        title += f", {100 * result.label_fraction:g} % of the labels"
+    if result.labels_per_class is not None:
+        title += f", {result.labels_per_class} label{'s' * (result.labels_per_class > 1)} a class"
+    return title
 
 
-def accuracy_rows(results: Iterable[Mapping[str, Any]], by: str = "method") -> list[list[str]]:
-    """Accuracies in percent, a heading first; several seeds of one row become mean ± standard deviation.
+def data_title(result: Result) -> str:
+    """Data set and split; where the run was pretrained on another data set, "A to B split"."""
+    pretrained = result.pretraining_dataset
+    transfer = f"{pretrained} to " if pretrained not in (None, "unknown", result.dataset) else ""
+    return f"{transfer}{result.dataset} {result.split}"
 
-    `by` is the entry of a result that tells the rows of one protocol apart. `best test epoch` rows, where a protocol
-    has them, are the official program's figure, which chooses on the test set; every other row is the last epoch's.
-    `validation` rows are accuracies on held-out training people, of all streams together and at the rate chosen:
-    what settings may be chosen by.
+
+def ensemble_title(streams: Iterable[str]) -> str:
+    """Title of the average of the streams' scores.
+
+    >>> ensemble_title(["joint", "motion", "bone"])
+    '3-stream'
+    """
+    return f"{len(list(streams))}-stream"
+
+
+def stream_titles(result: Result) -> dict[str, str]:
+    """Title of each entry of `result.scores`: the stream's name, or the ensemble's title."""
+    return {name: ensemble_title(result.streams) if name == ENSEMBLE else name for name in result.scores}
+
+
+def columns_of(results: Iterable[Result]) -> list[str]:
+    """Titles of the columns: every stream in order of appearance, then the ensembles."""
+    streams: dict[str, None] = {}
+    ensembles: dict[str, None] = {}
+    for result in results:
+        for name, title in stream_titles(result).items():
+            (ensembles if name == ENSEMBLE else streams)[title] = None
+    return [*streams, *ensembles]
+
+
+def accuracy_table(results: Sequence[Result], labels: Sequence[str] | None = None) -> str:
+    """The rows of `accuracy_rows` as a Markdown table."""
+    return markdown(accuracy_rows(results, labels))
+
+
+def accuracy_rows(results: Sequence[Result], labels: Sequence[str] | None = None) -> list[list[str]]:
+    """Accuracies in percent; several seeds or draws of one row become mean ± standard deviation.
+
+    Args:
+        results: One or several runs' results.
+        labels: What each result's run is called, in a column "settings"; by default its method, or "untrained".
+
+    Returns:
+        Rows of cells, the heading first. Rows "best test epoch" are what the published CMD program reports, which
+        chooses the epoch on the test clips; every other row is of the last epoch. Rows "validation" are accuracies
+        on held-out training subjects at the chosen learning rate, by which settings may be chosen.
     """
     rows: dict[tuple[str, ...], dict[str, list[float]]] = {}
-    seeds: dict[tuple[str, ...], set[Any]] = {}
-    for result in results:
-        protocol = result["protocol"]
-        drawn = result.get("draws")
-        for title, figures in {
-            f"{protocol}, {len(drawn)} draws" if drawn else protocol: [d["accuracy"] for d in drawn or [result]],
-            **{f"{protocol}, {name}": [figure] for name, figure in result.get("measures", {}).items()},
-            f"{protocol}, validation": _validation(result),
-            f"{protocol}, best test epoch": [result[name] for name in ("best_test_epoch",) if name in result],
-        }.items():
-            row = (_data(result), str(result[by]), title)
-            for figure in figures:
-                _collect(rows, row, figure)
-            seeds.setdefault(row, set()).add(result.get("seed"))
-    streams = list(dict.fromkeys(name for values in rows.values() for name in values))
-    lines = [["data", by, "protocol", *streams, "seeds"]]
-    for key, values in rows.items():
-        lines.append([*key, *(_figure(values.get(name, [])) for name in streams), str(len(seeds[key]))])
+    seeds: dict[tuple[str, ...], set[int]] = {}
+    draws: dict[tuple[str, ...], set[int]] = {}
+    names = labels if labels is not None else [result.evaluated for result in results]
+    for result, name in zip(results, names, strict=True):
+        for kind, values in _row_values(result).items():
+            row = (data_title(result), name, protocol_title(result), kind)
+            for title, value in values.items():
+                rows.setdefault(row, {}).setdefault(title, []).append(100 * value)
+            seeds.setdefault(row, set()).add(result.seed)
+            draws.setdefault(row, set()).update(() if result.draw is None else (result.draw,))
+    columns = columns_of(results)
+    lines = [["data", "method" if labels is None else "settings", "protocol", *columns, "seeds"]]
+    for key, by_column in rows.items():
+        data, label, protocol, kind = key
+        drawn = f"{len(draws[key])} draw{'s' * (len(draws[key]) > 1)}" if draws[key] else ""
+        title = ", ".join(filter(None, [protocol, drawn, kind]))
+        lines.append([data, label, title, *(_cell(by_column.get(c, [])) for c in columns), str(len(seeds[key]))])
     return lines
+
+
+def _row_values(result: Result) -> dict[str, dict[str, float]]:
+    """The rows that a result has by kind, "" being accuracy: values by the title of their column."""
+    titles = stream_titles(result)
+    rows = {"": {titles[name]: scores.accuracy for name, scores in result.scores.items()}}
+    for metric in result.overall.metrics:
+        rows[metric] = {titles[name]: scores.metrics[metric] for name, scores in result.scores.items()}
+    if result.validation:
+        rows["validation"] = {list(titles.values())[-1]: max(result.validation.values())}
+    best = {
+        titles[name]: scores.best_test_accuracy
+        for name, scores in result.scores.items()
+        if scores.best_test_accuracy is not None
+    }
+    return {**rows, "best test epoch": best} if best else rows
 
 
 def markdown(rows: list[list[str]]) -> str:
@@ -56,28 +126,7 @@ def markdown(rows: list[list[str]]) -> str:
     return "\n".join([written[0], rule, *written[1:]])
 
 
-def _validation(result: Mapping[str, Any]) -> list[dict[str, float]]:
-    """The best rate's accuracy on held-out training people, under all streams together; none where none was tried."""
-    by_rate = result.get("validation")
-    return [{list(result["accuracy"])[-1]: max(by_rate.values())}] if by_rate else []
-
-
-def _data(result: Mapping[str, Any]) -> str:
-    """Data set and split; where the run was pretrained on another data set, that one before it."""
-    evaluated, pretrained = result["dataset"], result.get("pretrained_on", {}).get("dataset")
-    transfer = f"{pretrained} to " if pretrained not in (None, "unknown", evaluated) else ""
-    return f"{transfer}{evaluated} {result['split']}"
-
-
-def _collect(
-    rows: dict[tuple[str, ...], dict[str, list[float]]], key: tuple[str, ...], accuracy: Mapping[str, float]
-) -> None:
-    row = rows.setdefault(key, {})
-    for name, value in accuracy.items():
-        row.setdefault(name, []).append(100 * value)
-
-
-def _figure(values: list[float]) -> str:
+def _cell(values: Sequence[float]) -> str:
     if not values:
         return "-"
     return f"{fmean(values):.1f} ± {stdev(values):.1f}" if len(values) > 1 else f"{values[0]:.1f}"

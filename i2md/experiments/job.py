@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import sys
 import threading
@@ -20,10 +19,9 @@ from typing import Any
 
 from i2md.data.store import Clips, open_clips
 from i2md.evaluation.evaluate import evaluate_run
-from i2md.evaluation.monitor import neighbour_watch
-from i2md.evaluation.protocols import outcome_names, semi_name
-from i2md.evaluation.report.run_page import UNTRAINED
-from i2md.evaluation.run_record import read_evaluations
+from i2md.evaluation.monitor import knn_monitor
+from i2md.evaluation.protocols import PROTOCOLS
+from i2md.evaluation.results import Result, read_results
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.experiments.grid import plain
 from i2md.pretraining.pretrain import pretrain_run
@@ -32,15 +30,8 @@ from i2md.runtime.device import choose_device, quick_products
 from i2md.runtime.exit_codes import exit_status
 from i2md.runtime.settings import checked_settings
 
-# The settings that decide a protocol's results, where they are not those of its own name.
-_DECIDED_BY = {
-    "linear-sweep": ("linear",),
-    "supervised": ("finetune",),
-    "semi": ("semi", "finetune"),
-    "few-shot": ("few_shot", "linear"),
-}
-# Settings with several values, a result each.
-_SEVERAL = ("k", "label_fractions", "labels")
+# Settings that give a protocol several results, which do not depend on one another.
+_VARIANTS = ("k", "label_fractions", "labels", "draws")
 
 
 @dataclass(frozen=True)
@@ -79,32 +70,37 @@ class Evaluation:
 
     def missing(self, run: Path) -> tuple[list[str], EvaluationSettings]:
         """Return the protocols without results in the run's folder, and the settings for evaluating what is missing."""
-        there = {
-            (result["protocol"], result.get("method") == UNTRAINED)
-            for result in read_evaluations(run / "evaluation", [])
-            if (result.get("dataset"), result.get("split")) == (self.dataset, self.split)
-            and has_settings(result, self.settings)
-        }
         settings = checked_settings(EvaluationSettings, self.settings)
-        done = {name for name, untrained in there if untrained == (self.untrained or name == "supervised")}
-        missing = [name for name in self.protocols if not done.issuperset(outcome_names(name, settings))]
-        fractions = tuple(value for value in settings.semi.label_fractions if semi_name(value) not in done)
+        done = {
+            (result.protocol, result.variant)
+            for result in read_results(run / "evaluation")
+            if (result.dataset, result.split) == (self.dataset, self.split)
+            and result.protocol in self.protocols
+            and (result.baseline is not None) == (self.untrained or PROTOCOLS[result.protocol].from_scratch)
+            and has_settings(result, settings)
+        }
+        left = [
+            (name, variant)
+            for name in self.protocols
+            for variant in PROTOCOLS[name].expected(settings)
+            if (name, variant) not in done
+        ]
+        missing = list(dict.fromkeys(name for name, _ in left))
+        undone = {variant.label_fraction for name, variant in left if name == "semi"}
+        fractions = tuple(value for value in settings.semi.label_fractions if value in undone)
         # A label fraction takes as long as another protocol, so those that are there are not evaluated again.
         if fractions:
             settings = replace(settings, semi=replace(settings.semi, label_fractions=fractions))
         return missing, settings
 
 
-def has_settings(result: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+def has_settings(result: Result, settings: EvaluationSettings) -> bool:
     """Return whether a result was computed with these evaluation settings, as far as they decide it."""
-    protocol = re.sub(r"-[\d.]+$", "", result["protocol"])
-    own = result.get("settings", {})
     return all(
-        own[section].get(name, value) == value
-        for section in _DECIDED_BY.get(protocol, (protocol,))
-        if section in own
-        for name, value in settings[section].items()
-        if name not in _SEVERAL
+        result.settings.get(section, {}).get(name, value) == value
+        for section, wanted in PROTOCOLS[result.protocol].sections(settings).items()
+        for name, value in plain(asdict(wanted)).items()
+        if name not in _VARIANTS
     )
 
 
@@ -142,7 +138,7 @@ class Job:
         """Pretrain and evaluate, as far as the run's folder does not have it yet."""
         run, settings = Path(self.run), settings_from_dict(self.settings)
         clips = open_clips(self.clips)
-        pretrain_run(clips, run, settings, device=self.device, recipe=self.recipe, monitor=neighbour_watch)
+        pretrain_run(clips, run, settings, device=self.device, recipe=self.recipe, monitor=knn_monitor)
         for each in self.evaluations:
             missing, protocols = each.missing(run)
             if missing:

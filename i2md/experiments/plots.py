@@ -9,6 +9,9 @@ from math import ceil
 from statistics import fmean, stdev
 from typing import Any
 
+from i2md.evaluation.comparison import ComparedResult
+from i2md.evaluation.results import Result
+from i2md.evaluation.table import data_title, protocol_title, stream_titles
 from i2md.experiments.grid import BASE_NAME, Ablation, Combination, format_value
 from i2md.experiments.statistics import PairedDifference
 
@@ -24,7 +27,7 @@ _PANEL_WIDTH, _PANEL_HEIGHT, _TITLE_HEIGHT = 3.0, 2.3, 0.4
 
 
 def plot_by_value(
-    results: Sequence[Mapping[str, Any]],
+    results: Sequence[ComparedResult],
     runs: Mapping[str, tuple[Combination, int]],
     grid: Mapping[str, Sequence[Any]],
 ) -> str | None:
@@ -48,10 +51,11 @@ def plot_by_value(
     axis = (numeric or varied)[0]
     others = [name for name in varied if name != axis]
     panels: dict[str, Lines] = {}
-    for result in results:
-        combination = runs[result["run"]][0]
-        panel = panels.setdefault(_panel_title(result), {})
-        streams = result["accuracy"].items()
+    for each in results:
+        combination = runs[str(each.run)][0]
+        panel = panels.setdefault(_panel_title(each.result), {})
+        titles = stream_titles(each.result)
+        streams = {titles[name]: scores.accuracy for name, scores in each.result.scores.items()}.items()
         for stream, accuracy in list(streams)[-1:] if others else streams:
             line = ", ".join(f"{name.rpartition('.')[2]}={format_value(combination[name])}" for name in others)
             values = panel.setdefault(line or stream, {})
@@ -79,7 +83,7 @@ def plot_by_value(
 
 
 def plot_ablation(
-    results: Sequence[Mapping[str, Any]], runs: Mapping[str, tuple[Combination, int]], ablation: Ablation
+    results: Sequence[ComparedResult], runs: Mapping[str, tuple[Combination, int]], ablation: Ablation
 ) -> str | None:
     """Plot the ensemble's accuracy by the values of each setting: mean, standard deviation and every seed.
 
@@ -94,11 +98,10 @@ def plot_ablation(
         The SVG; None if there is no result of a change.
     """
     protocols: dict[str, ByChange] = {}
-    for result in results:
-        changes = [(name, format_value(value)) for name, value in runs[result["run"]][0].items()]
-        accuracy = list(result["accuracy"].values())[-1]
-        by_change = protocols.setdefault(_panel_title(result), {})
-        by_change.setdefault(changes[0] if changes else _BASE, []).append(100 * accuracy)
+    for each in results:
+        changes = [(name, format_value(value)) for name, value in runs[str(each.run)][0].items()]
+        by_change = protocols.setdefault(_panel_title(each.result), {})
+        by_change.setdefault(changes[0] if changes else _BASE, []).append(100 * each.result.overall.accuracy)
     changed = {name for by_change in protocols.values() for name, _ in by_change}
     settings = [name for name in ablation.base if name in changed]
     if not settings:
@@ -164,8 +167,8 @@ def plot_differences(pairs: Sequence[PairedDifference]) -> str | None:
     return _panels(panels, draw, height=max((len(rows) for rows in panels.values()), default=0) * 0.5 + 1.2)
 
 
-def _panel_title(result: Mapping[str, Any]) -> str:
-    return f"{result['dataset']} {result['split']}, {result['protocol']}"
+def _panel_title(result: Result) -> str:
+    return f"{data_title(result)}, {protocol_title(result)}"
 
 
 def _panels(panels: Mapping[str, Any], draw: Callable[[Any, Any], None], height: float = 3.4) -> str | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from i2md.evaluation.comparison import ComparedResult
+from i2md.evaluation.table import data_title, protocol_title, stream_titles
 from i2md.experiments.grid import Combination, format_value
 
 # With fewer than six pairs the two-sided signed-rank test cannot come below 0.05.
@@ -122,27 +124,30 @@ class PairedDifference:
 
 
 def paired_differences(
-    results: Sequence[Mapping[str, Any]],
+    results: Sequence[ComparedResult],
     runs: Mapping[str, tuple[Combination, int]],
     baseline: Callable[[Combination], Combination],
 ) -> list[PairedDifference]:
     """Compare each combination with its baseline, which is another combination, in every stream.
 
     Args:
-        results: Results of pretrained encoders.
-        runs: Combination and seed of each run, by the entry `run` of a result.
+        results: Results of pretrained encoders, several draws of the labels averaged.
+        runs: Combination and seed of each run, by its folder.
         baseline: The baseline of a combination; a combination that is its own baseline is not compared.
     """
     found: dict[tuple, dict[tuple, dict[int, float]]] = {}
     labels: dict[tuple, str] = {}
     by_key: dict[tuple, Combination] = {}
     whole = ensemble_name(results)
-    for result in results:
-        combination, seed = runs[result["run"]]
+    for each in results:
+        result = each.result
+        combination, seed = runs[str(each.run)]
         key = _key(combination)
-        labels[key], by_key[key] = result["settings"], combination
-        for stream, accuracy in {**result["accuracy"], whole: list(result["accuracy"].values())[-1]}.items():
-            where = (f"{result['dataset']} {result['split']}", result["protocol"], stream)
+        labels[key], by_key[key] = each.label, combination
+        titles = stream_titles(result)
+        by_stream = {titles[name]: scores.accuracy for name, scores in result.scores.items()}
+        for stream, accuracy in {**by_stream, whole: result.overall.accuracy}.items():
+            where = (data_title(result), protocol_title(result), stream)
             found.setdefault(where, {}).setdefault(key, {})[seed] = 100 * accuracy
     pairs = []
     for where, figures in found.items():
@@ -159,14 +164,9 @@ def paired_differences(
     return pairs
 
 
-def ensemble_name(results: Sequence[Mapping[str, Any]]) -> str:
-    """Return the name of the streams' ensemble; for runs of one stream it is that stream.
-
-    >>> one, other = {"accuracy": {"joint": 0.5}}, {"accuracy": {"bone": 0.5}}
-    >>> ensemble_name([one]), ensemble_name([one, other])
-    ('joint', 'all streams')
-    """
-    names = {list(result["accuracy"])[-1] for result in results}
+def ensemble_name(results: Sequence[ComparedResult]) -> str:
+    """Return the title of the streams' ensemble, of runs of one stream that stream; "all streams" where they differ."""
+    names = {list(stream_titles(each.result).values())[-1] for each in results}
     return names.pop() if len(names) == 1 else "all streams"
 
 

@@ -11,11 +11,10 @@ from typing import Any
 
 from i2md.data.store import Clips, open_clips
 from i2md.errors import InputError
-from i2md.evaluation.comparison import compare_runs, decides_untrained
+from i2md.evaluation.comparison import ComparedResult, compare_runs, decides_initialisation
 from i2md.evaluation.evaluate import choose_split
 from i2md.evaluation.protocols import PROTOCOLS
-from i2md.evaluation.report.comparison_page import write_comparison
-from i2md.evaluation.report.run_page import UNTRAINED
+from i2md.evaluation.report.pages import write_comparison
 from i2md.evaluation.table import accuracy_table
 from i2md.experiments.grid import (
     Ablation,
@@ -119,9 +118,10 @@ def _require_valid(
     against: Combination | None,
     vary: Mapping[str, Sequence[Any]],
 ) -> None:
-    unknown = [name for name in protocol if name not in PROTOCOLS]
-    if unknown or not protocol:
-        raise InputError(f"unknown protocol {', '.join(unknown)!r}; choose among {', '.join(PROTOCOLS)}")
+    if not protocol:
+        raise InputError(f"no protocol given; choose among {', '.join(PROTOCOLS)}")
+    for name in protocol:
+        PROTOCOLS.check(name)
     if not seeds:
         raise InputError("no seed given; give --seeds 0 1 2")
     if grid and vary:
@@ -163,7 +163,7 @@ def _plan_jobs(
         folder = out / name
         require_same_run(folder, config)
         data = plain(asdict(settings))
-        initialisation = json.dumps({n: v for n, v in flatten(data) if decides_untrained(n)} | {"seed": seed})
+        initialisation = json.dumps({n: v for n, v in flatten(data) if decides_initialisation(n)} | {"seed": seed})
         with_untrained = untrained and initialisation not in initialisations
         initialisations.add(initialisation)
         evaluations = [
@@ -188,8 +188,8 @@ def _write_results(
     labels = {out / name: ablation.label(combination) for name, (combination, _) in runs.items()} if ablation else {}
     comparison = compare_runs([out / name for name in runs], labels)
     by_path = {str(out / name): run for name, run in runs.items()}
-    results = [{"combination": dict(by_path[r["run"]][0]), **r} for r in comparison.results()]
-    pretrained = [result for result in results if result["method"] != UNTRAINED]
+    results = [{"combination": dict(by_path[str(each.run)][0]), **each.to_dict()} for each in comparison.results()]
+    pretrained = [each for each in comparison.results(average=True) if each.result.baseline is None]
     pairs = _compare_with_baseline(pretrained, by_path, against, ablation)
     shown = [pair for pair in pairs if pair.stream == ensemble_name(pretrained)]
     plots = {
@@ -218,7 +218,7 @@ def _write_results(
 
 
 def _plot_values(
-    results: Sequence[Mapping[str, Any]],
+    results: Sequence[ComparedResult],
     runs: Mapping[str, tuple[Combination, int]],
     grid: Mapping[str, Sequence[Any]],
     ablation: Ablation | None,
@@ -227,7 +227,7 @@ def _plot_values(
 
 
 def _compare_with_baseline(
-    results: Sequence[Mapping[str, Any]],
+    results: Sequence[ComparedResult],
     runs: Mapping[str, tuple[Combination, int]],
     against: Combination | None,
     ablation: Ablation | None,
@@ -239,9 +239,10 @@ def _compare_with_baseline(
 
 def markdown_results(data: Mapping[str, Any]) -> str:
     """Return what `sweep` returned as Markdown: the table, the ensemble's differences, and the failed runs."""
-    stream = ensemble_name([result for result in data["results"] if result["method"] != UNTRAINED])
+    results = [ComparedResult.from_dict(each) for each in data["results"]]
+    stream = ensemble_name([each for each in results if each.result.baseline is None])
     pairs = [PairedDifference(**pair) for pair in data["differences"] if pair["stream"] == stream]
-    parts = [accuracy_table(data["results"], by="settings")]
+    parts = [accuracy_table([each.result for each in results], [each.label for each in results])]
     if pairs:
         parts.append("\n".join([f"Differences paired by seed, {stream}, in points:\n", *(f"- {p}" for p in pairs)]))
     if data["failed"]:

@@ -105,7 +105,7 @@ def test_log_and_tensorboard_hold_the_same_figures(run: Path) -> None:
     assert [line["epoch"] for line in lines] == [1, 2]
     assert [line["step"] for line in lines] == [2, 4]
     events = EventAccumulator(str(run / "tensorboard")).Reload()
-    for name in ("loss", "contrast/joint", "knn/3-stream", "learning_rate"):
+    for name in ("loss", "contrast/joint", "knn/ensemble", "learning_rate"):
         logged = [line[name] for line in lines]
         assert [event.value for event in events.Scalars(name)] == pytest.approx(logged, rel=1e-6)
     # Distillation and aggregation began with the third step, the second epoch.

@@ -132,7 +132,7 @@ def test_no_room_for_a_run_and_room_again(
     assert (tmp_path / "run" / model).read_bytes() == (run / model).read_bytes()
 
 
-@pytest.mark.parametrize(("size", "file"), [(100, "evaluation/knn-synthetic-xsub.json"), (20_000, "report.html")])
+@pytest.mark.parametrize(("size", "file"), [(100, "evaluation/knn-k=1-synthetic-xsub.json"), (20_000, "report.html")])
 def test_no_room_for_results(
     clips: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int, file: str
 ) -> None:

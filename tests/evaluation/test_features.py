@@ -8,7 +8,7 @@ import torch
 
 from i2md.encoders.gru.encoder import GRUEncoder
 from i2md.encoders.settings import GRUSettings
-from i2md.evaluation.features import clip_features, crop_features, ensemble_name
+from i2md.evaluation.features import clip_features, crop_features, with_ensemble
 from i2md.skeletons import get_layout
 from i2md.views.resize import crop_resize
 from i2md.views.streams import stream
@@ -76,6 +76,8 @@ def test_crops_are_drawn_anew_and_the_same_from_the_same_seed(clips, encoders):
     assert torch.equal(draw(0, (1.0, 1.0)), draw(1, (1.0, 1.0)))
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_the_ensemble_is_named_by_its_streams(count):
-    assert ensemble_name(STREAMS[:count]) == f"{count}-stream"
+def test_the_ensemble_is_the_average_of_several_streams():
+    one, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 3.0]])
+    both = with_ensemble({"joint": one, "bone": other})
+    assert list(both) == ["joint", "bone", "ensemble"] and torch.equal(both["ensemble"], (one + other) / 2)
+    assert list(with_ensemble({"joint": one})) == ["joint"]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier
 
-from i2md.evaluation.knn import knn_predictions
+from i2md.evaluation.neighbours import knn_predictions
 
 
 def random_clips(seed: int, classes: int = 4):
@@ -68,7 +68,7 @@ def test_the_ensemble_averages_the_streams_similarities():
     assert {name: value.tolist() for name, value in predictions.items()} == {
         "joint": [0],
         "bone": [2],
-        "2-stream": [1],
+        "ensemble": [1],
     }
 
 
@@ -77,5 +77,5 @@ def test_one_stream_is_no_ensemble_and_three_are_called_so():
     assert list(knn_predictions({"joint": train}, {"joint": test}, labels)) == ["joint"]
     names = ("joint", "motion", "bone")
     three = knn_predictions(dict.fromkeys(names, train), dict.fromkeys(names, test), labels)
-    assert list(three) == [*names, "3-stream"]
-    assert torch.equal(three["3-stream"], three["joint"])
+    assert list(three) == [*names, "ensemble"]
+    assert torch.equal(three["ensemble"], three["joint"])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from i2md.evaluation.neighbours import nearest
+from i2md.evaluation.neighbours import nearest_neighbours
 
 WIDTH = 12
 
@@ -36,7 +36,7 @@ def cosines(train: np.ndarray, test: np.ndarray) -> np.ndarray:
 
 
 def found_by(train: np.ndarray, test: np.ndarray, k: int) -> np.ndarray:
-    return nearest({"joint": torch.tensor(train)}, {"joint": torch.tensor(test)}, k)["joint"].numpy()
+    return nearest_neighbours({"joint": torch.tensor(train)}, {"joint": torch.tensor(test)}, k)["joint"].numpy()
 
 
 @settings(max_examples=40, deadline=None)
@@ -76,12 +76,12 @@ def test_the_blocks_do_not_matter(monkeypatch, train_block, test_block, few, k):
     streams = ("joint", "motion", "bone")
     train, test = zip(*(crowded(seed, 1e-5, 10) for seed in range(3)), strict=True)
     features = [dict(zip(streams, map(torch.tensor, part), strict=True)) for part in (train, test)]
-    at_once = nearest(*features, k)
+    at_once = nearest_neighbours(*features, k)
     monkeypatch.setattr("i2md.evaluation.neighbours.TRAIN_BLOCK", train_block)
     monkeypatch.setattr("i2md.evaluation.neighbours.TEST_BLOCK", test_block)
     monkeypatch.setattr("i2md.evaluation.neighbours.FEW", few)
-    in_blocks = nearest(*features, k)
-    assert list(in_blocks) == [*streams, "3-stream"]
+    in_blocks = nearest_neighbours(*features, k)
+    assert list(in_blocks) == [*streams, "ensemble"]
     assert all(torch.equal(in_blocks[name], at_once[name]) for name in at_once)
 
 
@@ -90,7 +90,9 @@ def test_the_ensemble_is_the_nearest_by_the_mean_of_the_streams(closeness):
     parts = {name: crowded(seed, closeness, 0) for seed, name in enumerate(("joint", "bone"))}
     features = [{name: torch.tensor(part[side]) for name, part in parts.items()} for side in (0, 1)]
     mean = np.mean([cosines(*part) for part in parts.values()], axis=0)
-    np.testing.assert_array_equal(nearest(*features, 4)["2-stream"].numpy(), np.argsort(-mean, axis=1)[:, :4])
+    np.testing.assert_array_equal(
+        nearest_neighbours(*features, 4)["ensemble"].numpy(), np.argsort(-mean, axis=1)[:, :4]
+    )
 
 
 def test_products_less_exact_than_float32_change_no_answer(monkeypatch):
@@ -110,12 +112,12 @@ def test_products_less_exact_than_float32_change_no_answer(monkeypatch):
 
 MEMORY = """
 import resource, torch
-from i2md.evaluation.neighbours import nearest
+from i2md.evaluation.neighbours import nearest_neighbours
 torch.manual_seed(0)
 train, test = ({"joint": torch.randn(count, 64)} for count in (40_091, 16_487))
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 before = peak()
-nearest(train, test)
+nearest_neighbours(train, test)
 print(peak() - before)
 """
 

@@ -1,8 +1,9 @@
-"""The report: whole, self-contained, harmless and small, whatever the run holds or lacks."""
+"""The report of a run: complete, self-contained, escaped and small, whatever the run holds or lacks."""
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import html
 import itertools
 import json
@@ -20,8 +21,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from i2md.errors import InputError
-from i2md.evaluation.report.clip_map import MOST_CLIPS, map_clips, pack, project, viewing_axes
-from i2md.evaluation.report.run_page import MappedClips, write_report
+from i2md.evaluation.report.clip_map import MOST_CLIPS, MappedClips, map_clips, pack, project, viewing_axes
+from i2md.evaluation.report.pages import write_report
+from i2md.evaluation.results import Result, Scores, write_result
 from i2md.skeletons import Layout, get_layout
 
 LAYOUT = get_layout("kinect-v1")
@@ -30,7 +32,7 @@ HOSTILE = "</script><script>alert(1)</script><img src=x onerror=\"alert('2')\">&
 
 
 class Page(HTMLParser):
-    """The page as a browser sees it: tags with attributes, each script's text, the visible text."""
+    """The page as a browser parses it: tags with attributes, the text of each script, the visible text."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(convert_charrefs=True)
@@ -71,20 +73,24 @@ def made_clips(count: int = 30, classes: tuple[str, ...] = CLASSES, layout: Layo
     return MappedClips(names, labels, np.roll(labels, 1), classes, features.astype(np.float32), skeletons, layout)
 
 
-def made_result(classes: tuple[str, ...] = CLASSES) -> dict[str, Any]:
-    labels = [0, 0, 0, 0, 1, 1, 1, 2, 2, -1]
-    return {
-        "protocol": "linear",
-        "dataset": "made up",
-        "split": "cross-subject",
-        "train_clips": 431,
-        "test_clips": 437,
-        "accuracy": {"joint": 0.6124, "motion": 0.5031, "bone": 0.7049, "3-stream": 0.8471},
-        "best_test_epoch": {"joint": 0.6333, "motion": 0.5222, "bone": 0.7111, "3-stream": 0.8666},
-        "labels": labels,
-        "predictions": {"joint": [0] * 10, "3-stream": [0, 1, 1, 0, 1, 1, 1, 0, 2, 0]},
-        "class_names": list(classes),
-    }
+def made_result(**changes: Any) -> Result:
+    result = Result(
+        protocol="linear",
+        method="i2md",
+        dataset="made up",
+        split="cross-subject",
+        seed=7,
+        streams={
+            "joint": Scores(0.6124, 0.6333, confusion=[[4, 0, 0], [3, 0, 0], [2, 0, 0]]),
+            "motion": Scores(0.5031, 0.5222, confusion=[[4, 0, 0], [3, 0, 0], [2, 0, 0]]),
+            "bone": Scores(0.7049, 0.7111, confusion=[[4, 0, 0], [3, 0, 0], [2, 0, 0]]),
+        },
+        ensemble=Scores(0.8471, 0.8666, confusion=[[2, 2, 0], [0, 3, 0], [1, 0, 1]]),
+        train_clips=431,
+        test_clips=437,
+        class_names=list(CLASSES),
+    )
+    return dataclasses.replace(result, **changes)
 
 
 def made_log(epochs: int = 5) -> list[dict[str, Any]]:
@@ -102,7 +108,7 @@ def made_log(epochs: int = 5) -> list[dict[str, Any]]:
                 "contrast/bone": 5.5 / epoch,
                 "cmd/joint>motion": 0.25 * epoch,
             },
-            **({"knn/joint": 0.1 * epoch, "knn/3-stream": 0.12 * epoch} if epoch % 2 else {}),
+            **({"knn/joint": 0.1 * epoch, "knn/bone": 0.2 * epoch, "knn/ensemble": 0.12 * epoch} if epoch % 2 else {}),
         }
         for epoch in range(1, epochs + 1)
     ]
@@ -115,7 +121,7 @@ def run(tmp_path: Path) -> Path:
     written = {"method": "i2md", "seed": 7, "encoder": {"hidden": 256}, "versions": {"torch": "2.13.0"}}
     (folder / "config.yaml").write_text(yaml.safe_dump(written))
     (folder / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in made_log()))
-    (folder / "evaluation" / "linear.json").write_text(json.dumps(made_result()))
+    write_result(folder / "evaluation", made_result())
     return folder
 
 
@@ -126,7 +132,7 @@ def cells(page: Page) -> list[list[str]]:
     return [[html.unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", row)] for row in rows[1:]]
 
 
-def test_page_needs_nothing_but_itself(run: Path) -> None:
+def test_the_page_loads_nothing_from_elsewhere(run: Path) -> None:
     page = Page(write_report(run, made_clips()))
     assert [tag for tag, attributes in page.tags if {"src", "href", "srcset", "action"} & attributes.keys()] == []
     assert not {tag for tag, _ in page.tags} & {"link", "iframe", "object", "embed", "img", "base"}
@@ -136,26 +142,50 @@ def test_page_needs_nothing_but_itself(run: Path) -> None:
     assert policy is not None and policy.startswith("default-src 'none'")
 
 
-def test_every_accuracy_is_printed_with_the_official_figure_below(run: Path) -> None:
+def test_every_accuracy_is_shown_with_the_best_test_epoch_below(run: Path) -> None:
     page = Page(write_report(run, made_clips()))
     assert cells(page) == [["61.2", "50.3", "70.5", "84.7"], ["63.3", "52.2", "71.1", "86.7"]]
-    assert "best over test epochs" in page.text and "last epoch" in page.text
+    assert "linear, best test epoch" in page.text and "after the last epoch" in page.text
     assert "431 training, 437 test clips" in page.text
 
 
-def test_a_stream_that_was_not_evaluated_is_a_dash_and_all_streams_stand_last(run: Path) -> None:
-    only = {
-        **made_result(),
-        "protocol": "knn",
-        "accuracy": {"joint": 0.5, "3-stream": 0.75},
-        "best_test_epoch": None,
-    }
-    (run / "evaluation" / "knn.json").write_text(json.dumps(only))
+def test_a_stream_without_a_value_is_a_dash_and_the_ensemble_is_the_last_column(run: Path) -> None:
+    two = {"joint": Scores(0.5, confusion=[[1]]), "motion": Scores(0.25, confusion=[[1]])}
+    only = made_result(protocol="knn", k=5, streams=two, ensemble=Scores(0.75, confusion=[[1]]))
+    write_result(run / "evaluation", only)
     page = Page(write_report(run, made_clips()))
-    assert cells(page)[0] == ["50.0", "\N{EN DASH}", "\N{EN DASH}", "75.0"]
+    assert re.findall(r'<th scope="col">(?!protocol)(.*?)</th>', page.source) == [
+        "joint",
+        "motion",
+        "bone",
+        "2-stream",
+        "3-stream",
+    ]
+    dash = "\N{EN DASH}"
+    assert cells(page)[0] == ["50.0", "25.0", dash, "75.0", dash]
+    assert "knn, k = 5" in page.text
 
 
-def test_every_number_of_the_log_is_in_its_curve(run: Path) -> None:
+def test_draws_of_the_labels_are_one_row_with_their_standard_deviation(run: Path) -> None:
+    for draw, accuracy in enumerate((0.5, 0.6)):
+        streams = {"joint": Scores(accuracy, metrics={"top-5": 0.9}, confusion=[[1]])}
+        drawn = made_result(protocol="semi", label_fraction=0.05, draw=draw, streams=streams, ensemble=None)
+        write_result(run / "evaluation", drawn)
+    page = Page(write_report(run, made_clips()))
+    assert [row[0] for row in cells(page)][2:] == ["55.0", "90.0", "7.1"]
+    assert "semi, 5 % of the labels, mean of 2 draws" in page.text
+    assert "semi, 5 % of the labels, standard deviation over the draws" in page.text
+
+
+def test_baselines_are_marked_and_not_in_the_confusion_matrix(run: Path) -> None:
+    better = Scores(0.99, confusion=[[9, 0, 0], [0, 9, 0], [0, 0, 9]])
+    write_result(run / "evaluation", made_result(baseline="untrained", ensemble=better))
+    page = Page(write_report(run, made_clips()))
+    assert "linear, randomly initialised encoder" in page.text
+    assert page.data["confusion"]["counts"] == made_result().overall.confusion
+
+
+def test_every_value_of_the_log_is_in_its_curve(run: Path) -> None:
     data = Page(write_report(run, made_clips())).data
     drawn = {
         (chart["group"] if line["name"] == "all" else f"{chart['group']}/{line['name']}", epoch): value
@@ -164,13 +194,15 @@ def test_every_number_of_the_log_is_in_its_curve(run: Path) -> None:
         for epoch, value in zip(line["x"], line["y"], strict=True)
     }
     apart = {"epoch", "step", "seconds", "clips_per_second"}
-    logged = {(key, e["epoch"]): e[key] for e in made_log() for key in e.keys() - apart}
+    titles = {"knn/ensemble": "knn/2-stream"}
+    logged = {(titles.get(key, key), e["epoch"]): e[key] for e in made_log() for key in e.keys() - apart}
     assert drawn.keys() == logged.keys()
     assert all(drawn[key] == pytest.approx(logged[key], rel=1e-5) for key in logged)
     assert {chart["group"] for chart in data["knn"]} == {"knn"}
+    assert [line["name"] for chart in data["knn"] for line in chart["lines"]] == ["joint", "bone", "2-stream"]
 
 
-def test_resumed_torn_and_diverged_log(run: Path) -> None:
+def test_repeated_epochs_unreadable_lines_and_nan_in_the_log(run: Path) -> None:
     lines = [
         '{"epoch": 1, "loss": 3.0}',
         '{"epoch": 2, "loss": 9.0}',
@@ -183,24 +215,27 @@ def test_resumed_torn_and_diverged_log(run: Path) -> None:
     assert "1 unreadable line left out" in page.text
 
 
-def test_confusions_are_of_the_best_three_stream_result(run: Path) -> None:
-    better_joint = {**made_result(), "protocol": "knn", "accuracy": {"joint": 0.99, "3-stream": 0.2}}
-    (run / "evaluation" / "knn.json").write_text(json.dumps(better_joint))
+def test_the_confusion_matrix_is_of_the_best_ensemble(run: Path) -> None:
+    better_joint = {"joint": Scores(0.99, confusion=[[9, 0, 0], [0, 9, 0], [0, 0, 9]])}
+    worse = dataclasses.replace(made_result().overall, accuracy=0.2, confusion=[[0, 9, 0], [9, 0, 0], [9, 0, 0]])
+    write_result(run / "evaluation", made_result(protocol="knn", streams=better_joint, ensemble=worse))
     page = Page(write_report(run, made_clips()))
     confusion = page.data["confusion"]
-    assert (confusion["protocol"], confusion["stream"]) == ("linear", "3-stream")
+    assert confusion["title"] == "linear, 3-stream"
     assert confusion["counts"] == [[2, 2, 0], [0, 3, 0], [1, 0, 1]]
     assert [(bar["name"], bar["percent"]) for bar in confusion["bars"]] == [
         ("wave", "50.0"),
         ("throw", "50.0"),
         ("sit down", "100.0"),
     ]
-    assert "most often taken for sit down (2)" in page.text
+    assert "most often confused with sit down (2)" in page.text
 
 
-def test_names_from_files_stay_text(run: Path) -> None:
+def test_names_from_files_are_escaped(run: Path) -> None:
     classes = (HOSTILE, "sit down", "throw")
-    (run / "evaluation" / "linear.json").write_text(json.dumps({**made_result(classes), "dataset": HOSTILE}))
+    hostile = made_result(class_names=list(classes), dataset=HOSTILE, split=HOSTILE)
+    (run / "evaluation" / "a.json").write_text(json.dumps(hostile.to_dict()))
+    (run / "evaluation" / f"<b>{HOSTILE[:8].replace('/', '')}.json").write_text("{")
     (run / "config.yaml").write_text(yaml.safe_dump({"method": HOSTILE[:-1], HOSTILE[:-1]: HOSTILE[:-1]}))
     clips = made_clips(classes=classes)
     clips.names[0] = HOSTILE
@@ -213,12 +248,12 @@ def test_names_from_files_stay_text(run: Path) -> None:
     assert HOSTILE[:-1] in page.text
 
 
-def test_a_bare_folder_gives_a_report_that_says_what_is_missing(tmp_path: Path) -> None:
+def test_the_report_of_an_empty_folder_names_what_is_missing(tmp_path: Path) -> None:
     page = Page(write_report(tmp_path, made_clips()))
     for said in (
         "has not been evaluated",
         "no readable log.jsonl",
-        "No evaluation with known",
+        "No result of the pretrained encoder",
         "no readable config",
     ):
         assert said in page.text
@@ -228,18 +263,17 @@ def test_a_bare_folder_gives_a_report_that_says_what_is_missing(tmp_path: Path) 
 def test_damaged_files_are_named(run: Path) -> None:
     (run / "config.yaml").write_text("a: [1,")
     (run / "evaluation" / "broken.json").write_text("{")
-    (run / "evaluation" / "linear.json").write_text(json.dumps({**made_result(), "labels": [0, 1]}))
+    wrong = dataclasses.replace(made_result().overall, predictions=[0, 1])
+    write_result(run / "evaluation", made_result(labels=[0], ensemble=wrong))
     page = Page(write_report(run, made_clips()))
-    assert "config.yaml is not YAML" in page.text and "evaluation/broken.json holds no accuracies" in page.text
-    assert "2 labels, 10 predictions" in page.text
+    assert "config.yaml is not YAML" in page.text and "evaluation/broken.json is left out: not JSON." in page.text
+    assert "1 labels, but 2 predictions of ensemble" in page.text
 
 
-def test_clips_without_labels_are_mapped_and_have_no_confusions(run: Path) -> None:
+def test_clips_without_labels_are_in_the_map(run: Path) -> None:
     made = made_clips()
     clips = MappedClips(made.names, np.full(30, -1), None, (), made.features, made.skeletons, made.layout)
-    (run / "evaluation" / "linear.json").write_text(json.dumps({**made_result(), "labels": [-1] * 10}))
     page = Page(write_report(run, clips))
-    assert page.data["confusion"] is None and "No evaluation with known classes" in page.text
     assert set(page.data["map"]["labels"]) == {-1} and page.data["map"]["predictions"] is None
 
 
@@ -260,7 +294,7 @@ def test_too_few_clips_are_explained() -> None:
 def test_a_failed_write_leaves_the_old_report(run: Path) -> None:
     resource = pytest.importorskip("resource")
     report = run / "report.html"
-    report.write_text("the old one")
+    report.write_text("an earlier report")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
@@ -268,16 +302,16 @@ def test_a_failed_write_leaves_the_old_report(run: Path) -> None:
             write_report(run, made_clips())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert report.read_text() == "the old one"
+    assert report.read_text() == "an earlier report"
     assert [path.name for path in run.glob("report*")] == ["report.html"]
 
 
-def test_a_missing_run_is_the_users_to_mend(tmp_path: Path) -> None:
+def test_a_missing_run_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
         write_report(tmp_path / "absent", made_clips())
 
 
-def test_many_clips_of_two_people_stay_below_three_megabytes(run: Path) -> None:
+def test_a_page_of_many_clips_of_two_persons_is_below_three_megabytes(run: Path) -> None:
     rng = np.random.default_rng(1)
     layout = get_layout("kinect-v2")
     poses = [rng.normal(size=(2, 60, 25, 3)).cumsum(1).astype(np.float32) for _ in range(20)]
@@ -294,7 +328,7 @@ def test_many_clips_of_two_people_stay_below_three_megabytes(run: Path) -> None:
 
 
 def unpack(packed: str, shapes: list[tuple[int, int, int, int]]) -> list[np.ndarray]:
-    """What the page's script does, value by value."""
+    """What the page's script does, one value at a time."""
     raw = zlib.decompress(base64.b64decode(packed))
     count, at, clips = len(raw) // 2, 0, []
     for persons, frames, joints, axes in shapes:
@@ -315,12 +349,12 @@ _clip = st.tuples(st.integers(1, 2), st.integers(1, 5), st.integers(1, 4), st.ju
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(_clip, min_size=1, max_size=4))
-def test_packed_clips_come_out_as_they_went_in(clips: list[np.ndarray]) -> None:
+def test_packed_clips_unpack_to_the_same_values(clips: list[np.ndarray]) -> None:
     for before, after in zip(clips, unpack(pack(clips), [clip.shape for clip in clips]), strict=True):
         np.testing.assert_array_equal(before, after)
 
 
-def test_an_absent_person_stays_all_zero_and_the_present_one_fills_the_view() -> None:
+def test_an_absent_person_is_all_zero_and_the_present_one_fills_the_view() -> None:
     clips = made_clips(4)
     clips.skeletons[0] = np.concatenate([clips.skeletons[0] + 3, 0 * clips.skeletons[0]])
     shown = map_clips(clips)
@@ -332,7 +366,7 @@ def test_an_absent_person_stays_all_zero_and_the_present_one_fills_the_view() ->
 
 
 def standing_body() -> np.ndarray:
-    """One frame of a body that faces the viewer, its left to the screen's right; y up, z to the viewer."""
+    """One frame of a body that faces the viewer, its left side on the viewer's right; y is up, z to the viewer."""
     body = np.zeros((1, 1, 20, 3), dtype=np.float32)
     for joint, name in enumerate(LAYOUT.joints):
         body[0, 0, joint, 0] = {"l": 0.2, "r": -0.2}.get(name[0] if " " in name else "", 0.0)
@@ -342,9 +376,7 @@ def standing_body() -> np.ndarray:
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 @pytest.mark.parametrize("signs", list(itertools.product((-1, 1), repeat=3)))
-def test_bodies_turned_any_way_are_shown_upright_and_from_the_front(
-    order: tuple[int, ...], signs: tuple[int, ...]
-) -> None:
+def test_rotated_bodies_are_shown_upright_and_from_the_front(order: tuple[int, ...], signs: tuple[int, ...]) -> None:
     turn = np.eye(3)[list(order)] * np.array(signs)
     if np.linalg.det(turn) < 0:
         turn[2] *= -1
@@ -353,14 +385,14 @@ def test_bodies_turned_any_way_are_shown_upright_and_from_the_front(
     np.testing.assert_allclose(standing_body() @ turn @ view.T, standing_body(), atol=1e-6)
 
 
-def test_image_coordinates_are_turned_upright_and_never_mirrored() -> None:
+def test_image_coordinates_are_shown_upright_and_not_mirrored() -> None:
     layout = get_layout("coco-17")
     flat = np.zeros((1, 1, 17, 2), dtype=np.float32)
     flat[..., layout.spine[1], 1] = -5
     np.testing.assert_array_equal(viewing_axes([flat], layout), [[1, 0], [0, -1], [0, 0]])
 
 
-def test_the_map_is_repeatable_and_keeps_classes_together() -> None:
+def test_the_map_is_deterministic_and_keeps_classes_together() -> None:
     clips = made_clips(60)
     wide = np.concatenate([clips.features] * 6, axis=1)
     points = project(wide)
@@ -370,7 +402,7 @@ def test_the_map_is_repeatable_and_keeps_classes_together() -> None:
     assert (clips.labels[distances.argmin(1)] == clips.labels).mean() > 0.9
 
 
-def test_real_people_stand_on_their_feet(real_data: Path) -> None:
+def test_real_bodies_are_shown_upright(real_data: Path) -> None:
     files = sorted((real_data / "nw-ucla" / "all_sqe").glob("a04_*_v01.json"))[:12]
     skeletons = [np.asarray(json.loads(f.read_text())["skeletons"], dtype=np.float32)[None] for f in files]
     view = viewing_axes(skeletons, LAYOUT)

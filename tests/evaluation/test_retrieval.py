@@ -8,9 +8,8 @@ import torch
 from sklearn.metrics import average_precision_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from i2md.evaluation import retrieval
-from i2md.evaluation.knn import knn_predictions
-from i2md.evaluation.retrieval import retrieval_measures
+from i2md.evaluation import neighbours
+from i2md.evaluation.neighbours import knn_predictions, retrieval_metrics
 
 
 @pytest.fixture
@@ -24,10 +23,10 @@ def clips():
 
 def test_as_scikit_learn_and_a_loop_find_them(clips, monkeypatch):
     train, test, labels, asked = clips
-    monkeypatch.setattr(retrieval, "PAIRS", 7 * 40)
-    found = retrieval_measures(train, test, labels, asked, (1, 5))
+    monkeypatch.setattr(neighbours, "PAIRS", 7 * 40)
+    found = retrieval_metrics(train, test, labels, asked, (1, 5))
     similarity = {name: cosine_similarity(test[name].double(), train[name].double()) for name in train}
-    similarity["2-stream"] = (similarity["joint"] + similarity["bone"]) / 2
+    similarity["ensemble"] = (similarity["joint"] + similarity["bone"]) / 2
     for name, values in similarity.items():
         precisions, recalls = [], {1: [], 5: []}
         for row, label in zip(values, asked.tolist(), strict=True):
@@ -42,6 +41,6 @@ def test_as_scikit_learn_and_a_loop_find_them(clips, monkeypatch):
 
 def test_recall_at_one_is_the_accuracy_of_the_nearest_neighbour(clips):
     train, test, labels, asked = clips
-    recall = retrieval_measures(train, test, labels, asked, (1,))["recall@1"]
+    recall = retrieval_metrics(train, test, labels, asked, (1,))["recall@1"]
     nearest = knn_predictions(train, test, labels)
     assert recall == pytest.approx({name: float((p == asked).float().mean()) for name, p in nearest.items()})

@@ -13,6 +13,8 @@ from refusal import refusing
 
 import i2md
 from i2md.cli.main import main
+from i2md.evaluation.comparison import ComparedResult
+from i2md.evaluation.table import stream_titles
 from i2md.experiments.grid import Ablation
 from i2md.pretraining.run import read_config
 
@@ -57,7 +59,8 @@ def test_variant_is_labelled_by_its_change_and_listed_after_the_base(varied: Pat
     results = _json(varied / "results.json")["results"]
     assert results == _json(varied.parent / "said.json")["results"]
     order = ["untrained, baseline", "untrained, hidden_size=16", *LABELS.values()]
-    assert [(r["settings"], r["seed"]) for r in results] == [(name, seed) for name in order for seed in (0, 1)]
+    labels = [(r["settings"], r["result"]["seed"]) for r in results]
+    assert labels == [(name, seed) for name in order for seed in (0, 1)]
     for result in results[4:]:
         change = Path(result["run"]).name.partition("seed=")[0]
         assert result["settings"] == LABELS[change]
@@ -71,9 +74,9 @@ def test_variant_is_labelled_by_its_change_and_listed_after_the_base(varied: Pat
 def test_every_variant_is_compared_with_the_base_by_seed(varied: Path) -> None:
     data = _json(varied / "results.json")
     figures = {
-        (r["settings"], r["seed"], stream): 100 * value
-        for r in data["results"]
-        for stream, value in r["accuracy"].items()
+        (each.label, each.result.seed, stream_titles(each.result)[name]): 100 * scores.accuracy
+        for each in map(ComparedResult.from_dict, data["results"])
+        for name, scores in each.result.scores.items()
     }
     assert len(data["differences"]) == 2 * 4
     for pair in data["differences"]:
@@ -103,7 +106,7 @@ def test_function_keeps_finished_runs(varied: Path, clips: Path, tmp_path: Path)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if "seed=" in str(path)} == before
     assert data["base"] == {"method": "i2md", "encoder.hidden_size": 8}
     assert data["vary"] == {"method": ["cmd"], "encoder.hidden_size": [16]}
-    assert {(r["settings"], r["seed"]) for r in data["results"]} >= {(name, 1) for name in LABELS.values()}
+    assert {(r["settings"], r["result"]["seed"]) for r in data["results"]} >= {(name, 1) for name in LABELS.values()}
 
 
 @pytest.mark.parametrize(

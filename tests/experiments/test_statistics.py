@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from math import sqrt
+from pathlib import Path
 from statistics import fmean, stdev
 
 import numpy as np
@@ -12,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
+from i2md.evaluation.comparison import ComparedResult
+from i2md.evaluation.results import Result, Scores
 from i2md.experiments.statistics import PairedTests, corrected_tests, paired_differences, paired_tests
 
 
@@ -60,6 +63,13 @@ def test_corrected_p_value_is_the_lowest_rate_at_which_a_comparison_is_found(val
             assert test.corrected == pytest.approx(min(1.0, *rates, 1.0))
 
 
+def _compared(run: str, label: str, accuracy: dict[str, float], ensemble: float | None = None) -> ComparedResult:
+    streams = {name: Scores(value) for name, value in accuracy.items()}
+    both = None if ensemble is None else Scores(ensemble)
+    result = Result("knn", "i2md", dataset="d", split="s", seed=0, streams=streams, ensemble=both)
+    return ComparedResult(label, Path(run), result)
+
+
 def test_baseline_has_the_same_other_settings_and_the_same_seed() -> None:
     runs = {
         f"{method}-{queue}-{seed}": ({"method": method, "objectives.queue_size": queue}, seed)
@@ -68,18 +78,11 @@ def test_baseline_has_the_same_other_settings_and_the_same_seed() -> None:
         for seed in (0, 1)
     }
     results = [
-        {
-            **{
-                "run": run,
-                "settings": f"{c['method']}, queue_size={c['objectives.queue_size']}",
-                "dataset": "d",
-                "split": "s",
-            },
-            **{
-                "protocol": "knn",
-                "accuracy": {"joint": (c["objectives.queue_size"] + seed * (c["method"] == "cmd")) / 100},
-            },
-        }
+        _compared(
+            run,
+            f"{c['method']}, queue_size={c['objectives.queue_size']}",
+            {"joint": (c["objectives.queue_size"] + seed * (c["method"] == "cmd")) / 100},
+        )
         for run, (c, seed) in runs.items()
         if run != "cmd-16-1"
     ]
@@ -92,10 +95,9 @@ def test_baseline_has_the_same_other_settings_and_the_same_seed() -> None:
 
 
 def test_runs_of_different_streams_are_compared_by_all_their_streams() -> None:
-    where = {"dataset": "d", "split": "s", "protocol": "knn"}
     results = [
-        {"run": "base", "settings": "as is", **where, "accuracy": {"joint": 0.5, "bone": 0.5, "2-stream": 0.75}},
-        {"run": "alone", "settings": "streams=bone", **where, "accuracy": {"bone": 0.625}},
+        _compared("base", "as is", {"joint": 0.5, "bone": 0.5}, 0.75),
+        _compared("alone", "streams=bone", {"bone": 0.625}),
     ]
     runs = {"base": ({}, 0), "alone": ({"streams": ["bone"]}, 0)}
     pairs = paired_differences(results, runs, lambda combination: {})

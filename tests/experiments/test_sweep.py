@@ -22,6 +22,9 @@ from scipy import stats
 
 import i2md
 from i2md.cli.main import main
+from i2md.evaluation.comparison import ComparedResult
+from i2md.evaluation.results import read_results
+from i2md.evaluation.table import stream_titles
 
 # Only a deadlock takes as long.
 DEADLOCK_SECONDS = 300.0
@@ -64,18 +67,20 @@ def test_run_has_the_weights_that_pretrain_gives(swept: Path, clips: Path, tmp_p
 def test_results_of_every_run_are_kept_and_averaged(swept: Path) -> None:
     results = _json(swept / "results.json")["results"]
     assert results == _json(swept.parent / "said.json")["results"]
-    trained = [result for result in results if result["method"] != "untrained"]
-    assert {(r["combination"]["method"], r["seed"]) for r in trained} == {
+    trained = [each for each in results if each["result"]["baseline"] is None]
+    assert {(each["combination"]["method"], each["result"]["seed"]) for each in trained} == {
         (m, s) for m in ("cmd", "i2md") for s in (0, 1)
     }
-    for result in results:
-        suffix = "-untrained" if result["method"] == "untrained" else ""
-        theirs = _json(Path(result["run"]) / "evaluation" / f"knn-synthetic-xsub{suffix}.json")
-        assert result["accuracy"] == theirs["accuracy"] and result["seed"] == theirs["seed"]
+    for each in map(ComparedResult.from_dict, results):
+        assert each.result in [result.summary() for result in read_results(each.run / "evaluation")]
     cells = _cells((swept / "table.md").read_text(encoding="utf-8"))
     assert list(cells) == [("untrained", "knn"), ("cmd", "knn"), ("i2md", "knn")]
     for method in ("untrained", "cmd", "i2md"):
-        figures = [100 * r["accuracy"]["joint"] for r in results if r["method"] == method]
+        figures = [
+            100 * each.result.streams["joint"].accuracy
+            for each in map(ComparedResult.from_dict, results)
+            if each.result.evaluated == method
+        ]
         assert cells[method, "knn"][0] == f"{fmean(figures):.1f} ± {stdev(figures):.1f}"
         assert cells[method, "knn"][-1] == "2"
 
@@ -88,9 +93,9 @@ def test_untrained_encoders_are_evaluated_once_per_seed(swept: Path) -> None:
 def test_differences_are_paired_by_seed(swept: Path) -> None:
     data = _json(swept / "results.json")
     figures = {
-        (r["method"], r["seed"], stream): 100 * value
-        for r in data["results"]
-        for stream, value in r["accuracy"].items()
+        (each.result.evaluated, each.result.seed, stream_titles(each.result)[name]): 100 * scores.accuracy
+        for each in map(ComparedResult.from_dict, data["results"])
+        for name, scores in each.result.scores.items()
     }
     assert {pair["stream"] for pair in data["differences"]} == {"joint", "motion", "bone", "3-stream"}
     for pair in data["differences"]:
@@ -120,7 +125,7 @@ def test_finished_runs_are_kept_for_the_same_and_for_fewer_seeds(swept: Path, cl
     assert main(["sweep", str(clips), str(out), *WORDS, *GRID]) == 0
     assert main(["sweep", str(clips), str(out), *WORDS, *GRID[:3], "0"]) == 0
     assert {path: path.stat().st_mtime_ns for run in out.glob("method=*") for path in run.rglob("*")} == before
-    assert {result["seed"] for result in _json(out / "results.json")["results"]} == {0}
+    assert {each["result"]["seed"] for each in _json(out / "results.json")["results"]} == {0}
 
 
 # In a worker, the log is opened once an epoch: at the NUMBERth time the worker reports that, and waits for a signal.
@@ -265,7 +270,7 @@ def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
         (["--grid", "batch_size=8,16", "--against", "batch_size=32"], "batch_size=32 is not in the grid"),
         (["--grid", "batch_size=8,16", "--against", "batch_size=8,16"], "give one value"),
         (["--grid", "batch_size=12"], "all 3 runs failed; batch_size=12,seed=0: objectives.queue_size 32"),
-        (["--protocol", "svm"], "choose among knn, retrieval, linear, linear-sweep"),
+        (["--protocol", "svm"], "Known: knn, retrieval, linear, linear-sweep"),
         (["--split", "xview"], "xview"),
         (["--jobs", "0"], "--jobs 0: give at least 1"),
         (["--device", "tpu"], "choose auto, cpu, cuda or cuda:N"),
@@ -330,7 +335,7 @@ def test_function_takes_values_of_settings(swept: Path, clips: Path, tmp_path: P
         protocol=["knn"],
         device="cpu",
     )
-    assert len([result for result in data["results"] if result["method"] != "untrained"]) == 4
+    assert len([each for each in data["results"] if each["result"]["baseline"] is None]) == 4
 
 
 def _recipe(out: Path, folder: Path) -> Path:

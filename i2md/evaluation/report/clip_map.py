@@ -1,4 +1,4 @@
-"""The report's map: the test clips on a plane by t-SNE, and each clip's skeleton packed to be played."""
+"""The report's map: the test clips in two dimensions by t-SNE, and their skeletons, packed to be played in the page."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _FEWEST_CLIPS = 4  # t-SNE needs a perplexity of at least 1 and below the number
 _WIDE = 50  # wider features go through PCA first: the same picture, in a fraction of the time
 _FRAMES = (32, 24, 16, 12, 8, 4)
 _PACKED_CHARACTERS = 2_300_000  # leaves the whole page below 3 MB
-_STEPS = 1000  # a figure's half-extent in quantised steps: finer than the pixels it is drawn with
+_STEPS = 1000  # half the size of a skeleton in quantisation steps: finer than the pixels it is drawn with
 
 
 @dataclass(frozen=True)
 class MappedClips:
-    """The test clips that the map shows, one entry a clip in every field.
+    """The test clips that the map shows: one entry per clip in every field.
 
-    `labels` are 0-based into `class_names`, -1 where unknown; `features` are the three streams side by side;
-    each skeleton is (persons, frames, joints, channels), prepared; a person absent from a frame is all zeros.
+    `labels` are indices of `class_names`, -1 where unknown; `features` are those of all streams, concatenated.
+    Skeletons are prepared positions; a person who is absent from a frame is all zeros there.
     """
 
     names: list[str]
@@ -41,22 +41,26 @@ class MappedClips:
         if self.predictions is not None:
             sizes.add(len(self.predictions))
         if len(sizes) > 1:
-            raise ValueError(f"one entry a clip in every field, got {sorted(sizes)}")
+            raise ValueError(f"every field needs one entry per clip, got {sorted(sizes)}")
 
 
 def map_clips(clips: MappedClips) -> dict[str, Any] | str:
-    """What the page needs to draw and play the map, as JSON data; or, in a sentence, why there is none.
+    """Make the data that the page draws and plays the map from.
 
-    At most `MOST_CLIPS` clips, taken at even steps through the list.
+    Args:
+        clips: The test clips; at most `MOST_CLIPS` of them are shown, spread evenly.
+
+    Returns:
+        JSON data, or a sentence that says why there is no map.
     """
     shown = np.unique(np.linspace(0, len(clips.names) - 1, min(len(clips.names), MOST_CLIPS)).round().astype(int))
     if len(shown) < _FEWEST_CLIPS:
         return f"A map needs at least {_FEWEST_CLIPS} test clips; there are {len(shown)}."
     features = clips.features[shown]
     if not np.isfinite(features).all():
-        return "The features hold values that are not finite: the run has diverged, and there is nothing to map."
+        return "The features are not finite: the run has diverged, and there is no map."
     if (features == features[0]).all():
-        return "All features are the same: the run has collapsed, and there is nothing to map."
+        return "All features are equal: the run has collapsed, and there is no map."
     skeletons = [clips.skeletons[i] for i in shown]
     view = viewing_axes(skeletons, clips.layout)
     frames, packed = _pack_within([_to_view(skeleton, view) for skeleton in skeletons])
@@ -79,9 +83,9 @@ def map_clips(clips: MappedClips) -> dict[str, Any] | str:
 
 
 def project(features: Float32[np.ndarray, "clips width"]) -> Float64[np.ndarray, "clips 2"]:
-    """The clips on a plane by t-SNE, repeatably; the longer side runs from -1 to 1.
+    """Project features to two dimensions by t-SNE with a fixed seed; the longer side is from -1 to 1.
 
-    Rows are scaled to length one first, because the nearest-neighbour protocol compares directions.
+    Features are normalised first, because kNN evaluation compares them by cosine similarity.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
@@ -100,10 +104,17 @@ def project(features: Float32[np.ndarray, "clips width"]) -> Float64[np.ndarray,
 def viewing_axes(
     skeletons: list[Float32[np.ndarray, "persons frames joints channels"]], layout: Layout
 ) -> Float64[np.ndarray, "3 channels"]:
-    """The signed axes that put most bodies upright, facing us: rows are right, up and towards us.
+    """The signed axes by which most bodies stand upright and face the viewer.
 
-    Preparation may have turned the sensor's vertical away, so the axes are read off the trunks themselves.
-    Three channels keep their handedness (a left arm stays a left arm); two are never mirrored sideways.
+    Preparation may have rotated the bodies, so the axes are computed from the positions of trunk and shoulders.
+    Three channels keep their handedness (a left arm stays a left arm); two are never mirrored horizontally.
+
+    Args:
+        skeletons: Positions of each clip.
+        layout: Of the joints.
+
+    Returns:
+        Rows are the viewer's right, up and forward directions.
     """
     channels = skeletons[0].shape[-1]
     up = _nearest_axis(_mean_direction(skeletons, layout.spine), np.zeros(channels, dtype=bool))
@@ -139,7 +150,7 @@ def _side(joint: str) -> str:
 def _to_view(
     skeleton: Float32[np.ndarray, "persons frames joints channels"], view: Float64[np.ndarray, "3 channels"]
 ) -> Int16[np.ndarray, "persons frames joints 3"]:
-    """The clip turned to the viewer, centred, scaled to its extent and quantised; absent people stay zero."""
+    """The clip rotated to the viewer, centred, scaled to its extent and quantised; absent persons stay zero."""
     finite = np.nan_to_num(skeleton)
     present = finite.any(axis=(2, 3))
     turned = finite.astype(np.float64) @ view.T
@@ -153,7 +164,7 @@ def _to_view(
 
 
 def _pack_within(clips: list[Int16[np.ndarray, "persons frames joints 3"]]) -> tuple[int, str]:
-    """The most frames a clip, and the clips packed with them, that keep the page small."""
+    """The largest number of frames per clip that keeps the page small, and the clips packed with it."""
     for frames in _FRAMES:
         packed = pack([clip[:, _even_frames(clip.shape[1], frames)] for clip in clips])
         if len(packed) <= _PACKED_CHARACTERS:
@@ -166,9 +177,9 @@ def _even_frames(available: int, wanted: int) -> Int64[np.ndarray, " frames"]:
 
 
 def pack(clips: list[Int16[np.ndarray, "persons frames joints 3"]]) -> str:
-    """The clips as text: int16 steps from frame to frame, all low bytes before all high, deflate, base64.
+    """Encode clips as text: int16 differences between frames, all low bytes before all high bytes, deflate, base64.
 
-    Steps are small, so that most high bytes are alike and a value costs about one byte in place of two.
+    The differences are small, so most high bytes are equal and a value takes about one byte.
     """
     if not clips:
         return ""

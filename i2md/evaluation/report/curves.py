@@ -1,4 +1,4 @@
-"""The curves of a report: one run's log by term, or those of many runs laid over one another."""
+"""The curves of a report: of one run's log, or of the logs of several runs in the same charts."""
 
 from __future__ import annotations
 
@@ -7,36 +7,59 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from i2md.evaluation.results import ENSEMBLE
+from i2md.evaluation.table import ensemble_title
+
+# The entries of a log.
 Epochs = Sequence[Mapping[str, Any]]
 Curve = dict[int, float | None]
 
 _NOT_CURVES = {"epoch", "step", "seconds", "clips_per_second"}
+# Colour of the ensemble's line; the streams have 0 to 2 (templates/charts.js).
+_ENSEMBLE_SLOT = 3
 _TITLES = {
     "loss": "Total loss",
     "contrast": "Contrast within a stream",
     "cmd": "Distillation between streams (CMD)",
     "dna": "Cluster-level contrast (DNA)",
     "imd": "Distillation between levels (IMD)",
-    "knn": "Nearest-neighbour accuracy",
+    "knn": "kNN accuracy",
     "learning_rate": "Learning rate",
 }
 
 
 def term_charts(epochs: Epochs) -> list[dict[str, Any]]:
-    """One chart for what stands before the slash of a logged name, one line for what stands after it."""
+    """Charts of one run's log: one for each part of a logged name before the slash, a line for each part after it.
+
+    Args:
+        epochs: The log's entries.
+
+    Returns:
+        Charts with "group", "title" and "lines", as JSON data.
+    """
     curves = _curves(epochs)
     charts: dict[str, dict[str, Any]] = {}
     for name in _in_order(curves):
         group, of = _parts(name)
         chart = charts.setdefault(group, {"group": group, "title": _title(group), "lines": []})
         chart["lines"].append({"name": of, "x": list(curves[name]), "y": list(curves[name].values())})
+    for chart in charts.values():
+        streams = [line["name"] for line in chart["lines"] if line["name"] != ENSEMBLE]
+        for line in chart["lines"]:
+            if line["name"] == ENSEMBLE:
+                line |= {"name": ensemble_title(streams), "slot": _ENSEMBLE_SLOT}
     return list(charts.values())
 
 
 def overlaid_charts(variants: Mapping[str, Sequence[Epochs]]) -> list[dict[str, Any]]:
-    """One chart a logged name, one line a variant: the mean of its runs, and a standard deviation to either side.
+    """Charts of several runs' logs: one for each logged name, with a line for each variant.
 
-    `variants` are the logs of each variant's runs by what it is called; a line without a band is one run.
+    Args:
+        variants: The logs of each variant's runs, by the variant's label.
+
+    Returns:
+        Charts with "group", "title" and "lines", as JSON data. A line is the mean of the variant's runs, and where
+        there are several, "low" and "high" are a standard deviation to either side.
     """
     curves = {label: [_curves(epochs) for epochs in runs] for label, runs in variants.items()}
     names = dict.fromkeys(name for runs in curves.values() for run in runs for name in run)
@@ -54,7 +77,7 @@ def overlaid_charts(variants: Mapping[str, Sequence[Epochs]]) -> list[dict[str, 
 
 
 def _averaged(curves: Sequence[Curve]) -> dict[str, Any]:
-    """Mean and band at each epoch that a run has logged; where one is not finite, neither is the mean."""
+    """Mean and band at each epoch that a run has logged; where a value is not finite, neither is the mean."""
     epochs = sorted({epoch for curve in curves for epoch in curve})
     at = [[curve[epoch] for curve in curves if epoch in curve] for epoch in epochs]
     finite = [[v for v in values if v is not None] if None not in values else [] for values in at]
@@ -67,12 +90,12 @@ def _averaged(curves: Sequence[Curve]) -> dict[str, Any]:
 
 
 def _deviation(values: Sequence[float]) -> float:
-    # Many runs have tens of thousands of these, on which statistics.stdev, exact in fractions, spends most of the time.
+    # Many runs have tens of thousands of values, and statistics.stdev computes slowly, in exact fractions.
     return math.dist(values, [fmean(values)] * len(values)) / math.sqrt(len(values) - 1)
 
 
 def _curves(epochs: Epochs) -> dict[str, Curve]:
-    """Each logged name's values by epoch; None for what is not finite."""
+    """Each logged name's values by epoch; None where a value is not finite."""
     curves: dict[str, Curve] = {}
     for entry in epochs:
         for name, value in entry.items():
@@ -82,7 +105,7 @@ def _curves(epochs: Epochs) -> dict[str, Curve]:
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
-    """Known terms first, the learning rate last; those of one term side by side."""
+    """Known terms first, the learning rate last, names of one term together."""
     groups = dict.fromkeys(_parts(name)[0] for name in names)
     known = [group for group in _TITLES if group in groups and group != "learning_rate"]
     order = [*known, *(group for group in groups if group not in _TITLES), "learning_rate"]

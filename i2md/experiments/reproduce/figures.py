@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from i2md.evaluation.report.run_page import UNTRAINED as BEFORE_TRAINING
-from i2md.evaluation.run_record import read_evaluations
-from i2md.experiments.grid import plain
+from i2md.evaluation.results import Result, average_draws, read_results
+from i2md.evaluation.table import stream_titles
 from i2md.experiments.job import has_settings
 from i2md.experiments.reproduce.claims import Cell
 from i2md.experiments.reproduce.published import NOT_TOLD, Published, published_beside
-from i2md.experiments.reproduce.table import SUPERVISED, UNTRAINED, Table
+from i2md.experiments.reproduce.table import SUPERVISED, UNTRAINED, Table, outcome_name
 
 BEST = ", best test epoch"
 
@@ -44,26 +43,34 @@ def read_figures(table: Table, runs: Mapping[Path, tuple[str, int]], dataset: st
 
     Accuracies are those of the last epoch; where labels were drawn several times, a seed's is the mean of its draws.
     """
-    figures, settings = Figures(), plain(asdict(table.evaluation))
+    figures = Figures()
     for run, (method, seed) in runs.items():
-        for result in read_evaluations(run / "evaluation", []):
-            if (result.get("dataset"), result.get("split")) != (dataset, split) or not has_settings(result, settings):
-                continue
+        here = [
+            result
+            for result in read_results(run / "evaluation")
+            if (result.dataset, result.split) == (dataset, split)
+            and result.protocol in {*table.protocols, "supervised"}
+            and has_settings(result, table.evaluation)
+        ]
+        for result in average_draws(here):
             name, protocol = _place(method, result)
             if name not in table.methods or protocol not in table.outcomes:
                 continue
-            figures.take(name, protocol, seed, result["accuracy"])
+            titles = stream_titles(result)
+            scores = {titles[stream]: scores for stream, scores in result.scores.items()}
+            figures.take(name, protocol, seed, {stream: each.accuracy for stream, each in scores.items()})
             if protocol == "linear":
-                figures.take(name, protocol + BEST, seed, result["best_test_epoch"])
-            figures.train_clips, figures.test_clips = result["train_clips"], result["test_clips"]
+                best = {stream: each.best_test_accuracy or 0.0 for stream, each in scores.items()}
+                figures.take(name, protocol + BEST, seed, best)
+            figures.train_clips, figures.test_clips = result.train_clips, result.test_clips
     return figures
 
 
-def _place(method: str, result: Mapping[str, Any]) -> tuple[str, str]:
+def _place(method: str, result: Result) -> tuple[str, str]:
     """The row and the block that a result of a method's run belongs to."""
-    if result["protocol"] == "supervised":
+    if result.protocol == "supervised":
         return SUPERVISED, "finetune"
-    return (UNTRAINED if result["method"] == BEFORE_TRAINING else method), result["protocol"]
+    return (UNTRAINED if result.baseline else method), outcome_name(result.protocol, result.variant)
 
 
 def make_blocks(table: Table, split: str, figures: Figures) -> list[dict[str, Any]]:

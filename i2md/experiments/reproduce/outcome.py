@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from i2md.evaluation.comparison import compare_runs
-from i2md.evaluation.report.comparison_page import write_comparison
+from i2md.evaluation.report.pages import write_comparison
 from i2md.experiments.reproduce.claims import claim_line, judge_claims
 from i2md.experiments.reproduce.figures import make_blocks, read_figures
 from i2md.experiments.reproduce.pages import latex_page, markdown_page

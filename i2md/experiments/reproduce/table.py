@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from i2md.errors import InputError
-from i2md.evaluation.protocols import outcome_names
+from i2md.evaluation.protocols import PROTOCOLS
+from i2md.evaluation.results import Variant
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.experiments.grid import with_values
 from i2md.experiments.reproduce.claims import Claim, Comparison
@@ -72,7 +73,14 @@ class Table:
     @property
     def outcomes(self) -> list[str]:
         """What its protocols bring forth."""
-        return [name for protocol in self.protocols for name in outcome_names(protocol, self.evaluation)]
+        return list(
+            dict.fromkeys(
+                outcome_name(name, variant)
+                for name in self.protocols
+                for protocol in [PROTOCOLS[name]]
+                for variant in protocol.variants(*protocol.sections(self.evaluation).values())
+            )
+        )
 
     def narrowed(
         self,
@@ -100,6 +108,19 @@ class Table:
             known = ", ".join(self.pretrained)
             raise InputError(f"{', '.join(chosen)}: evaluated beside a run of another method; add one of {known}")
         return narrow
+
+
+def outcome_name(protocol: str, variant: Variant) -> str:
+    """What the claims and published.py call the results of a protocol: its name, and what sets them apart within it.
+
+    >>> outcome_name("semi", Variant(label_fraction=0.05, draw=1))
+    'semi-0.05'
+    """
+    if variant.label_fraction is not None:
+        return f"{protocol}-{variant.label_fraction:g}"
+    if variant.labels_per_class is not None:
+        return f"{protocol}-{variant.labels_per_class}"
+    return protocol if variant.k in (None, 1) else f"{protocol}-{variant.k}"
 
 
 def table_names() -> tuple[str, ...]:

@@ -17,12 +17,13 @@ from test_claims import require_sound_latex
 
 from i2md.cli.main import main
 from i2md.data.store import open_clips
+from i2md.evaluation.results import Result, average_draws, read_results
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.experiments.grid import with_values
 from i2md.experiments.job import Evaluation
 from i2md.experiments.reproduce.claims import Cell
 from i2md.experiments.reproduce.figures import read_figures
-from i2md.experiments.reproduce.table import load_table
+from i2md.experiments.reproduce.table import load_table, outcome_name
 from i2md.recipes import load_recipe
 
 # Sizes alone: everything else is the table's.
@@ -70,9 +71,19 @@ def _times(out: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for run in RUNS for path in (out / run).rglob("*")}
 
 
-def _results(out: Path, name: str, seed: int) -> dict[tuple[str, str], Any]:
-    found = [_json(path) for path in (out / f"{name},seed={seed}" / "evaluation").glob("*.json")]
-    return {(result["protocol"], result["method"]): result for result in found}
+def _results(out: Path, name: str, seed: int) -> dict[tuple[str, str], Result]:
+    """Results of a run, draws averaged, by what the table calls their protocol and by what was evaluated."""
+    found = average_draws(read_results(out / f"{name},seed={seed}" / "evaluation"))
+    return {(outcome_name(result.protocol, result.variant), result.evaluated): result for result in found}
+
+
+def _accuracy(result: Result, stream: str) -> float:
+    return (result.overall if stream == "3-stream" else result.streams[stream]).accuracy
+
+
+def _labelled_clips(out: Path, name: str, seed: int, evaluated: str) -> list[list[str] | None]:
+    results = read_results(out / f"{name},seed={seed}" / "evaluation")
+    return [r.labelled_clips for r in results if (r.label_fraction, r.evaluated) == (0.25, evaluated)]
 
 
 def test_every_figure_is_that_of_its_run_averaged_over_seeds(made: Path) -> None:
@@ -92,11 +103,12 @@ def test_every_figure_is_that_of_its_run_averaged_over_seeds(made: Path) -> None
     for place, (run, protocol, method) in sources.items():
         results = [_results(made, run, seed)[protocol, method] for seed in (0, 1)]
         for stream in ("joint", "motion", "bone", "3-stream"):
-            figures = [100 * result["accuracy"][stream] for result in results]
+            figures = [100 * _accuracy(result, stream) for result in results]
             told = rows[place]["accuracy"][stream]
             assert list(told["by_seed"].values()) == figures
             assert (told["mean"], told["spread"]) == pytest.approx((fmean(figures), stdev(figures)))
-    best = [100 * _results(made, "i2md", seed)["linear", "i2md"]["best_test_epoch"]["joint"] for seed in (0, 1)]
+    linear = [_results(made, "i2md", seed)["linear", "i2md"].streams["joint"] for seed in (0, 1)]
+    best = [100 * scores.best_test_accuracy for scores in linear]
     assert list(rows["linear", "i2md, best test epoch"]["accuracy"]["joint"]["by_seed"].values()) == best
     assert [block["protocol"] for block in data["blocks"]] == ["knn", "linear", "semi-0.25", "semi-0.5", "finetune"]
 
@@ -107,9 +119,8 @@ def test_what_needs_no_pretraining_is_evaluated_once_a_seed(made: Path) -> None:
         assert kinds == {"knn", "linear", "semi-0.25", "semi-0.5", "supervised"}
         assert not any(method == "untrained" for _, method in _results(made, "i2md", seed))
         # The draws are the same, so that from scratch and pretrained learn from the same labels.
-        scratch, tuned = (_results(made, name, seed) for name in ("moco", "i2md"))
-        drawn = [[draw["train_clips"] for draw in r["draws"]] for r in (scratch["semi-0.25", "untrained"],)]
-        assert drawn == [[draw["train_clips"] for draw in tuned["semi-0.25", "i2md"]["draws"]]]
+        drawn = _labelled_clips(made, "moco", seed, "untrained")
+        assert drawn and drawn == _labelled_clips(made, "i2md", seed, "i2md")
 
 
 def test_claims_are_paired_by_seed_and_departures_are_told(made: Path) -> None:
@@ -118,7 +129,7 @@ def test_claims_are_paired_by_seed_and_departures_are_told(made: Path) -> None:
         each for each in data["claims"] if each["compares"].startswith("i2md, finetune, 3-stream > supervised")
     ]
     left, right = (
-        [_results(made, *run)[which]["accuracy"]["3-stream"] for run in runs]
+        [_results(made, *run)[which].overall.accuracy for run in runs]
         for which, runs in (
             (("finetune", "i2md"), (("i2md", 0), ("i2md", 1))),
             (("supervised", "untrained"), (("moco", 0), ("moco", 1))),
@@ -181,7 +192,7 @@ def test_a_result_of_other_settings_or_a_lost_share_is_made_anew(made: Path, cli
         cells = read_figures(asked, {run: ("moco", 0)}, "synthetic", "xsub").cells
         assert Cell("moco", "knn", "joint") in cells
         assert (Cell("untrained", "linear", "joint") in cells) == there
-    (run / "evaluation" / "semi-0.5-synthetic-xsub.json").unlink()
+    (run / "evaluation" / "semi-label_fraction=0.5-draw=0-synthetic-xsub.json").unlink()
     left, narrowed = missing({})
     assert (left, narrowed.semi.label_fractions) == (["semi"], (0.5,))
 

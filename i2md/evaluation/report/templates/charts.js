@@ -1,4 +1,4 @@
-const STREAM_COLOURS = { joint: 0, motion: 1, bone: 2, "3-stream": 3, all: 0 };
+const STREAM_COLOURS = { joint: 0, motion: 1, bone: 2, all: 0 };
 const DASHES = ["", "6 3", "2 3", "9 3 2 3"];
 
 // A line takes its stream's colour in every chart; "joint>motion" the teacher's colour, with a dash of its own.

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from i2md.evaluation import crop_store
-from i2md.evaluation.crop_store import CropStore
+from i2md.evaluation import probe_data
+from i2md.evaluation.probe_data import FeatureCache
 
 
 def _features(number: int) -> dict[str, torch.Tensor]:
@@ -19,10 +19,10 @@ def _features(number: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("room", [0, 100, 250, 10**6], ids=["none", "one", "two", "all"])
 def test_each_set_is_made_once_and_kept(room: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(crop_store, "IN_MEMORY", room)
+    monkeypatch.setattr(probe_data, "IN_MEMORY", room)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     made: list[int] = []
-    store = CropStore(lambda number: made.append(number) or _features(number))
+    store = FeatureCache(lambda number: made.append(number) or _features(number))
     for number in (0, 1, 2, 2, 0, 1, 3):
         found = store[number]
         assert found.keys() == {"joint", "bone"}

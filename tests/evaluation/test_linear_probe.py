@@ -105,7 +105,7 @@ def test_it_learns_separable_classes_on_each_stream_and_their_average():
     (test_joint, truth), (test_bone, _) = separable(2, 150), separable(3, 150)
     logits = probe_logits(probes, {"joint": test_joint, "bone": test_bone})
     predictions = {name: value.argmax(dim=2) for name, value in logits.items()}
-    assert list(predictions) == ["joint", "bone", "2-stream"]
+    assert list(predictions) == ["joint", "bone", "ensemble"]
     for name, predicted in predictions.items():
         assert (predicted[0] == truth).float().mean() > 0.97, name
 
@@ -121,5 +121,5 @@ def test_the_average_is_of_logits():
         "joint": 0,
         "motion": 2,
         "bone": 2,
-        "3-stream": 1,
+        "ensemble": 1,
     }

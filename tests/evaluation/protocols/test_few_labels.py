@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2md.evaluation.label_subsets import draw_few, draw_share
+from i2md.evaluation.protocols.few_labels import draw_fraction, draw_per_class
 
 labelled = st.lists(st.integers(0, 4), min_size=1, max_size=60).map(np.array)
 
@@ -17,7 +17,7 @@ def named(count):
 
 @given(labelled, st.floats(0.01, 1.0), st.integers(0, 3), st.integers(0, 3))
 def test_a_balanced_share_is_one_of_each_class(labels, share, seed, draw):
-    chosen = draw_share(named(len(labels)), labels, share, True, seed, draw)
+    chosen = draw_fraction(named(len(labels)), labels, share, True, seed, draw)
     assert (np.diff(chosen) > 0).all()
     for c in set(labels.tolist()):
         count, wanted = (labels[chosen] == c).sum(), (labels == c).sum() * share
@@ -27,13 +27,13 @@ def test_a_balanced_share_is_one_of_each_class(labels, share, seed, draw):
 
 @given(labelled, st.floats(0.01, 1.0))
 def test_a_uniform_share_is_of_all_clips_and_rounded_down(labels, share):
-    chosen = draw_share(named(len(labels)), labels, share, False, 0, 0)
+    chosen = draw_fraction(named(len(labels)), labels, share, False, 0, 0)
     assert len(set(chosen.tolist())) == max(1, int(len(labels) * share))
 
 
 @given(labelled, st.integers(1, 12))
 def test_few_of_each_class_or_all_there_are(labels, few):
-    chosen = draw_few(named(len(labels)), labels, few, 0, 0)
+    chosen = draw_per_class(named(len(labels)), labels, few, 0, 0)
     for c in set(labels.tolist()):
         assert (labels[chosen] == c).sum() == min(few, (labels == c).sum())
 
@@ -43,18 +43,18 @@ def test_the_order_of_the_clips_does_not_matter_and_draws_are_nested(labels, ran
     names = named(len(labels))
     order = list(range(len(labels)))
     random.shuffle(order)
-    one = draw_share(names, labels, 0.3, balanced, 5, 1)
-    other = draw_share([names[i] for i in order], labels[order], 0.3, balanced, 5, 1)
+    one = draw_fraction(names, labels, 0.3, balanced, 5, 1)
+    other = draw_fraction([names[i] for i in order], labels[order], 0.3, balanced, 5, 1)
     assert {names[i] for i in one} == {names[order[i]] for i in other}
-    assert set(one) <= set(draw_share(names, labels, 0.7, balanced, 5, 1))
+    assert set(one) <= set(draw_fraction(names, labels, 0.7, balanced, 5, 1))
 
 
 def test_draws_are_these_for_good():
     """Written down once: another machine or another version must draw the same."""
     names, labels = [f"a{c}_s{i}" for c in range(3) for i in range(8)], np.repeat(np.arange(3), 8)
-    drawn = [[names[i] for i in draw_share(names, labels, 0.25, True, *place)] for place in ((0, 0), (0, 1), (1, 0))]
+    drawn = [[names[i] for i in draw_fraction(names, labels, 0.25, True, *place)] for place in ((0, 0), (0, 1), (1, 0))]
     assert drawn == DRAWN
-    assert [names[i] for i in draw_share(names, labels, 0.25, False, 0, 0)] == UNIFORM
+    assert [names[i] for i in draw_fraction(names, labels, 0.25, False, 0, 0)] == UNIFORM
 
 
 DRAWN = [

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from i2md.encoders.gru.encoder import GRUEncoder
 from i2md.encoders.settings import GRUSettings
 from i2md.evaluation.finetuning import Classifiers, Finetuning
+from i2md.evaluation.linear_probe import train_classifier
 from i2md.evaluation.settings import FinetuneSettings
-from i2md.evaluation.training import train
 from i2md.skeletons import get_layout
 from i2md.views.streams import stream
 
@@ -44,7 +44,7 @@ def test_each_stream_learns_as_it_would_alone(encoders):
         return views[clips]
 
     chosen = torch.arange(CLIPS)
-    train(Finetuning(together, chosen, labels, draw), CLIPS, settings, seeded(2))
+    train_classifier(Finetuning(together, chosen, labels, draw), CLIPS, settings, seeded(2))
 
     assert [len(batch) for batch in seen] == [4, 4, 2] * 5
     for epoch in range(5):
@@ -78,7 +78,7 @@ def test_chosen_clips_alone_are_learnt_from(encoders):
     chosen = torch.tensor([3, 8, 9])
     settings = FinetuneSettings(epochs=2, batch_size=2)
     learner = Finetuning(Classifiers(encoders, LAYOUT, 4, settings, seeded()), chosen, torch.tensor([0, 1, 3]), draw)
-    train(learner, len(chosen), settings, seeded())
+    train_classifier(learner, len(chosen), settings, seeded())
     assert sorted(asked) == [3, 3, 8, 8, 9, 9]
 
 
@@ -87,8 +87,8 @@ def test_scores_are_of_the_evaluation_crop_in_evaluation_mode(encoders, pack_arr
     classifiers = Classifiers(encoders, LAYOUT, CLASSES, FinetuneSettings(), seeded())
     classifiers.step(torch.randn(4, 6, 15, 3, 1), torch.tensor([0, 1, 2, 0]), 1.0)
     both, again = (classifiers.logits(clips, 6, 1) for _ in range(2))
-    assert list(both) == ["joint", "bone", "2-stream"]
-    torch.testing.assert_close(both["2-stream"], (both["joint"] + both["bone"]) / 2)
+    assert list(both) == ["joint", "bone", "ensemble"]
+    torch.testing.assert_close(both["ensemble"], (both["joint"] + both["bone"]) / 2)
     assert all(torch.equal(both[name], again[name]) and not both[name].requires_grad for name in both)
 
 

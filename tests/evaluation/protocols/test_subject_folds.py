@@ -6,13 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2md.evaluation.sweep import folds
+from i2md.evaluation.protocols.linear import subject_folds
 
 
 @given(st.lists(st.integers(-1, 8), min_size=2, max_size=40), st.integers(0, 5))
 def test_each_clip_is_held_out_once_and_nobody_is_on_both_sides(persons, seed):
     persons = torch.tensor(persons)
-    masks = folds(persons, seed)
+    masks = subject_folds(persons, seed)
     assert 2 <= len(masks) <= 5
     assert torch.stack(masks).sum(dim=0).eq(1).all()
     if len(persons.unique()) > 1:
@@ -22,6 +22,6 @@ def test_each_clip_is_held_out_once_and_nobody_is_on_both_sides(persons, seed):
 
 def test_folds_depend_on_the_seed_alone():
     persons = torch.arange(20) % 7
-    drawn = [torch.stack(folds(persons, seed)) for seed in (3, 3, 4)]
+    drawn = [torch.stack(subject_folds(persons, seed)) for seed in (3, 3, 4)]
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])

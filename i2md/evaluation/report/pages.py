@@ -1,0 +1,198 @@
+"""The HTML reports of a run and of a comparison of runs: single files that need no server and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median, stdev
+from typing import Any
+
+from i2md.errors import InputError
+from i2md.evaluation.comparison import RunComparison
+from i2md.evaluation.report.clip_map import MappedClips, map_clips
+from i2md.evaluation.report.confusion import best_confusion, percent
+from i2md.evaluation.report.curves import overlaid_charts, term_charts
+from i2md.evaluation.results import Result, average_draws, read_results
+from i2md.evaluation.table import accuracy_rows, columns_of, data_title, protocol_title, stream_titles
+from i2md.pretraining.log import read_log
+from i2md.pretraining.run import CONFIG
+from i2md.runtime.io import written_whole
+from i2md.runtime.settings import flatten
+
+REPORT = "report.html"
+
+
+def write_report(run: Path, clips: MappedClips) -> Path:
+    """Write `report.html` into a run's folder. What the run lacks is named in the page.
+
+    Args:
+        run: The run's folder.
+        clips: Test clips, which the report shows as a map.
+
+    Returns:
+        The report's path. It is written as a whole or not at all.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    if not run.is_dir():
+        raise InputError(f"{run}: no such folder; give the folder of a run")
+    notes: list[str] = []
+    settings = _read_settings(run / CONFIG, notes)
+    epochs = read_log(run, notes)
+    results = read_results(run / "evaluation", notes)
+    charts = term_charts(epochs)
+    confusion = best_confusion(results)
+    clip_map = map_clips(clips)
+    return _write_page(
+        run / REPORT,
+        "report.html.j2",
+        title=_title(settings, results, run),
+        facts=_facts(settings, epochs),
+        notes=notes,
+        settings=[(name, str(value)) for name, value in flatten(settings)],
+        has_log=bool(epochs),
+        streams=columns_of(results),
+        rows=_result_rows(results),
+        confusion=confusion,
+        map_missing=clip_map if isinstance(clip_map, str) else "",
+        data={
+            "losses": [chart for chart in charts if chart["group"] != "knn"],
+            # The section's heading says it.
+            "knn": [{**chart, "title": ""} for chart in charts if chart["group"] == "knn"],
+            "confusion": confusion,
+            "map": None if isinstance(clip_map, str) else clip_map,
+        },
+    )
+
+
+def write_comparison(
+    comparison: RunComparison,
+    out: Path,
+    figures: Sequence[tuple[str, str]] = (),
+    differences: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> Path:
+    """Write the report of a comparison of runs.
+
+    Args:
+        comparison: The runs.
+        out: Path of the page. It is written as a whole or not at all.
+        figures: Titles and drawings (SVG text) to show.
+        differences: Lines about paired differences.
+        notes: Further lines, above those of the comparison.
+
+    Returns:
+        The page's path.
+    """
+    charts = overlaid_charts({label: [run.epochs for run in runs] for label, runs in comparison.variants.items()})
+    compared = comparison.results()
+    return _write_page(
+        out,
+        "comparison.html.j2",
+        runs=comparison.runs,
+        variants=comparison.variants,
+        differing=comparison.differing,
+        notes=[*notes, *comparison.notes],
+        table=accuracy_rows([each.result for each in compared], [each.label for each in compared]),
+        figures=figures,
+        differences=differences,
+        data={
+            "losses": [chart for chart in charts if chart["group"] != "knn"],
+            "knn": [chart for chart in charts if chart["group"] == "knn"],
+            "confusion": None,
+        },
+    )
+
+
+def _write_page(path: Path, template: str, **sections: Any) -> Path:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("i2md.evaluation.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    page = environment.get_template(template).render(**sections)
+    with written_whole(path) as partial:
+        # File names that are not valid text come as surrogates, which UTF-8 cannot hold.
+        partial.write_bytes(page.encode("utf-8", errors="replace"))
+    return path
+
+
+def _read_settings(path: Path, notes: list[str]) -> dict[str, Any]:
+    """The nested settings of a config.yaml; none, and a note, where it is not YAML."""
+    import yaml
+
+    if not path.is_file():
+        return {}
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        notes.append(f"{CONFIG} is not YAML; its settings are left out.")
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _result_rows(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """A row of the table for each result, the draws of the labels averaged; further metrics are rows below it."""
+    columns = columns_of(results)
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for result in results:
+        groups.setdefault((data_title(result), result.evaluated, protocol_title(result)), []).append(result)
+    rows = []
+    for draws in groups.values():
+        (result,) = average_draws(draws) if draws[0].draw is not None else draws[-1:]
+        titles = stream_titles(result)
+        by_column = {titles[name]: scores for name, scores in result.scores.items()}
+        shown = [by_column.get(column) for column in columns]
+        metrics = {
+            metric: [percent(scores and scores.metrics.get(metric)) for scores in shown]
+            for metric in result.overall.metrics
+        }
+        if len(draws) > 1:
+            deviations = {titles[name]: stdev(draw.scores[name].accuracy for draw in draws) for name in result.scores}
+            metrics["standard deviation over the draws"] = [percent(deviations.get(column)) for column in columns]
+        best = [percent(scores and scores.best_test_accuracy) for scores in shown]
+        rows.append(
+            {
+                "title": protocol_title(result),
+                "data": data_title(result),
+                "train_clips": result.train_clips,
+                "test_clips": result.test_clips,
+                "cells": [percent(scores and scores.accuracy) for scores in shown],
+                "baseline": result.baseline is not None,
+                "draws": len(draws) if draws[0].draw is not None else 0,
+                "metrics": list(metrics.items()),
+                "best_test_epoch": None if result.overall.best_test_accuracy is None else best,
+            }
+        )
+    return rows
+
+
+def _title(settings: Mapping[str, Any], results: Sequence[Result], run: Path) -> dict[str, Any]:
+    first = results[0] if results else None
+    return {
+        "method": _setting(settings, "method"),
+        "dataset": first.dataset if first else _setting(settings, "dataset"),
+        "split": first.split if first else _setting(settings, "split"),
+        "run": run.resolve().name,
+    }
+
+
+def _facts(settings: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    facts = [(key, str(_setting(settings, key))) for key in ("seed", "recipe") if _setting(settings, key) is not None]
+    if epochs:
+        facts.append(("last epoch", str(epochs[-1]["epoch"])))
+        minutes = sum(entry.get("seconds") or 0.0 for entry in epochs) / 60
+        facts.append(("training time", f"{minutes / 60:.1f} h" if minutes >= 90 else f"{minutes:.1f} min"))
+        rates = [entry["clips_per_second"] for entry in epochs if entry.get("clips_per_second")]
+        if rates:
+            facts.append(("speed", f"{median(rates):.0f} clips/s"))
+    return facts
+
+
+def _setting(settings: Mapping[str, Any], key: str) -> Any:
+    """The first plain value of that name, at whatever depth of the settings."""
+    if key in settings and not isinstance(settings[key], (dict, list)):
+        return settings[key]
+    nested = (_setting(value, key) for value in settings.values() if isinstance(value, dict))
+    return next((value for value in nested if value is not None), None)
