@@ -23,7 +23,7 @@ from jaxtyping import Float64
 
 from i2md.data.readers.files import BadFile, File, find_files
 from i2md.data.readers.intervals import clips_of, with_intervals
-from i2md.data.readers.pku_mmd_labels import CLASS_NAMES, TWO_PERSON_LABELS, Labels, read_labels
+from i2md.data.readers.pku_mmd_labels import CLASS_NAMES, TWO_PERSON_LABELS, LabelFile, read_labels
 from i2md.data.readers.pku_mmd_splits import (
     CAMERAS,
     NAMES,
@@ -81,7 +81,7 @@ def open_source(path: Path, phase: Literal[1, 2] | None = None) -> Source:
 
 @dataclass(frozen=True)
 class _Clips:
-    labels: Mapping[str, Labels]
+    labels: Mapping[str, LabelFile]
 
     def __call__(self, file: File, data: bytes) -> Sequence[Recording | Unreadable]:
         annotations = _labels_of(file, self.labels).annotations(file.stem)
@@ -91,7 +91,7 @@ class _Clips:
 
 @dataclass(frozen=True)
 class _Whole:
-    labels: Mapping[str, Labels]
+    labels: Mapping[str, LabelFile]
 
     def __call__(self, file: File, data: bytes) -> Recording:
         return with_intervals(_whole(file, data), _labels_of(file, self.labels).annotations(file.stem))
@@ -129,11 +129,11 @@ def _with_actors(clip: Recording) -> Recording:
     return replace(clip, actors=2 if clip.label in TWO_PERSON_LABELS else 1)
 
 
-def _labels_of(file: File, labels: Mapping[str, Labels]) -> Labels:
-    return labels.get(file.stem, Labels())
+def _labels_of(file: File, labels: Mapping[str, LabelFile]) -> LabelFile:
+    return labels.get(file.stem, LabelFile())
 
 
-def _count(file: File, labels: Mapping[str, Labels]) -> int:
+def _count(file: File, labels: Mapping[str, LabelFile]) -> int:
     try:
         return len(_labels_of(file, labels).annotations(file.stem))
     except BadFile:
@@ -165,7 +165,7 @@ def _one_phase(path: Path, files: Sequence[File], phase: int | None) -> int:
 
 
 def _not_read(
-    files: Sequence[File], labels: Mapping[str, Labels], listed: Mapping[str, Listed], phase: int
+    files: Sequence[File], labels: Mapping[str, LabelFile], listed: Mapping[str, Listed], phase: int
 ) -> dict[str, int]:
     names = {file.stem for file in files}
     missing = {

@@ -70,7 +70,7 @@ CLASS_NAMES = (
 TWO_PERSON_LABELS = frozenset(number - 1 for number in (12, 14, 16, 18, 21, 24, 26, 27, 29, 38))
 
 
-class Labels(NamedTuple):
+class LabelFile(NamedTuple):
     """A recording's label file; empty if there is none.
 
     It holds the text, which is smaller than the annotations when a pass is pickled for another process.
@@ -105,7 +105,7 @@ class Labels(NamedTuple):
         return bool(self.fault or self.data.strip())
 
 
-def read_labels(files: Sequence[File]) -> dict[str, Labels]:
+def read_labels(files: Sequence[File]) -> dict[str, LabelFile]:
     """Read label files.
 
     Args:
@@ -117,9 +117,9 @@ def read_labels(files: Sequence[File]) -> dict[str, Labels]:
     labels = {}
     for file, load in load_each(files):
         try:
-            labels[file.stem] = Labels(file.name, load())
+            labels[file.stem] = LabelFile(file.name, load())
         except BadFile as error:
-            labels[file.stem] = Labels(file.name, fault=str(error))
+            labels[file.stem] = LabelFile(file.name, fault=str(error))
     return labels
 
 

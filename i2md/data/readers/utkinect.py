@@ -53,7 +53,7 @@ _TYPO = ("s03_e01", "push: 2556 3622")
 _CORRECTED = "push: 3556 3622"
 
 
-class Action(NamedTuple):
+class LabelledAction(NamedTuple):
     """An action of a recording in frame numbers, the last one included."""
 
     name: str
@@ -67,7 +67,7 @@ class Action(NamedTuple):
 class Labels:
     """What a label file says."""
 
-    actions: Mapping[str, tuple[Action, ...]]
+    actions: Mapping[str, tuple[LabelledAction, ...]]
     """The actions of each recording, by its name."""
     without_frames: int
     """Number of actions whose frames are NaN NaN."""
@@ -106,7 +106,7 @@ def open_source(path: Path) -> Source:
 
 @dataclass(frozen=True)
 class _Clips:
-    actions: Mapping[str, tuple[Action, ...]]
+    actions: Mapping[str, tuple[LabelledAction, ...]]
 
     def __call__(self, file: File, data: bytes) -> Sequence[Recording | Unreadable]:
         return tuple(clips_of(*_whole(file, data, self.actions)))
@@ -114,7 +114,7 @@ class _Clips:
 
 @dataclass(frozen=True)
 class _Whole:
-    actions: Mapping[str, tuple[Action, ...]]
+    actions: Mapping[str, tuple[LabelledAction, ...]]
 
     def __call__(self, file: File, data: bytes) -> Recording:
         return with_intervals(*_whole(file, data, self.actions))
@@ -156,7 +156,7 @@ def parse_labels(data: bytes) -> Labels:
     Raises:
         BadFile: If there is any other line, or a recording appears twice.
     """
-    actions: dict[str, list[Action]] = {}
+    actions: dict[str, list[LabelledAction]] = {}
     name, without_frames, correction = "", 0, ""
     for at, line in enumerate(data.decode("ascii", "replace").splitlines(), 1):
         text = " ".join(line.split())
@@ -175,11 +175,11 @@ def parse_labels(data: bytes) -> Labels:
     return Labels({name: tuple(found) for name, found in actions.items()}, without_frames, correction)
 
 
-def _action(recording: str, text: str, at: int) -> Action | None:
+def _action(recording: str, text: str, at: int) -> LabelledAction | None:
     match = re.fullmatch(r"(\w+): ?(?:(\d{1,9}) (\d{1,9})|NaN NaN)", text)
     if match is None or match[1] not in _ACTIONS or not recording:
         raise BadFile(f"line {at}: {text[:40]!r} is neither a recording nor one of its ten actions")
-    return None if match[2] is None else Action(match[1], text, int(match[2]), int(match[3]))
+    return None if match[2] is None else LabelledAction(match[1], text, int(match[2]), int(match[3]))
 
 
 def _read_labels(path: Path) -> Labels:
@@ -198,7 +198,7 @@ def _recording_name(file: File) -> str:
 
 
 def _whole(
-    file: File, data: bytes, actions: Mapping[str, tuple[Action, ...]]
+    file: File, data: bytes, actions: Mapping[str, tuple[LabelledAction, ...]]
 ) -> tuple[Recording, tuple[Annotation, ...]]:
     frames, positions = parse_joints(data)
     name, numbers = _recording_name(file), numbers_in_name(file, _NAME)
@@ -213,7 +213,7 @@ def _whole(
     return whole, tuple(_annotation(name, action, frames) for action in actions.get(name, ()))
 
 
-def _annotation(recording: str, action: Action, numbers: Int64[np.ndarray, " frames"]) -> Annotation:
+def _annotation(recording: str, action: LabelledAction, numbers: Int64[np.ndarray, " frames"]) -> Annotation:
     start = int(np.searchsorted(numbers, action.first, side="left"))
     end = int(np.searchsorted(numbers, action.last, side="right"))
     return Annotation(f"{recording}_{action.name}", action.text, start, end, list(_ACTIONS).index(action.name))
