@@ -23,7 +23,9 @@ if not torch.cuda.is_available():
 # Shapes that annotations state are checked, from before any of these packages is imported.
 # The numeric tower lets a whole number pass where a float is asked for, as every type checker does.
 CHECKED = [
-    "i2md.data.readers",
+    "i2md.data.readers.intervals",
+    "i2md.data.readers.reading",
+    "i2md.data.readers.text_numbers",
     "i2md.synthetic",
     "i2md.views",
     "i2md.encoders",
