@@ -25,7 +25,7 @@ from extraction import operations
 from published import published_model, published_step
 from timing import by_turns, machine, product_rates, ratios, spread
 from torch import Tensor
-from views import ntu_shaped, packed
+from views import LAYOUT, ntu_shaped, packed
 
 from i2md.encoders.gru.encoder import GRUEncoder, GRUPair
 from i2md.encoders.settings import EncoderSettings
@@ -197,7 +197,7 @@ def parts(args: argparse.Namespace, model: I2MD, device: torch.device) -> dict[s
 
     def make_views() -> None:
         for _ in ("query", "key"):
-            draw_view(clips, indices, model.settings.views, 2, draws)
+            draw_view(clips, indices, model.settings.views, LAYOUT, 2, draws)
 
     def objectives() -> None:
         query = embeddings[:, :2].clone().requires_grad_()

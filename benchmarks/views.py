@@ -30,12 +30,13 @@ from torch import Tensor
 from i2md.data.packed import PackedClips
 from i2md.runtime.device import choose_device
 from i2md.runtime.memory import keep_freed_memory
-from i2md.views.augment import joint_matrices
-from i2md.views.draws import ViewDraws
+from i2md.skeletons import Layout, get_layout
+from i2md.views.augment import ViewDraws, joint_matrices
 from i2md.views.resize import random_crop
 from i2md.views.settings import ViewSettings
 from i2md.views.view import draw_view
 
+LAYOUT = get_layout("kinect-v2")
 JOINTS, CHANNELS, PERSONS = 25, 3, 2
 LONGEST = 300
 TWO_PERSONS = 11 / 60  # of NTU RGB+D's 60 actions, 11 are done by two
@@ -114,7 +115,7 @@ def our_ways(arrays: list[np.ndarray], size: int, device: torch.device) -> dict[
 
     def plain(indices: Tensor) -> Tensor:
         draws = ViewDraws.draw(len(indices), JOINTS, CHANNELS, numbers)
-        return plain_view(clips, indices, settings, PERSONS, draws)
+        return plain_view(clips, indices, settings, LAYOUT, PERSONS, draws)
 
     def twice(view: Callable[[Tensor], Tensor]) -> Callable[[], object]:
         coming = batches(len(arrays), size)
@@ -126,12 +127,14 @@ def our_ways(arrays: list[np.ndarray], size: int, device: torch.device) -> dict[
         return two_views
 
     return {
-        "ours": twice(lambda indices: draw_view(clips, indices, settings, PERSONS, numbers)),
+        "ours": twice(lambda indices: draw_view(clips, indices, settings, LAYOUT, PERSONS, numbers)),
         "PyTorch's operations, clip by clip": twice(plain),
     }
 
 
-def plain_view(clips: PackedClips, indices: Tensor, settings: ViewSettings, persons: int, draws: ViewDraws) -> Tensor:
+def plain_view(
+    clips: PackedClips, indices: Tensor, settings: ViewSettings, layout: Layout, persons: int, draws: ViewDraws
+) -> Tensor:
     """What `make_view` makes."""
     begins, lengths = random_crop(clips, indices, settings.crop, settings.frames, draws.crop)
     matrices = joint_matrices(draws, settings)

@@ -21,7 +21,7 @@ from i2md.pretraining.run import MODEL, STATE
 from i2md.pretraining.step import CapturedStep, ComputeGradients, GraphRecorder, train_step
 from i2md.runtime.progress import progress
 from i2md.runtime.random import generator
-from i2md.views.draws import ViewDraws
+from i2md.views.augment import ViewDraws
 from i2md.views.view import make_view
 
 # Called with the model every `knn_every` epochs; returns numbers to log, such as {"knn/joint": 0.61}.
@@ -106,7 +106,7 @@ class Training:
     def _step(self, indices: Tensor) -> dict[str, Tensor]:
         s = self.settings
         mine = ranks.local_rows(indices)
-        query_view, key_view = (make_view(self.clips, mine, s.views, self.model.persons, d) for d in self._draws())
+        query_view, key_view = (self._view(mine, draws) for draws in self._draws())
         rate = learning_rate(s.optimizer, self.step / self.steps_per_epoch, s.epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -115,14 +115,18 @@ class Training:
         self.step += 1
         return losses
 
+    def _view(self, clips: Tensor, draws: ViewDraws) -> Tensor:
+        model = self.model
+        return make_view(self.clips, clips, self.settings.views, model.layout, model.persons, draws)
+
     def _draws(self) -> Iterator[ViewDraws]:
         """The random numbers of this process's part of the query and the key view."""
         numbers = generator(self.settings.seed, "views", self.step, self.device)
-        _, joints, channels = self.clips.rows.shape
+        s, model = self.settings, self.model
         own = ranks.local_range(self.settings.batch_size)
         for _ in ("query", "key"):
             # Drawn for the whole batch by every process, so that no view depends on how many they are.
-            draws = ViewDraws.draw(self.settings.batch_size, joints, channels, numbers)
+            draws = ViewDraws.for_views(s.views, model.layout, s.batch_size, model.persons, numbers)
             yield draws.rows(slice(own.start, own.stop))
 
     def _add(self, losses: Mapping[str, Tensor]) -> None:

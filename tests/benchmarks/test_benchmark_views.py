@@ -12,7 +12,7 @@ import torch
 import views
 from timing import spread
 
-from i2md.views.draws import ViewDraws
+from i2md.views.augment import ViewDraws
 from i2md.views.settings import ViewSettings
 from i2md.views.view import make_view
 
@@ -32,7 +32,7 @@ def test_the_plain_way_makes_the_same(seed: int) -> None:
     clips = views.packed(views.ntu_shaped(40), torch.device("cpu"))
     assert clips.max_persons == 2
     draws = ViewDraws.draw(40, 25, 3, torch.Generator().manual_seed(seed))
-    way = clips, torch.randperm(40), ViewSettings(), 2, draws
+    way = clips, torch.randperm(40), ViewSettings(), views.LAYOUT, 2, draws
     torch.testing.assert_close(views.plain_view(*way), make_view(*way), atol=1e-5, rtol=1e-5)
 
 

@@ -222,7 +222,7 @@ def test_it_learns_something(tmp_path):
     draws, totals = torch.Generator().manual_seed(0), []
     for step in range(30):
         indices = torch.randperm(len(packed), generator=draws)[:16]
-        query_view, key_view = (draw_view(packed, indices, settings.views, 1, draws) for _ in range(2))
+        query_view, key_view = (draw_view(packed, indices, settings.views, model.layout, 1, draws) for _ in range(2))
         model.steps = step
         losses = train_step(model, optimizer, query_view, key_view, indices)
         totals.append({kind: sum(v.item() for n, v in losses.items() if kind in n) for kind in ("", "contrast")})

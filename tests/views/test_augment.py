@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from i2md.views.augment import (
+    ViewDraws,
     chosen_joints,
     corruption_matrices,
     joint_matrices,
+    rotation_matrices,
     shear_matrices,
     transform,
-    turn_matrices,
 )
-from i2md.views.draws import ViewDraws
 from i2md.views.settings import ViewSettings
 
 
@@ -122,7 +122,7 @@ def test_half_of_the_corruptions_erase():
 @given(st.floats(0, 180), st.integers(0, 2**31))
 def test_a_turn_keeps_heights_and_distances_and_stays_within_its_range(degrees, seed):
     x, numbers = torch.randn(5, 4, 3, generator=seeded(seed)), uniform(5, seed=seed)
-    turned = torch.einsum("bdc,bvc->bvd", turn_matrices(numbers, degrees), x)
+    turned = torch.einsum("bdc,bvc->bvd", rotation_matrices(numbers, degrees), x)
     torch.testing.assert_close(turned[..., 1], x[..., 1])
     torch.testing.assert_close(torch.cdist(turned, turned), torch.cdist(x, x), atol=1e-4, rtol=1e-3)
     # The angle from before to after, about the y axis, is what the number says.
@@ -136,4 +136,4 @@ def test_a_turn_keeps_heights_and_distances_and_stays_within_its_range(degrees, 
 def test_a_view_is_turned_before_it_is_sheared_or_corrupted():
     draws = ViewDraws.draw(20, 4, 3, seeded())
     plain, turned = (joint_matrices(draws, ViewSettings(rotation=degrees)) for degrees in (0.0, 40.0))
-    torch.testing.assert_close(turned, plain @ turn_matrices(draws.turn, 40.0)[:, None])
+    torch.testing.assert_close(turned, plain @ rotation_matrices(draws.turn, 40.0)[:, None])

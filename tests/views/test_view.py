@@ -10,10 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2md.views.draws import ViewDraws
+from i2md.skeletons import get_layout
+from i2md.views.augment import ViewDraws
 from i2md.views.settings import ViewSettings
 from i2md.views.view import cropped_view, draw_view, make_view
 
+LAYOUT = get_layout("kinect-v2")
 SETTINGS = ViewSettings(frames=12)
 PLAIN = replace(SETTINGS, shear_probability=0.0, corrupt_fraction=0.0)
 EVERY = torch.arange(40)
@@ -27,7 +29,7 @@ def clips(pack_arrays):
 
 
 def draw(clips, settings, seed=0):
-    return draw_view(clips, EVERY, settings, 2, torch.Generator().manual_seed(seed))
+    return draw_view(clips, EVERY, settings, LAYOUT, 2, torch.Generator().manual_seed(seed))
 
 
 def matrix_between(before, after):
@@ -85,7 +87,7 @@ def test_the_seed_decides_a_view_and_nothing_else_does(clips):
 
 def test_the_second_view_of_a_generator_is_another(clips):
     generator = torch.Generator().manual_seed(0)
-    first, second = (draw_view(clips, EVERY, SETTINGS, 2, generator) for _ in range(2))
+    first, second = (draw_view(clips, EVERY, SETTINGS, LAYOUT, 2, generator) for _ in range(2))
     assert not any(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
@@ -97,7 +99,7 @@ def test_processes_that_share_a_batch_make_the_views_of_one(clips, processes, se
     for part in np.array_split(np.arange(len(EVERY)), processes):
         draws = ViewDraws.draw(len(EVERY), 25, 3, torch.Generator().manual_seed(seed))
         own = slice(int(part[0]), int(part[-1]) + 1)
-        shares.append(make_view(clips, EVERY[own], SETTINGS, 2, draws.rows(own)))
+        shares.append(make_view(clips, EVERY[own], SETTINGS, LAYOUT, 2, draws.rows(own)))
     assert torch.equal(torch.cat(shares), alone)
 
 
@@ -122,7 +124,7 @@ def test_a_floor_of_its_own_makes_crops_shorter_than_a_view(pack_arrays):
     spans = {}
     for floor in (None, 4):
         settings = replace(PLAIN, frames=30, min_crop_frames=floor)
-        x = draw_view(clips, indices, settings, 1, torch.Generator().manual_seed(0))[:, :, 0, 0, 0]
+        x = draw_view(clips, indices, settings, LAYOUT, 1, torch.Generator().manual_seed(0))[:, :, 0, 0, 0]
         spans[floor] = (x[:, -1] - x[:, 0]).min().item()
     assert spans[None] >= 28 and 3 <= spans[4] < 9
 
