@@ -7,6 +7,7 @@ Registered in pyproject.toml of the package that holds this file:
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class TCN(Encoder):
         self.width = settings.hidden_size
         sizes = [len(layout.joints) * layout.channels * persons] + [self.width] * settings.num_layers
         layers: list[nn.Module] = [nn.BatchNorm1d(sizes[0])]
-        for before, after in zip(sizes, sizes[1:]):
+        for before, after in pairwise(sizes):
             layers += [nn.Conv1d(before, after, settings.kernel_size, padding="same"), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
 

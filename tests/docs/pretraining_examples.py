@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -35,19 +36,20 @@ def load_example(name: str) -> ModuleType:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
     spec = importlib.util.spec_from_file_location(f"example_{name}", path)
     assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 def pretrain(base: Path, run: Path, **changes: Any) -> Pretrained:
     """A tiny run by the Python API."""
-    return i2md.pretrain(tiny.clips(base), run, replace(TINY, **changes), device="cpu")
+    return i2md.pretrain(clips=tiny.clips(base), run=run, settings=replace(TINY, **changes), device="cpu")
 
 
 def command(base: Path, run: Path, *words: str) -> int:
     """Exit code of a tiny `i2md pretrain`."""
-    return main(["pretrain", str(tiny.clips(base)), str(run), *tiny.SETTINGS, "--epochs", "1", *words])
+    short = ["--epochs", "1", "--objectives.warmup_steps", "1"]
+    return main(["pretrain", str(tiny.clips(base)), str(run), *tiny.SETTINGS, *short, *words])
 
 
 def last_losses(run: Path) -> set[str]:

@@ -37,7 +37,9 @@ def test_a_run_by_the_python_api(registered: None, tmp_path: Path, tmp_path_fact
     base = tmp_path_factory.getbasetemp()
     done = pretrain(base, tmp_path / "run", encoder=EncoderSettings(name="my-tcn", options={"hidden_size": 6}))
     assert done.losses["contrast/joint"] > 0
-    assert {features.shape[1] for features in i2md.load(tmp_path / "run", "cpu").embed(tiny.clips(base)).values()} == {6}
+    assert {features.shape[1] for features in i2md.load(tmp_path / "run", "cpu").embed(tiny.clips(base)).values()} == {
+        6
+    }
 
 
 def test_the_command_finds_it_through_the_entry_point(
@@ -56,5 +58,5 @@ def test_wrong_settings_are_named(registered: None) -> None:
         build_encoder(EncoderSettings(name="my-tcn", options={"hiden_size": 6}), layout, 1)
     with pytest.raises(InputError, match=r"encoder.options: .*kernel_size"):
         build_encoder(EncoderSettings(name="my-tcn", options={"kernel_size": 4}), layout, 1)
-    with pytest.raises(InputError, match="settings of encoder gru are encoder.hidden_size"):
+    with pytest.raises(InputError, match=r"settings of encoder gru are encoder\.hidden_size"):
         build_encoder(EncoderSettings(options={"hidden_size": 6}), layout, 1)

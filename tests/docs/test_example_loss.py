@@ -61,11 +61,11 @@ def test_the_command_finds_it_through_the_entry_point(
 def test_wrong_names_and_settings_are_named(registered: None) -> None:
     with pytest.raises(InputError, match=r"loss term 'my-kolea' is unknown \(did you mean my-koleo\?\)"):
         replace(TINY, objectives=replace(TINY.objectives, extra={"my-kolea": 1.0}))
-    with pytest.raises(InputError, match="objectives.options.my-koleo: settings of what is not chosen"):
+    with pytest.raises(InputError, match=r"objectives\.options\.my-koleo: settings of what is not chosen"):
         replace(TINY, objectives=replace(TINY.objectives, options={"my-koleo": {}}))
     with pytest.raises(InputError, match="contrast is a term of method i2md already"):
         replace(TINY, objectives=replace(TINY.objectives, extra={"contrast": 2.0}))
-    with pytest.raises(InputError, match="objectives.options.my-koleo.eps is unknown"):
+    with pytest.raises(InputError, match=r"objectives\.options\.my-koleo.eps is unknown"):
         build_term("my-koleo", replace(TINY.objectives, options={"my-koleo": {"eps": 1.0}}))
     with pytest.raises(InputError, match="loss term cmd has no settings"):
         build_term("cmd", replace(TINY.objectives, options={"cmd": {"eps": 1.0}}))

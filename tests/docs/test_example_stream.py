@@ -37,7 +37,7 @@ def test_a_run_by_the_python_api(registered: None, tmp_path: Path, tmp_path_fact
     base, streams = tmp_path_factory.getbasetemp(), ("joint", "second-difference")
     done = pretrain(base, tmp_path / "run", streams=streams)
     assert {"contrast/second-difference", "cmd/joint>second-difference"} <= set(done.losses)
-    assert set(i2md.load(tmp_path / "run", "cpu").embed(tiny.clips(base))) >= set(streams)
+    assert set(i2md.load(tmp_path / "run", "cpu").embed(i2md.open_clips(tiny.clips(base)))) >= set(streams)
 
 
 def test_the_command_finds_it_through_the_entry_point(
