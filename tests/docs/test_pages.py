@@ -98,6 +98,16 @@ def test_each_example_is_shown() -> None:
     assert examples == set(shown)
 
 
+def test_each_message_under_troubleshooting_is_one_of_the_program() -> None:
+    """Messages are quoted with `...` for what differs; what is between stands in the source."""
+    source = re.sub(r'"\s*\n\s*f?"', "", SOURCES)
+    text = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = [" ".join(message.split()) for message in re.findall(r"^\*\*`([^`]+)`\*\*", text, re.MULTILINE)]
+    assert len(messages) > 12
+    pieces = [piece.strip(" '") for message in messages for piece in message.split("...")]
+    assert not [piece for piece in pieces if piece not in source]
+
+
 def test_each_page_that_is_linked_in_the_readme_exists() -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(links) > 20
