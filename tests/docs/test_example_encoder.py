@@ -37,9 +37,8 @@ def test_a_run_by_the_python_api(registered: None, tmp_path: Path, tmp_path_fact
     base = tmp_path_factory.getbasetemp()
     done = pretrain(base, tmp_path / "run", encoder=EncoderSettings(name="my-tcn", options={"hidden_size": 6}))
     assert done.losses["contrast/joint"] > 0
-    assert {features.shape[1] for features in i2md.load(tmp_path / "run", "cpu").embed(tiny.clips(base)).values()} == {
-        6
-    }
+    features = i2md.load(tmp_path / "run", "cpu").embed(i2md.open_clips(tiny.clips(base)))
+    assert {values.shape for values in features.values()} == {(32, 6)}
 
 
 def test_the_command_finds_it_through_the_entry_point(
