@@ -1,15 +1,12 @@
-"""A run that is killed, stopped or cut off at any moment goes on, and ends as if it had never been."""
+"""A run that is killed or interrupted at any moment resumes, and ends with the same bytes."""
 
 from __future__ import annotations
 
 import json
-import random
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable
-from functools import partial
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,8 +19,11 @@ from i2md.cli.main import main
 EPOCHS = 8
 # Four steps an epoch, so that states are saved within epochs and at their ends.
 WORDS = [*tiny.SETTINGS, "--batch_size", "4", "--epochs", str(EPOCHS), "--knn_every", "5"]
-SAVING = [*WORDS, "--checkpoint_minutes", "0.0005"]
-PATIENCE = 60.0
+# At every step.
+SAVING = [*WORDS, "--checkpoint_minutes", "0"]
+RARELY_SAVING = [*WORDS, "--checkpoint_minutes", "60"]
+# Seconds after which a process hangs; none takes a tenth of it.
+PATIENCE = 300.0
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +38,43 @@ def undisturbed(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def _end_when(process: subprocess.Popen[str], reached: Callable[[], bool], number: int, after: float = 0.0) -> str:
-    """Send the signal `after` seconds once `reached`, or let the process end; what it wrote to stderr."""
-    deadline = time.monotonic() + PATIENCE
-    while process.poll() is None and not reached() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    time.sleep(after)
-    process.send_signal(number)
-    return process.communicate(timeout=PATIENCE)[1]
+# Runs a command; at the n-th operation on a file of the run whose path ends as given, it kills itself, or says so and
+# waits for a line on its standard input.
+CHILD = """
+import os, signal, sys
+from i2md.cli.main import main
+
+run, ending, at, act, *words = sys.argv[1:]
+count = 0
+
+def watch(event, arguments):
+    global count
+    if event not in ("open", "os.rename", "os.remove", "os.mkdir"):
+        return
+    path = str(arguments[0])
+    if path.startswith(run) and path.endswith(ending):
+        count += 1
+        if count == int(at):
+            if act == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            print("waiting", flush=True)
+            sys.stdin.readline()
+
+sys.addaudithook(watch)
+sys.exit(main(words))
+"""
 
 
-def _so_far(run: Path, lines: int) -> bool:
-    """Whether the run has begun, and logged more than so many lines."""
-    log = run / "log.jsonl"
-    logged = log.read_bytes().count(b"\n") if log.is_file() else 0
-    return (run / "config.yaml").is_file() and logged > lines
+def _start(run: Path, ending: str, at: int, act: str, *words: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", CHILD, str(run), ending, str(at), act, *map(str, words)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def _kill_itself(run: Path, ending: str, at: int, *words: object) -> None:
+    process = _start(run, ending, at, "kill", *words)
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == -signal.SIGKILL, stderr
 
 
 def _require_same_end(run: Path, undisturbed: Path) -> None:
@@ -69,50 +91,48 @@ def _require_same_end(run: Path, undisturbed: Path) -> None:
     assert [path.name for path in run.iterdir() if path.name.startswith(".")] == []
 
 
-def test_killed_again_and_again_it_ends_with_the_same_weights(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
+# Numbers of operations on files of the run; with a checkpoint at every step there are about eighty.
+@pytest.mark.parametrize("operations", [(1, 3, 8), (25, 30, 15)])
+def test_killed_at_any_file_operation_it_ends_with_the_same_weights(
+    operations: tuple[int, ...], clips: Path, undisturbed: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
-    chance = random.Random(0)
-    killed = 0
-    for lines in (-1, 0, 3):
-        process = tiny.start("pretrain", clips, run, *SAVING)
-        reached = partial(_so_far, run, lines)
-        # Where within a step, a save or a line of the log it strikes is left to chance.
-        _end_when(process, reached, signal.SIGKILL, after=chance.random() / 20)
-        killed += process.returncode == -signal.SIGKILL
-    assert killed >= 2
+    for operation in operations:
+        _kill_itself(run, "", operation, "pretrain", clips, run, *SAVING)
     assert main(["pretrain", str(clips), str(run), *SAVING]) == 0
     _require_same_end(run, undisturbed)
 
 
-def test_killed_before_it_ever_saved_it_begins_again(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_killed_before_the_first_checkpoint_it_starts_again(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = tiny.start("pretrain", clips, run, *SAVING[:-1], "5")
-    _end_when(process, partial(_so_far, run, 3), signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    _kill_itself(run, "log.jsonl", 6, "pretrain", clips, run, *RARELY_SAVING)
+    assert (run / "log.jsonl").read_bytes().count(b"\n") > 0
     assert not (run / "training_state.safetensors").exists()
-    assert main(["pretrain", str(clips), str(run), *SAVING[:-1], "5"]) == 0
+    assert main(["pretrain", str(clips), str(run), *RARELY_SAVING]) == 0
     _require_same_end(run, undisturbed)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_it_saves_says_so_and_goes_on(
+def test_interrupted_it_saves_a_checkpoint_and_resumes(
     clips: Path, undisturbed: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     run = tmp_path / "run"
-    words = [*SAVING[:-1], "5"]
-    process = tiny.start("pretrain", clips, run, *words)
-    stderr = _end_when(process, partial(_so_far, run, 2), number)
+    process = _start(run, "log.jsonl", 6, "wait", "pretrain", clips, run, *RARELY_SAVING)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(number)
+    _, stderr = process.communicate("\n", timeout=PATIENCE)
     assert process.returncode == 130
-    assert stderr.splitlines()[-1] == "i2md: stopped; the same command goes on from here"
+    assert stderr.splitlines()[-1].startswith("i2md: stopped; the same command ")
     assert "Traceback" not in stderr
     state = load_file(run / "training_state.safetensors")
     assert 0 < int(state["progress.step"]) < 4 * EPOCHS
-    assert main(["pretrain", str(clips), str(run), *words]) == 0
+    assert main(["pretrain", str(clips), str(run), *RARELY_SAVING]) == 0
     _require_same_end(run, undisturbed)
 
 
 @pytest.mark.parametrize("step", [1, 3, 4, 31, 32])
-def test_it_goes_on_from_any_step(
+def test_interrupted_after_any_step_it_resumes(
     clips: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     from i2md.pretraining.loop import Training
@@ -133,9 +153,7 @@ def test_it_goes_on_from_any_step(
     _require_same_end(run, undisturbed)
 
 
-def test_killed_between_the_last_state_and_the_model_it_writes_the_model(
-    clips: Path, undisturbed: Path, tmp_path: Path
-) -> None:
+def test_model_is_written_from_the_last_checkpoint(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(undisturbed, run)
     (run / "model.safetensors").unlink()
@@ -143,7 +161,7 @@ def test_killed_between_the_last_state_and_the_model_it_writes_the_model(
     _require_same_end(run, undisturbed)
 
 
-def test_a_finished_run_is_left_alone(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_finished_run_is_not_written_to(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(undisturbed, run)
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
@@ -151,7 +169,7 @@ def test_a_finished_run_is_left_alone(clips: Path, undisturbed: Path, tmp_path: 
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
-def test_what_a_kill_leaves_of_half_a_write_is_taken_over(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_partial_files_of_a_killed_process_are_replaced(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / ".config.yaml.partial").write_text("settings:\n  meth")
@@ -161,7 +179,7 @@ def test_what_a_kill_leaves_of_half_a_write_is_taken_over(clips: Path, undisturb
     _require_same_end(run, undisturbed)
 
 
-def test_a_line_cut_short_in_the_log_is_written_anew(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_truncated_last_line_of_the_log_is_rewritten(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(undisturbed, run)
     (run / "training_state.safetensors").unlink()
@@ -172,7 +190,7 @@ def test_a_line_cut_short_in_the_log_is_written_anew(clips: Path, undisturbed: P
     _require_same_end(run, undisturbed)
 
 
-def test_a_run_may_be_evaluated_while_it_is_still_in_training(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_unfinished_run_can_be_embedded(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(undisturbed, run)
     (run / "model.safetensors").unlink()
@@ -182,7 +200,7 @@ def test_a_run_may_be_evaluated_while_it_is_still_in_training(clips: Path, undis
 
 
 @pytest.mark.parametrize("left", [0, 1000])
-def test_a_finished_model_that_was_damaged_is_made_whole_from_the_state(
+def test_damaged_model_is_restored_from_the_checkpoint(
     left: int, clips: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
