@@ -32,6 +32,13 @@ class Stopped(InputError):
     """The work could not go on, for no fault of what is written: what is safe so far is kept for another try."""
 
 
+class WorkerLost(Stopped):
+    """A worker process ended before its time, perhaps out of memory; what is done is kept for another try.
+
+    The command line prints it as one line and exits with status 75: the same command may be tried again.
+    """
+
+
 def nearest(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """The end of a message about an unknown word: the known one that is most like it, or what to do instead.
 

@@ -1,85 +1,243 @@
-"""A source worked through in order, by this process, by several, or by a cluster; what comes out is the same."""
+"""Read and prepare a source, in order, in this process, by local worker processes or by a Ray cluster.
+
+Local workers are joblib's loky: unlike `concurrent.futures` with spawned processes it does not import the caller's
+`__main__`, so a script needs no `if __name__ == "__main__"`. Added here is what loky lacks: its workers outlive a
+caller that was killed, react to Ctrl-C themselves, and print to the caller's standard output.
+"""
 
 from __future__ import annotations
 
 import os
 import pickle
-import queue
+import re
+import signal
+import sys
+import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
-from typing import NamedTuple, Protocol
+from multiprocessing import resource_tracker
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol, TypeVar
 
-from i2md.data.outcomes import Made, Outcome, Piece, outcomes
+from i2md.data.outcomes import Outcome, PreparedClip, prepare_each
 from i2md.data.readers.files import archives_kept_open
-from i2md.data.recording import Divisible, Source
-from i2md.data.worker import Worker
+from i2md.data.recording import Divisible, Recording, Source, Unreadable
+from i2md.distributed.ray_cluster import joined
+from i2md.errors import WorkerLost
+from i2md.runtime.device import available_cores
+from i2md.skeletons import Layout
 
-# A piece is to yield about this much: enough to be worth sending, and little to hold.
-_PIECE_BYTES = 4 << 20
-_LONGEST_PIECE = 64
-# Unless told how many processes to use, others are started where more than this is left to do, in seconds here.
-_WORTH_HELP = 2.0
-_TRIED = 0.5
+Value = TypeVar("Value", covariant=True)
+# A chunk should yield about this much: enough to be worth sending, and little to hold.
+_CHUNK_BYTES = 4 << 20
+_MAX_CHUNK = 64
+# By default workers are started after _TRIAL_SECONDS here, if more than _MIN_REMAINING_SECONDS of work are left.
+_TRIAL_SECONDS = 0.5
+_MIN_REMAINING_SECONDS = 2.0
+_PARENT_CHECK_SECONDS = 0.5
 
 Done = tuple[int, Sequence[Outcome]]
-# A call that waits for the outcomes of a piece, and tells how many bytes they took on their way.
-Awaited = Callable[[], tuple[list[Outcome], int]]
 
 
-class Crew(Protocol):
-    """Whoever takes pieces of a source off this process's hands."""
+class Future(Protocol[Value]):
+    """The result of a submitted call, once it is there."""
+
+    def result(self) -> Value:
+        """Wait for the call and return its value, or raise what it raised; WorkerLost if its process ended."""
+
+
+class Executor(Protocol):
+    """Workers that calls are submitted to: `LocalExecutor` here, or the machines of a Ray cluster."""
 
     @property
-    def hands(self) -> int:
-        """How many pieces can be worked at together, now."""
+    def num_workers(self) -> int:
+        """How many calls run at once, now."""
 
-    def give(self, piece: bytes) -> Awaited:
-        """Have a pickled Piece worked at."""
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Have a module's function called by a worker."""
 
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    def put(self, value: Any) -> Any:
+        """Send a value that many calls take to the workers once; pass what this returns as their argument."""
 
 
-def work_through(
-    source: Source, preset: str, jobs: int | None = None, start: int = 0, crew: Crew | None = None
+@contextmanager
+def open_executor(cluster: str | None) -> Iterator[Executor | None]:
+    """The executor of the Ray cluster at an address (`auto`, `local`, `ray://HOST:PORT`); None without an address."""
+    with joined(cluster) if cluster is not None else nullcontext() as executor:
+        yield executor
+
+
+class LocalExecutor:
+    """Worker processes of this machine, one thread each. Use as a context manager; leaving it ends them.
+
+    >>> with LocalExecutor(num_workers=2) as executor:
+    ...     [future.result() for future in [executor.submit(pow, 2, n) for n in range(4)]]
+    [1, 2, 4, 8]
+    """
+
+    def __init__(self, num_workers: int) -> None:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        self.num_workers = num_workers
+        self._results = TemporaryDirectory(prefix="i2md-")
+        self._submitted: deque[Any] = deque(maxlen=2 * num_workers)
+        self._count = 0
+        one_thread = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+        self._pool = ProcessPoolExecutor(
+            num_workers, env=one_thread, initializer=_start_worker, initargs=(os.getpid(),)
+        )
+        # Starting it unblocks the signals that `_signals_blocked` blocks: it has to run before the workers start.
+        resource_tracker.ensure_running()
+
+    def __enter__(self) -> LocalExecutor:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        # A shutdown fails inside loky while a task is not yet in the workers' queue, which takes it a moment.
+        while not all(future.running() or future.done() for future in self._submitted):
+            time.sleep(0.001)
+        self._pool.shutdown(kill_workers=True)
+        self._results.cleanup()
+
+    def put(self, value: Any) -> Any:
+        """The value itself: calls to this machine's workers carry it each time."""
+        return value
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Have a module's function called by a worker."""
+        path = os.path.join(self._results.name, str(self._count))
+        self._count += 1
+        with _naming_lost_workers(), _signals_blocked():
+            self._submitted.append(self._pool.submit(_write_result, path, function, arguments))
+            return _LocalFuture(self._submitted[-1], path)
+
+
+@dataclass(frozen=True)
+class _LocalFuture:
+    written: Future[None]
+    path: str
+
+    def result(self) -> Any:
+        with _naming_lost_workers():
+            self.written.result()
+        with open(self.path, "rb") as file:
+            value = pickle.load(file)
+        os.unlink(self.path)
+        return value
+
+
+def _write_result(path: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Runs in a worker. A result goes to a file: a worker killed while it sends one by loky's pipe blocks the pool."""
+    result = function(*arguments)
+    with open(path, "wb") as file:
+        pickle.dump(result, file, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+@contextmanager
+def _naming_lost_workers() -> Iterator[None]:
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    try:
+        yield
+    except BrokenProcessPool as error:
+        status = re.search(r"\{(.*)\}", str(error))
+        raise WorkerLost(
+            f"a worker process ended unexpectedly ({status[1] if status else 'no exit code'}), perhaps out of memory;"
+            " run the same command again to resume, --jobs 1 takes the least memory"
+        ) from None
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C or SIGTERM: the process that started them decides when they end."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker(parent: int) -> None:
+    """Runs first in each local worker."""
+    # What a reader prints must not come between the lines that the command prints.
+    sys.stdout.flush()
+    os.dup2(2, 1)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process once its parent has gone: loky's workers would wait for work for ever after a SIGKILL."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_SECONDS)
+    os._exit(1)
+
+
+def prepare_recordings(
+    source: Source, preset: str, start: int = 0, jobs: int | None = None, executor: Executor | None = None
 ) -> Generator[Done, None, None]:
-    """What becomes of the recordings after the first `start` pieces: (pieces done, their outcomes), in order.
+    """Read and prepare the recordings of a source after its first `start` units, in order.
 
-    A piece is a file, or whatever a Divisible `read` counts, or a recording where it isn't Divisible. `jobs`
-    processes work at it; by default as many as there are cores, where it takes long enough. A `crew` does it all,
-    where pieces can be sent to it. Of what is done and not yet taken, a few MB a process are held.
+    A unit is a file, or whatever a Divisible `read` counts, or a recording if it isn't Divisible. Of what is done
+    and not yet taken, a few MB a worker are held.
+
+    Args:
+        source: what to read.
+        preset: the preparation, a name of `i2md.data.presets`.
+        start: units that are done already.
+        jobs: local worker processes; by default as many as there are cores, if the work takes long enough.
+        executor: does all the work instead of local workers, if the source can be sent to it.
+
+    Yields:
+        The number of units done so far, and the outcomes of those since the last.
+
+    Raises:
+        WorkerLost: a worker process ended before its time.
     """
     if not isinstance(source.read, Divisible):
         rest = islice(source.read(), start, None)
-        for done, outcome in enumerate(outcomes(rest, source.layout, preset), start + 1):
+        for done, outcome in enumerate(prepare_each(rest, source.layout, preset), start + 1):
             yield done, [outcome]
         return
-    pieces = _Pieces(source, preset, start)
-    if crew is not None and pieces.left and pieces.can_be_sent():
-        yield from _together(pieces, crew)
-    elif jobs is None or jobs == 1 or not pieces.can_be_sent():
-        yield from _alone(pieces, until_worth_help=jobs is None and cores() > 1 and pieces.can_be_sent())
-    if pieces.left:
-        with _processes(min(jobs or cores(), pieces.left)) as here:
-            yield from _together(pieces, here)
+    chunks = _Chunks(source, preset, start)
+    if executor is not None and chunks.left and chunks.can_be_sent():
+        yield from _submitted(chunks, executor)
+    elif jobs is None or jobs == 1 or not chunks.can_be_sent():
+        yield from _in_process(chunks, until_long=jobs is None and chunks.can_be_sent() and available_cores() > 1)
+    if chunks.left:
+        with LocalExecutor(min(jobs or available_cores(), chunks.left)) as local:
+            yield from _submitted(chunks, local)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A part of a source and how to prepare it: all that a worker needs to know."""
+
+    read: Callable[[], Iterator[Recording | Unreadable]]
+    layout: Layout
+    preset: str
+
+    def outcomes(self) -> list[Outcome]:
+        return list(prepare_each(self.read(), self.layout, self.preset))
 
 
 @dataclass
-class _Pieces:
-    """A source cut as it goes on, into pieces of about equal weight."""
+class _Chunks:
+    """A source divided, as it is read, into chunks that yield about equally much."""
 
     source: Source
     preset: str
     begun: int
-    counted: int = 0
-    weighed: int = 0
+    units: int = 0
+    size: int = 0
 
     @property
     def left(self) -> int:
@@ -90,89 +248,75 @@ class _Pieces:
         assert isinstance(self.source.read, Divisible)
         return self.source.read
 
-    def next(self) -> tuple[int, Piece]:
-        """The next piece, and where it ends."""
-        wanted = _PIECE_BYTES * self.counted // self.weighed if self.weighed else 1
-        start, self.begun = self.begun, min(self.begun + max(1, min(wanted, _LONGEST_PIECE)), len(self._read))
-        return self.begun, Piece(self._read.part(start, self.begun), self.source.layout, self.preset)
+    def next(self) -> tuple[int, _Chunk]:
+        """The next chunk, and the unit at which it ends."""
+        wanted = _CHUNK_BYTES * self.units // self.size if self.size else 1
+        start, self.begun = self.begun, min(self.begun + max(1, min(wanted, _MAX_CHUNK)), len(self._read))
+        return self.begun, _Chunk(self._read.part(start, self.begun), self.source.layout, self.preset)
 
-    def weigh(self, size: int, count: int) -> None:
-        """Take note of what a piece of `count` files yielded."""
-        self.counted, self.weighed = self.counted + count, self.weighed + max(size, 1)
+    def record_size(self, found: Sequence[Outcome], units: int) -> None:
+        """Note how much a chunk of so many units yielded."""
+        size = sum(outcome.clip.positions.nbytes for outcome in found if isinstance(outcome, PreparedClip))
+        self.units, self.size = self.units + units, self.size + max(size, 1)
 
     def can_be_sent(self) -> bool:
-        """Whether another process could take them: not what a script defines that is running here."""
+        """Whether a worker could read them: not if a running script defines the reader, which no worker imports."""
         try:
             return b"__main__" not in pickle.dumps(self._read.part(self.begun, self.begun + 1))
         except (pickle.PicklingError, AttributeError, TypeError):
             return False
 
 
-def _alone(pieces: _Pieces, until_worth_help: bool) -> Iterator[Done]:
-    began, first = time.monotonic(), pieces.begun
+def _in_process(chunks: _Chunks, until_long: bool) -> Iterator[Done]:
+    began, first = time.monotonic(), chunks.begun
     with archives_kept_open():
-        while pieces.left:
-            before = pieces.begun
-            done, piece = pieces.next()
-            found = piece.outcomes()
-            pieces.weigh(sum(_size(outcome) for outcome in found), done - before)
+        while chunks.left:
+            before = chunks.begun
+            done, chunk = chunks.next()
+            found = chunk.outcomes()
+            chunks.record_size(found, done - before)
             yield done, found
             spent = time.monotonic() - began
-            if until_worth_help and spent > _TRIED and pieces.left * spent > _WORTH_HELP * (done - first):
+            if until_long and spent > _TRIAL_SECONDS and chunks.left * spent > _MIN_REMAINING_SECONDS * (done - first):
                 return
 
 
-def _together(pieces: _Pieces, crew: Crew) -> Iterator[Done]:
-    waiting: deque[tuple[int, int, Awaited]] = deque()
-    while pieces.left or waiting:
-        # One piece in hand and one at hand for each process: then none waits, and little is held.
-        while pieces.left and len(waiting) < 2 * crew.hands:
-            before = pieces.begun
-            done, piece = pieces.next()
-            waiting.append((done, done - before, crew.give(pickle.dumps(piece, protocol=pickle.HIGHEST_PROTOCOL))))
-        done, count, awaited = waiting.popleft()
-        found, size = awaited()
-        pieces.weigh(size, count)
+def _submitted(chunks: _Chunks, executor: Executor) -> Iterator[Done]:
+    waiting: deque[tuple[int, int, Future[list[Outcome]]]] = deque()
+    while chunks.left or waiting:
+        # One running and one queued for each worker: no worker waits, and little is held.
+        while chunks.left and len(waiting) < 2 * executor.num_workers:
+            before = chunks.begun
+            done, chunk = chunks.next()
+            pickled = pickle.dumps(chunk, protocol=pickle.HIGHEST_PROTOCOL)
+            waiting.append((done, done - before, executor.submit(_run_chunk, pickled)))
+        done, units, future = waiting.popleft()
+        found = future.result()
+        chunks.record_size(found, units)
         yield done, found
 
 
-class _Processes(NamedTuple):
-    """Processes of this machine."""
-
-    hands: int
-    outcomes_of: Callable[[bytes], tuple[list[Outcome], int]]
-    threads: ThreadPoolExecutor
-
-    def give(self, piece: bytes) -> Awaited:
-        return self.threads.submit(self.outcomes_of, piece).result
-
-
-@contextmanager
-def _processes(jobs: int) -> Iterator[Crew]:
-    """So many processes, each to take one pickled piece at a time."""
-    idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
-    workers: list[Worker] = []
-
-    def outcomes_of(piece: bytes) -> tuple[list[Outcome], int]:
-        worker = idle.get()
-        try:
-            return worker.outcomes(piece)
-        finally:
-            idle.put(worker)
-
-    threads = ThreadPoolExecutor(jobs)
+def _run_chunk(pickled: bytes) -> list[Outcome]:
+    """Runs in a worker."""
+    _keep_archives_open()
     try:
-        for _ in range(jobs):
-            workers.append(Worker())
-            idle.put(workers[-1])
-        yield _Processes(jobs, outcomes_of, threads)
-    finally:
-        for worker in workers:
-            worker.end()
-        threads.shutdown(cancel_futures=True)
-        for worker in workers:
-            worker.close()
+        return pickle.loads(pickled).outcomes()
+    except Exception as error:
+        raise _picklable(error) from error
 
 
-def _size(outcome: Outcome) -> int:
-    return outcome.clip.positions.nbytes if isinstance(outcome, Made) else 0
+def _picklable(error: Exception) -> Exception:
+    """The error, or its traceback as a RuntimeError if it can't be unpickled: a pool breaks on such a one."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+    return error
+
+
+@cache
+def _keep_archives_open() -> ExitStack:
+    """From the first chunk until the worker ends."""
+    kept = ExitStack()
+    kept.enter_context(archives_kept_open())
+    return kept

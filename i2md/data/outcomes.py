@@ -1,57 +1,120 @@
-"""What becomes of recordings: each is read and prepared, or left out and why."""
+"""The outcome of reading and preparing each recording, and the counts of all of them that `prepare` reports."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-from typing import NamedTuple
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from i2md.data.presets import LeftOut, prepare_positions
 from i2md.data.recording import Recording, Unreadable
 from i2md.skeletons import Layout
 
+# dataset.json lists as many recordings that were left out; left_out.txt lists all.
+MAX_LISTED = 1000
+_MAX_REASONS = 100
+# What differs between two files that are invalid for the same reason.
+_FILE_DETAILS = re.compile(r"'[^']*'|\"[^\"]*\"|\S*\d\S*")
 
-class Made(NamedTuple):
-    """A clip, and what was mended in it."""
+
+class PreparedClip(NamedTuple):
+    """A clip, and what preparation changed in it: frames cut, person-frames filled, persons never seen."""
 
     clip: Recording
     frames_cut: int
     frames_filled: int
-    people_absent: int
+    persons_absent: int
 
 
-class Left(NamedTuple):
-    """A recording that yields no clip, and why; `unreadable` where already its file was at fault."""
+class SkippedRecording(NamedTuple):
+    """A recording that yields no clip, and why; `unreadable` if its file could not be read."""
 
     source: str
     reason: str
     unreadable: bool
 
 
-Outcome = Made | Left
+Outcome = PreparedClip | SkippedRecording
 
 
-class Piece(NamedTuple):
-    """A part of a source and what is to be done with it: all that a process of its own needs to know."""
+def prepare_each(recordings: Iterable[Recording | Unreadable], layout: Layout, preset: str) -> Iterator[Outcome]:
+    """Prepare recordings one by one.
 
-    read: Callable[[], Iterator[Recording | Unreadable]]
-    layout: Layout
-    preset: str
+    Args:
+        recordings: what a reader yields.
+        layout: their joints.
+        preset: a name of `i2md.data.presets`.
 
-    def outcomes(self) -> list[Outcome]:
-        """Read it and prepare it."""
-        return list(outcomes(self.read(), self.layout, self.preset))
-
-
-def outcomes(recordings: Iterable[Recording | Unreadable], layout: Layout, preset: str) -> Iterator[Outcome]:
-    """Of each recording what becomes of it."""
+    Yields:
+        A PreparedClip or a SkippedRecording for each.
+    """
     for recording in recordings:
         if isinstance(recording, Unreadable):
-            yield Left(recording.source, recording.reason, unreadable=True)
+            yield SkippedRecording(recording.source, recording.reason, unreadable=True)
             continue
         prepared = prepare_positions(recording.positions, layout, preset, recording.actors)
         if isinstance(prepared, LeftOut):
-            yield Left(recording.source, prepared.reason, unreadable=False)
+            yield SkippedRecording(recording.source, prepared.reason, unreadable=False)
         else:
             clip = replace(recording, positions=prepared.positions)
-            yield Made(clip, prepared.frames_cut, prepared.frames_filled, prepared.people_absent)
+            yield PreparedClip(clip, prepared.frames_cut, prepared.frames_filled, prepared.persons_absent)
+
+
+@dataclass
+class Report:
+    """Counts over recordings: how many were read, what was changed, and which were left out for which reasons."""
+
+    recordings: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    left_out: list[str] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Count further outcomes."""
+        for outcome in outcomes:
+            self.recordings += 1
+            if isinstance(outcome, SkippedRecording):
+                self._add_skipped(outcome)
+            else:
+                self.counts["frames_cut"] += outcome.frames_cut
+                self.counts["frames_filled"] += outcome.frames_filled
+                self.counts["persons_absent"] += outcome.persons_absent
+
+    def _add_skipped(self, skipped: SkippedRecording) -> None:
+        text = skipped.reason if skipped.source in skipped.reason else f"{skipped.source}: {skipped.reason}"
+        self.counts["left_out"] += 1
+        self.left_out.append(text.encode("utf-8", "backslashreplace").decode())
+        self.reasons[reason_kind(skipped.reason)] += 1
+
+    def to_note(self) -> dict[str, Any]:
+        """The counts as plain data, for the journal of a checkpoint."""
+        return {
+            "recordings": self.recordings,
+            "counts": self.counts,
+            "left_out": self.left_out,
+            "reasons": self.reasons,
+        }
+
+    def add_note(self, note: dict[str, Any]) -> None:
+        """Add another report's `to_note`, of later recordings; the lists of reasons and names are limited."""
+        self.recordings += note["recordings"]
+        self.counts.update(note["counts"])
+        self.left_out += note["left_out"][: MAX_LISTED - len(self.left_out)]
+        for kind, times in note["reasons"].items():
+            self.reasons[kind if kind in self.reasons or len(self.reasons) < _MAX_REASONS else "other"] += times
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report of dataset.json."""
+        by_reason = {"left_out_reasons": dict(self.reasons.most_common())} if self.reasons else {}
+        return {**self.counts, **by_reason, "left_out_files": self.left_out}
+
+
+def reason_kind(reason: str) -> str:
+    """A reason without what is particular to one file, to count equal reasons.
+
+    >>> reason_kind("S001C001P001R001A001.skeleton: line 6: 13 fields, not 12")
+    'line _ _ fields, not _'
+    """
+    return _FILE_DETAILS.sub("_", reason.split(": ", 1)[-1])

@@ -1,42 +1,37 @@
-"""From recordings to Clips: read, prepare, write, and count what was mended or left out."""
+"""From recordings to clips: read, prepare, write, and count what was changed or left out."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from tqdm import tqdm
-
-from i2md.data.cluster_crew import crew_at
-from i2md.data.dataset import PRECISIONS
-from i2md.data.executor import Crew, work_through
+from i2md.data.dataset import PRECISIONS, Dataset
+from i2md.data.executor import Done, open_executor, prepare_recordings
 from i2md.data.fingerprint import fingerprint
-from i2md.data.outcomes import Made, Outcome
+from i2md.data.outcomes import Outcome, PreparedClip, Report
 from i2md.data.presets import CHOOSING, preset_names
 from i2md.data.readers import open_source
 from i2md.data.recording import Divisible, Source
-from i2md.data.report import Report
 from i2md.data.storage.remote import to_path
-from i2md.data.store import UNTRIMMED, Clips, ClipsWriter, Dataset, open_clips
+from i2md.data.store import UNTRIMMED, Clips, open_clips
+from i2md.data.writer import ClipsWriter
 from i2md.errors import InputError, naming
 from i2md.runtime.exit_codes import terminated_as_interrupted
+from i2md.runtime.progress import progress
 
 PathLike = str | os.PathLike[str]
 # What a kill can cost at most, in seconds.
-_BETWEEN_CHECKPOINTS = 2.0
+_CHECKPOINT_SECONDS = 2.0
 
-
-class Labour(NamedTuple):
-    """Who does the work: so many processes, or a crew."""
-
-    jobs: int | None
-    crew: Crew | None
+# Prepares a source by a preset, after so many units: `prepare_recordings` with its workers chosen.
+_Prepare = Callable[[Source, str, int], Generator[Done, None, None]]
 
 
 def prepare(
@@ -51,16 +46,35 @@ def prepare(
     cluster: str | None = None,
     **options: Any,
 ) -> Clips:
-    """Read the recordings at `source`, prepare them and write them to the folder `clips`.
+    """Read recordings, prepare them and write them to a folder of clips.
 
-    `preset` is the preparation (by default the format's own), `options` are the reader's. `jobs` processes
-    share the work, by default as many as there are cores where it is worth it; the bytes are the same for any
-    number. With a `cluster` (`auto`, `local`, `ray://HOST:PORT`) its machines do it, to the same bytes; they have to
-    reach `source`, usually a URL. `precision` float16 stores half as much. A file that can't be read is named,
-    counted and left out, or ends the work when `strict`.
+    The folder appears when it is complete. Killed, terminated or interrupted, the same call resumes, as long as the
+    source has not changed; anything else that ends it leaves nothing behind. The bytes are the same for any number
+    of workers, on one machine or a cluster.
 
-    The folder appears when it is whole. Killed, terminated or interrupted, the same call goes on where it
-    was, as long as the source is what it was; anything else that ends it leaves nothing behind.
+    Args:
+        format: a reader's name (`i2md.data.readers.reader_names`).
+        source: the folder, .zip or file of recordings, or its URL.
+        clips: the folder to write, or its URL.
+        preset: the preparation; by default the format's own.
+        strict: stop at a file that can't be read, instead of leaving it out, named and counted.
+        overwrite: replace clips that are there.
+        jobs: worker processes; by default one a core, if the work takes more than some seconds.
+        precision: float32, or float16 for half the size.
+        cluster: a Ray cluster that does the work (`auto`, `local`, `ray://HOST:PORT`); it has to reach `source`.
+        **options: the reader's own.
+
+    Returns:
+        The clips, opened.
+
+    Raises:
+        InputError: an argument is invalid, or nothing could be prepared.
+        WorkerLost: a worker process ended before its time; the same call resumes.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     len(prepare("synthetic", "x", f"{folder}/clips", actions=2, subjects=2, repeats=1))
+    4
     """
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs {jobs} must be at least 1")
@@ -68,39 +82,28 @@ def prepare(
         raise InputError(f"precision {precision!r} is not known; choose one of {', '.join(PRECISIONS)}")
     if jobs is not None and cluster is not None:
         raise InputError(f"jobs {jobs} counts processes of this machine; leave it out with a cluster")
-    with crew_at(cluster) as crew:
-        _write(
-            format, to_path(source), to_path(clips), preset, strict, overwrite, Labour(jobs, crew), precision, options
-        )
-    return open_clips(clips)
-
-
-def _write(
-    format: str,
-    source: Path,
-    clips: Path,
-    preset: str | None,
-    strict: bool,
-    overwrite: bool,
-    labour: Labour,
-    precision: str,
-    options: dict[str, Any],
-) -> None:
-    recordings = open_source(format, source, **options)
+    where, target = to_path(source), to_path(clips)
+    recordings = open_source(format, where, **options)
     preset = _preset_for(recordings, preset)
     if preset in CHOOSING and recordings.read_everybody is not None:
         recordings = replace(recordings, read=recordings.read_everybody)
-    told = {"format": format, "options": options, "preset": preset, "strict": strict, "precision": precision}
-    key = fingerprint(source, clips, version=version("i2md"), joints=recordings.layout.joints, **told)
-    with terminated_as_interrupted(), _writer(clips, recordings, overwrite, precision, key) as writer:
-        report = _Filling(writer, recordings, preset, strict).go(labour, f"prepare {format}")
+    arguments = {"format": format, "options": options, "preset": preset, "strict": strict, "precision": precision}
+    key = fingerprint(where, target, version=version("i2md"), joints=recordings.layout.joints, **arguments)
+    with (
+        terminated_as_interrupted(),
+        open_executor(cluster) as executor,
+        _writer(target, recordings, overwrite, precision, key) as writer,
+    ):
+        by_workers = partial(prepare_recordings, jobs=jobs, executor=executor)
+        report = _Filling(writer, recordings, preset, strict).write_all(by_workers, f"prepare {format}")
         if not len(writer):
             first = report.left_out[0] if report.left_out else "it holds no recordings"
-            raise InputError(f"{source}: no clip could be prepared ({first}); check the format {format!r}")
+            raise InputError(f"{where}: no clip could be prepared ({first}); check the format {format!r}")
         if recordings.untrimmed is not None:
-            _write_untrimmed(recordings.untrimmed, writer.beside(UNTRIMMED), strict, labour, precision, key)
-        _list_left_out(writer, clips)
+            _write_untrimmed(recordings.untrimmed, writer.subfolder(UNTRIMMED), strict, by_workers, precision, key)
+        _list_left_out(writer, target)
         writer.finish(_describe(recordings, preset, report))
+    return open_clips(target)
 
 
 def _preset_for(source: Source, asked: str | None) -> str:
@@ -116,19 +119,19 @@ def _writer(path: Path, source: Source, overwrite: bool, precision: str, key: st
     return ClipsWriter(path, len(source.layout.joints), source.layout.channels, overwrite, precision, key)
 
 
-def _write_untrimmed(source: Source, folder: Path, strict: bool, labour: Labour, precision: str, key: str) -> None:
-    """The whole recordings as they were recorded, beside the clips; where a kill came after them, they are there."""
+def _write_untrimmed(source: Source, folder: Path, strict: bool, prepared: _Prepare, precision: str, key: str) -> None:
+    """Write the untrimmed recordings, unprepared, into a folder of the clips; a resumed call finds them complete."""
     if (folder / "dataset.json").exists():
         return
     with _writer(folder, source, False, precision, key) as writer:
-        report = _Filling(writer, source, "none", strict).go(labour, "whole recordings")
+        report = _Filling(writer, source, "none", strict).write_all(prepared, "untrimmed recordings")
         _list_left_out(writer, folder)
         if len(writer):
             writer.finish(_describe(source, "none", report))
 
 
 class _Filling:
-    """Clips on their way from a source to a writer."""
+    """Writes one source: the report of what the last checkpoint covers, and of what has come since."""
 
     def __init__(self, writer: ClipsWriter, source: Source, preset: str, strict: bool) -> None:
         self._writer, self._source, self._preset, self._strict = writer, source, preset, strict
@@ -138,36 +141,30 @@ class _Filling:
             self._report.add_note(note)
             self._done = note["done"]
 
-    def go(self, labour: Labour, said: str) -> Report:
+    def write_all(self, prepared: _Prepare, title: str) -> Report:
         """Write everything that is not written yet, and report on all."""
-        with (
-            self._progress(said) as progress,
-            closing(work_through(self._source, self._preset, labour.jobs, self._done, labour.crew)) as work,
-        ):
+        read, count, unit, before = self._source.read, self._source.count, "clip", self._report.recordings
+        if count is None and isinstance(read, Divisible):
+            count, unit, before = len(read), "file", self._done
+        bar: AbstractContextManager[Any] = progress(count, title, unit, initial=before)
+        with bar as shown, closing(prepared(self._source, self._preset, self._done)) as outcomes:
             checked = time.monotonic()
-            for done, found in work:
+            for done, found in outcomes:
                 self._write(found)
-                progress.update(len(found) if progress.unit == "clip" else done - self._done)
+                shown.update(done - self._done if unit == "file" else len(found))
                 self._done = done
-                if time.monotonic() - checked > _BETWEEN_CHECKPOINTS * self._writer.pause:
+                if time.monotonic() - checked > _CHECKPOINT_SECONDS * self._writer.checkpoint_cost:
                     self._checkpoint()
                     checked = time.monotonic()
         self._checkpoint()
         return self._report
 
-    def _progress(self, said: str) -> tqdm:
-        """Counts recordings where the source knows how many there are, or else its files."""
-        read, count = self._source.read, self._source.count
-        if count is None and isinstance(read, Divisible):
-            return tqdm(total=len(read), initial=self._done, unit="file", desc=said)
-        return tqdm(total=count, initial=self._report.seen, unit="clip", desc=said)
-
     def _write(self, found: Sequence[Outcome]) -> None:
         for outcome in found:
-            if isinstance(outcome, Made):
+            if isinstance(outcome, PreparedClip):
                 self._writer.add(outcome.clip)
             elif outcome.unreadable and self._strict:
-                raise InputError(f"{outcome.reason}; mend or remove it, or leave out --strict")
+                raise InputError(f"{outcome.reason}; fix or remove it, or leave out --strict")
         self._since.add(found)
 
     def _checkpoint(self) -> None:
@@ -178,7 +175,7 @@ class _Filling:
 
 
 def _list_left_out(writer: ClipsWriter, clips: Path) -> None:
-    """A line each, all of them, however many."""
+    """Write left_out.txt: every recording that was left out, a line each."""
     path = writer.folder / "left_out.txt"
     with naming(clips):
         path.unlink(missing_ok=True)

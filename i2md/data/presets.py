@@ -50,7 +50,7 @@ class Prepared(NamedTuple):
     positions: Float32[np.ndarray, "persons frames joints channels"]
     frames_cut: int
     frames_filled: int
-    people_absent: int
+    persons_absent: int
 
 
 class LeftOut(NamedTuple):

@@ -1,4 +1,4 @@
-"""Writing clips: frames stream to a place beside the target, which appears whole or not at all."""
+"""Write clips: frames stream to a hidden folder next to the target, which appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from i2md.data.dataset import COLUMNS, INTERVALS, PRECISIONS, Dataset
 from i2md.data.recording import Recording
-from i2md.data.storage.local import DiskShelf, Shelf
+from i2md.data.storage.local import ClipStorage, LocalStorage
 from i2md.data.storage.remote import is_remote
 from i2md.errors import InputError, Stopped, naming
 
@@ -25,11 +25,34 @@ _GROUP = 1024
 class ClipsWriter:
     """Write clips one at a time into a folder that appears only when all are there.
 
-    Frames stream to a hidden place beside the target; `finish` puts it into place, leaving the `with` block with
-    an error removes it. With a `key` (what is being written, in so many words) a write that was killed, or
-    ended by KeyboardInterrupt or Stopped, leaves that place, and the next writer with the same key goes on
-    after the last `checkpoint`: `notes` are what was noted at each. `folder` takes further small files,
-    `pause` times as long as on a disk should pass between two checkpoints.
+    Frames stream to a hidden folder next to the target; `finish` moves it into place, leaving the `with` block with an
+    error removes it. With a `key`, a write that was killed, or ended by KeyboardInterrupt or Stopped, leaves that
+    folder, and the next writer with the same key resumes after the last `checkpoint`; `notes` are those given at each.
+
+    Args:
+        path: the folder of clips, local or a UPath.
+        joints: joints of a frame.
+        channels: coordinates of a joint.
+        overwrite: whether clips at `path` may be replaced.
+        precision: float32 or float16.
+        key: a text that is the same if and only if the same clips would be written; None never resumes.
+
+    Attributes:
+        folder: a local folder for further small files, which go with the clips.
+        checkpoint_cost: how much longer a checkpoint takes than on a local disk.
+
+    Raises:
+        InputError: `path` exists and may not be replaced, or another process is writing it.
+
+    >>> import tempfile
+    >>> from i2md.skeletons import get_layout
+    >>> from i2md.data.store import open_clips
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with ClipsWriter(Path(folder) / "clips", joints=20, channels=3) as writer:
+    ...         writer.add(Recording("wave", np.zeros((1, 8, 20, 3), np.float32)))
+    ...         writer.finish(Dataset("mine", get_layout("kinect-v1"), ("wave",), "m", "none"))
+    ...     len(open_clips(f"{folder}/clips"))
+    1
     """
 
     def __init__(
@@ -42,8 +65,8 @@ class ClipsWriter:
         key: str | None = None,
     ) -> None:
         self._path = path
-        self._shelf = _shelf(path, overwrite)
-        self.folder, self.pause = self._shelf.folder, self._shelf.pause
+        self._storage = _open_storage(path, overwrite)
+        self.folder, self.checkpoint_cost = self._storage.folder, self._storage.checkpoint_cost
         self._row_shape = (joints, channels)
         self._dtype = np.dtype(PRECISIONS[precision])
         self._key = key
@@ -53,43 +76,43 @@ class ClipsWriter:
 
     def __enter__(self) -> ClipsWriter:
         with naming(self._path):
-            self._journal = self._shelf.open_journal()
+            self._journal = self._storage.open_journal()
             try:
-                if not self._goes_on():
+                if not self._resume():
                     self._begin()
             except BaseException as error:
                 self.__exit__(type(error), error, None)
                 raise
         return self
 
-    def _goes_on(self) -> bool:
-        """Whether a write with the same key is there, and all that its journal tells of; then it is taken up."""
-        lines, begun = iter(self._journal), self._shelf.take_up()
-        if self._key is None or next(lines, None) != {"key": self._key} or not begun:
+    def _resume(self) -> bool:
+        """Continue a write with the same key; False if there is none, or not all that its journal lists is there."""
+        entries, begun = iter(self._journal), self._storage.recover()
+        if self._key is None or next(entries, None) != {"key": self._key} or not begun:
             return False
-        for line in lines:
-            self._clips += len(line["clips"])
-            self._rows += sum(_rows_of(row) for row in line["clips"])
-        self._journal.keep_whole_lines()
+        for entry in entries:
+            self._clips += len(entry["clips"])
+            self._rows += sum(_rows_of(row) for row in entry["clips"])
+        self._journal.drop_incomplete()
         self._open_frames()
-        return self._frames.keep(self._rows)
+        return self._frames.truncate(self._rows)
 
     def _begin(self) -> None:
         self._clips = self._rows = 0
         self._journal.clear()
-        self._shelf.begin()
+        self._storage.clear()
         self._open_frames()
         self._journal.append({"key": self._key})
 
     def _open_frames(self) -> None:
-        self._frames = self._shelf.open_rows(self._row_shape, self._dtype)
+        self._frames = self._storage.open_frames(self._row_shape, self._dtype)
         self._opened.callback(self._frames.close)
 
     def __len__(self) -> int:
         return self._clips
 
     def add(self, recording: Recording) -> None:
-        """Append one clip, person after person. InputError where it is beyond what the precision can hold."""
+        """Append one clip, person after person; InputError if a coordinate is too large for the precision."""
         persons, frames = recording.positions.shape[:2]
         with np.errstate(over="ignore"):
             positions = np.ascontiguousarray(recording.positions, dtype=self._dtype)
@@ -105,65 +128,65 @@ class ClipsWriter:
         self._rows += persons * frames
 
     def checkpoint(self, note: Any = None) -> None:
-        """Make sure of all clips so far: from here a write that is killed goes on. `note` is given back by `notes`."""
+        """Store all clips so far safely: a write that is killed later resumes here. `notes` yields each `note`."""
         with naming(self._path):
-            self._frames.make_sure()
+            self._frames.sync()
             self._journal.append({"clips": self._pending, "note": note})
         self._pending = []
 
-    def beside(self, name: str) -> Path:
+    def subfolder(self, name: str) -> Path:
         """Where further clips are written that belong to these."""
-        return self._shelf.beside(name)
+        return self._storage.subfolder(name)
 
     def notes(self) -> Iterator[Any]:
-        """What was noted at each checkpoint, from the first, those of an earlier process included."""
-        return (line["note"] for line in self._journal if "note" in line)
+        """The note of each checkpoint, from the first, those of an earlier process included."""
+        return (entry["note"] for entry in self._journal if "note" in entry)
 
     def finish(self, dataset: Dataset) -> None:
         """Write the index and the description, and move the folder into place."""
         if self._pending:
             self.checkpoint()
         with naming(self._path):
-            self._frames.seal(self._rows)
+            self._frames.finish(self._rows)
             self._write_index()
             (self.folder / "dataset.json").write_text(dataset.to_json(), encoding="utf-8")
-            self._shelf.publish()
+            self._storage.publish()
 
     def _write_index(self) -> None:
-        _write_table(self.folder / "clips.parquet", COLUMNS, (row[:-1] for row in self._kept_rows()))
-        spans = ([clip, *span] for clip, row in enumerate(self._kept_rows()) for span in row[-1])
-        first = next(spans, None)
+        _write_table(self.folder / "clips.parquet", COLUMNS, (row[:-1] for row in self._index_rows()))
+        intervals = ([clip, *interval] for clip, row in enumerate(self._index_rows()) for interval in row[-1])
+        first = next(intervals, None)
         if first is not None:
-            _write_table(self.folder / "intervals.parquet", INTERVALS, chain([first], spans))
+            _write_table(self.folder / "intervals.parquet", INTERVALS, chain([first], intervals))
 
-    def _kept_rows(self) -> Iterator[list[Any]]:
-        return (row for line in self._journal for row in line.get("clips", []))
+    def _index_rows(self) -> Iterator[list[Any]]:
+        return (row for entry in self._journal for row in entry.get("clips", []))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._opened.close()
-        goes_on = kind is not None and issubclass(kind, (KeyboardInterrupt, Stopped))
-        self._shelf.let_go(keep=goes_on and self._key is not None)
+        resumable = kind is not None and issubclass(kind, (KeyboardInterrupt, Stopped))
+        self._storage.close(keep=resumable and self._key is not None)
         self._journal.close()
 
 
-def _shelf(path: Path, overwrite: bool) -> Shelf:
+def _open_storage(path: Path, overwrite: bool) -> ClipStorage:
     if not is_remote(path):
-        return DiskShelf(path, overwrite)
-    from i2md.data.storage.remote_writer import StoreShelf
+        return LocalStorage(path, overwrite)
+    from i2md.data.storage.remote_writer import RemoteStorage
 
-    return StoreShelf(path, overwrite)
+    return RemoteStorage(path, overwrite)
 
 
-def _row(recording: Recording, **told: int) -> list[Any]:
-    """A row of the journal: the index's, and then the intervals."""
-    row = [_plain(told[name] if name in told else getattr(recording, name)) for name in COLUMNS.names]
+def _row(recording: Recording, **counts: int) -> list[Any]:
+    """A row of the journal: that of the index, and last the list of intervals."""
+    row = [_plain(counts[name] if name in counts else getattr(recording, name)) for name in COLUMNS.names]
     return [*row, [[int(number) for number in interval] for interval in recording.intervals]]
 
 
 def _plain(value: Any) -> str | int | float:
-    """For JSON and Parquet; of a file's name the bytes that are no UTF-8 are spelled out."""
+    """A value for JSON and Parquet; bytes of a file name that are not UTF-8 are written as escapes."""
     if isinstance(value, str):
         return str(value).encode("utf-8", "backslashreplace").decode()
     return float(value) if isinstance(value, (float, np.floating)) else int(value)
@@ -174,8 +197,8 @@ def _rows_of(row: list[Any]) -> int:
 
 
 def _write_table(path: Path, schema: pa.Schema, rows: Iterator[list[Any]]) -> None:
-    """Write groups of one size: in little memory, and the same bytes however often the clips' writer was stopped."""
-    # Hardly a name comes twice: dictionaries would make the file larger.
+    """Write groups of one size: in little memory, and the same bytes however often the writer was stopped."""
+    # Names are nearly all different: dictionaries would make the file larger.
     with pq.ParquetWriter(path, schema, use_dictionary=False) as file:
         while group := list(islice(rows, _GROUP)):
             columns = map(list, zip(*group, strict=True))

@@ -12,11 +12,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from i2md.errors import InputError, Stopped
+from i2md.errors import InputError, Stopped, WorkerLost
+from i2md.runtime.device import available_cores
 
 Value = TypeVar("Value")
 # A task whose process or machine is lost is done again, so many times: one that always takes too much memory ends.
@@ -39,8 +41,8 @@ class Cluster:
         self._tasks: dict[Callable[..., Any], Any] = {}
 
     @property
-    def hands(self) -> int:
-        """How many tasks it can be at now; it may grow and shrink."""
+    def num_workers(self) -> int:
+        """How many tasks run at once, now: a cluster may grow and shrink."""
         return max(1, int(self._ray.cluster_resources().get("GPU" if "num_gpus" in self._resource else "CPU", 0)))
 
     @cached_property
@@ -54,38 +56,49 @@ class Cluster:
             raise InputError("the cluster has no GPU; choose --device auto or cpu")
         return Cluster(self._ray, gpus=True)
 
-    def share(self, value: Value) -> Value:
-        """Something that many tasks take, sent to each machine once: given as a task's argument it is the value."""
+    def put(self, value: Value) -> Value:
+        """Send a value that many tasks take to each machine once; pass what this returns as their argument."""
         return self._ray.put(value)
 
-    def give(self, function: Callable[..., Value], *arguments: Any) -> Callable[[], Value]:
-        """Have `function(*arguments)` done; the call that waits for its value.
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> RayFuture:
+        """Have `function(*arguments)` called by a worker.
 
-        Both travel by pickle: the function has to be a module's, and the module installed there. That call raises
-        Stopped where the cluster could not do it.
+        Both travel by pickle: the function has to be a module's, and the module installed there.
         """
         if function not in self._tasks:
             # Processes go on from task to task, with GPUs too: what a task leaves in memory serves the next one.
             options = {**self._resource, "max_retries": _RETRIES, "max_calls": 0}
             self._tasks[function] = self._ray.remote(**options)(function)
         reference = self._tasks[function].remote(*arguments)
-        return lambda: self._wait(reference)
+        return RayFuture(self._ray, reference)
 
-    def _wait(self, reference: Any) -> Any:
+
+@dataclass(frozen=True)
+class RayFuture:
+    """The result of a submitted task, once it is there."""
+
+    ray: Any
+    reference: Any
+
+    def result(self) -> Any:
+        """Wait for the task and return its value, or raise what it raised.
+
+        Raises WorkerLost if its process was lost again and again, Stopped if a machine lacks a package.
+        """
         try:
-            return self._ray.get(reference)
-        except self._ray.exceptions.RayTaskError as error:
+            return self.ray.get(self.reference)
+        except self.ray.exceptions.RayTaskError as error:
             cause = error.cause
             if isinstance(cause, (InputError, KeyboardInterrupt)):
                 raise cause from None
             if isinstance(cause, ImportError):
                 raise Stopped(lacking(cause)) from None
             raise
-        except self._ray.exceptions.RayError as error:
+        except self.ray.exceptions.RayError as error:
             reason = " ".join(str(error).split()).split(". ")[0]
-            raise Stopped(
+            raise WorkerLost(
                 f"the cluster could not do a piece of the work, tried {_RETRIES + 1} times ({reason}),"
-                " perhaps for want of memory; the same command goes on from here"
+                " perhaps for want of memory; run the same command again to resume"
             ) from None
 
 
@@ -125,11 +138,7 @@ def joined(address: str) -> Iterator[Cluster]:
 
 
 def _how_to_start(address: str) -> dict[str, Any]:
-    return {"include_dashboard": False, "num_cpus": _cores()} if address == "local" else {}
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"include_dashboard": False, "num_cpus": available_cores()} if address == "local" else {}
 
 
 def _own_world(address: str) -> dict[str, str]:

@@ -52,21 +52,17 @@ def worker_environments(device: str, jobs: int | None) -> list[dict[str, str]]:
     Raises:
         InputError: The device does not exist, or `jobs` is less than 1.
     """
-    from i2md.runtime.device import choose_device
+    from i2md.runtime.device import available_cores, choose_device
 
     chosen = choose_device(device)
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs {jobs}: give at least 1")
     if chosen.type == "cpu":
-        return [{} for _ in range(jobs or _available_cores())]
+        return [{} for _ in range(jobs or available_cores())]
     if chosen.index is not None:
         return [{} for _ in range(jobs or 1)]
     gpus = _visible_gpus()
     return [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} for number in range(jobs or len(gpus))]
-
-
-def _available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _visible_gpus() -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from i2md.data.store import Clips
-from i2md.distributed.ray_cluster import Cluster, joined
+from i2md.distributed.ray_cluster import Cluster, RayFuture, joined
 from i2md.errors import InputError
 from i2md.evaluation.evaluate import require_same_layout
 from i2md.inference.model import Model
@@ -64,15 +64,15 @@ def _by(
 ) -> Iterator[tuple[int, Features]]:
     with_gpus = device == "cuda" or (device == "auto" and cluster.has_gpus)
     cluster, device = (cluster.with_gpus(), "cuda") if with_gpus else (cluster, "cpu")
-    files = cluster.share(run)
-    left, waiting = deque(shares), deque[tuple[int, Callable[[], Features]]]()
+    files = cluster.put(run)
+    left, waiting = deque(shares), deque[tuple[int, RayFuture]]()
     while left or waiting:
         # One share in hand and one at hand for each: then none waits, and little is held.
-        while left and len(waiting) < 2 * cluster.hands:
+        while left and len(waiting) < 2 * cluster.num_workers:
             share = left.popleft()
-            waiting.append((share, cluster.give(_features_there, files, device, span_of(clips, share), share, keep)))
+            waiting.append((share, cluster.submit(_features_there, files, device, span_of(clips, share), share, keep)))
         share, features = waiting.popleft()
-        yield share, features()
+        yield share, features.result()
 
 
 def _features_there(run: RunFiles, device: str, clips: Clips, share: int, keep: Keep | None) -> Features:

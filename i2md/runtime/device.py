@@ -5,12 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from i2md.distributed.launch import find_launch
 from i2md.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def available_cores() -> int:
+    """The processor cores that this process may use: within its affinity mask and its container's limit."""
+    import joblib
+
+    return joblib.cpu_count()
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -18,6 +26,8 @@ def choose_device(name: str = "auto") -> torch.device:
 
     Of several processes on a machine each takes a GPU of its own.
     """
+    import torch
+
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
@@ -40,6 +50,8 @@ def _take_own_gpu(name: str, local: int, gpus: int) -> torch.device:
             f"device {name!r}: this machine has {gpus} GPUs, and process {local} there finds none; start a process"
             " a GPU, or choose cpu"
         )
+    import torch
+
     # Kernels that are told no device run on the current one.
     torch.cuda.set_device(number)
     return torch.device("cuda", number)
@@ -52,6 +64,8 @@ def quick_products() -> Iterator[None]:
     Off Intel's processors oneDNN may be twice as fast as MKL. The one switch that leads there also allows
     bfloat16, so its exactness is tried out on this processor first.
     """
+    import torch
+
     switch = getattr(torch.backends.mkldnn, "matmul", None)
     if switch is None:  # PyTorch before 2.9
         yield
@@ -73,6 +87,8 @@ def tensor_float32(allowed: bool) -> Iterator[None]:
     Tensor cores take them so, several times as fast. Both ways are set because PyTorch's defaults are mixed: its own
     products are exact, cuDNN's recurrences are not.
     """
+    import torch
+
     switches = tf32_switches(torch.backends)
     before = [getattr(owner, name) for owner, name, _ in switches]
     for owner, name, (exact, rounded) in switches:
@@ -97,6 +113,8 @@ def tf32_switches(backends: Any) -> list[tuple[Any, str, tuple[Any, Any]]]:
 
 def _products_are_exact() -> bool:
     """Whether float32 products, of several shapes, are as near to float64's as float32 can be."""
+    import torch
+
     draws = torch.Generator().manual_seed(0)
     for shapes in (((256, 300), (300, 128)), ((6, 32, 64), (6, 64, 64)), ((64, 512), (512, 1000))):
         left, right = (torch.randn(*shape, generator=draws) for shape in shapes)

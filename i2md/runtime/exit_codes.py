@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from i2md.distributed.launch import find_launch
-from i2md.errors import InputError, RankLost
+from i2md.errors import InputError, RankLost, WorkerLost
 
 # What the operating system refuses for reasons that the user can mend.
 _MENDABLE = {
@@ -38,6 +38,9 @@ def exit_status(command: Callable[[], int], goes_on: bool) -> int:
     """
     try:
         return command()
+    except WorkerLost as error:
+        _say(str(error))
+        return TRY_AGAIN
     except InputError as error:
         _say(str(error))
         return 2

@@ -1,163 +1,172 @@
-"""i2md prepare, killed or stopped at any moment, goes on; and what is there in the end is the same, byte for byte."""
+"""`i2md prepare`, stopped at any point, resumes with the same command and ends with the same bytes."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+import gated_reader
 import numpy as np
 import pytest
+from gated_reader import Command, Gate
 
 import i2md
 from i2md.cli.main import main
 
-PATIENCE = 60.0
-FILES = 400
-# The command, but sure of what it has after every piece instead of every other second.
-OFTEN = (
-    "import sys, i2md.data.prepare as p; from i2md.cli.main import main;"
-    " p._BETWEEN_CHECKPOINTS = 0.0; sys.exit(main(sys.argv[1:]))"
-)
+FILES = 60
+UNREADABLE = 20
+MIDWAY = 40
+
+
+def file_name(number: int) -> str:
+    return f"S001C{number // 20 + 1:03}P001R001A{number % 20 + 1:03}.skeleton"
 
 
 @pytest.fixture(scope="module")
 def skeletons(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some hundred files, one of which can't be read."""
+    """Files in the order of their names, one of which is unreadable."""
     folder = tmp_path_factory.mktemp("skeletons")
-    whole = [file.read_bytes() for file in sorted((golden / "ntu-rgbd").iterdir())]
+    recorded = [file.read_bytes() for file in sorted((golden / "ntu-rgbd").iterdir())]
     for number in range(FILES):
-        name = f"S001C{number // 120 % 3 + 1:03}P{number // 360 + 1:03}R001A{number % 120 + 1:03}.skeleton"
-        (folder / name).write_bytes(whole[number % len(whole)] if number != 150 else b"3\n")
+        (folder / file_name(number)).write_bytes(recorded[number % len(recorded)] if number != UNREADABLE else b"3\n")
     return folder
 
 
+@pytest.fixture(autouse=True)
+def format_gated(entry_point: Callable) -> None:
+    entry_point("i2md.readers", "gated", "gated_reader:open_source", Path(gated_reader.__file__).parent)
+
+
 @pytest.fixture(scope="module")
-def undisturbed(skeletons: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    folder = tmp_path_factory.mktemp("undisturbed") / "clips"
+def uninterrupted(skeletons: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("uninterrupted") / "clips"
     assert main(["prepare", "ntu-rgbd", str(skeletons), str(folder), "--jobs", "1"]) == 0
-    return _contents(folder)
+    return contents(folder)
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
+def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def _start(*words: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", OFTEN, "prepare", "ntu-rgbd", *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def files_done(clips: Path) -> int:
+    """The number of files that the journal covers."""
+    lines = (clips.parent / f".{clips.name}.partial" / "journal.jsonl").read_text().splitlines()
+    return max(json.loads(line)["note"]["done"] for line in lines if "note" in json.loads(line))
 
 
-def _end_once(process: subprocess.Popen[str], reached: Callable[[], bool], number: int) -> str:
-    deadline = time.monotonic() + PATIENCE
-    while process.poll() is None and not reached() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.send_signal(number)
-    return process.communicate(timeout=PATIENCE)[1]
+def stop_midway(
+    source: Path, clips: Path, number: int, pipes: Path, group: bool = False, jobs: int = 2
+) -> tuple[int, str]:
+    """Stop a preparation when a checkpoint covers the first MIDWAY files and a reader is about to read the next."""
+    gate = Gate(pipes, file_name(MIDWAY))
+    command = Command(source, clips, "--jobs", jobs, gate=gate)
+    command.wait_until_done(MIDWAY)
+    ended = command.end(number, group)
+    assert files_done(clips) == MIDWAY
+    return ended
 
 
-def _end_midway(source: Path, clips: Path, number: int) -> tuple[subprocess.Popen[str], str]:
-    """End a preparation by two processes with some files done and some not, and what it said.
-
-    On a busy machine it may be done before this process gets to see how far it is: then it looks out for less.
-    """
-    for wanted in (100, 50, 20, 5, 0, 0, 0):
-        process = _start(source, clips, "--jobs", "2")
-        stderr = _end_once(process, lambda wanted=wanted: _done(clips) > wanted, number)
-        if process.returncode:
-            break
-        shutil.rmtree(clips)
-    return process, stderr
+@pytest.fixture
+def pipes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pipes")
 
 
-def _done(clips: Path) -> int:
-    """The files that the journal beside the clips tells of."""
-    journal = clips.parent / f".{clips.name}.partial" / "journal.jsonl"
-    lines = journal.read_text().splitlines(keepends=True) if journal.is_file() else []
-    notes = [json.loads(line).get("note") for line in lines if line.endswith("\n")]
-    return max((note["done"] for note in notes if note), default=0)
-
-
-def _children(process: subprocess.Popen[str]) -> list[Path]:
-    told = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    return [Path("/proc") / number for number in told.read_text().split()] if told.is_file() else []
-
-
-def test_killed_again_and_again_it_ends_with_the_same_bytes(
-    skeletons: Path, undisturbed: dict[str, bytes], tmp_path: Path
+def test_killed_repeatedly_it_resumes_and_gives_the_same_bytes(
+    skeletons: Path, uninterrupted: dict[str, bytes], tmp_path: Path, pipes: Path
 ) -> None:
-    clips, chance = tmp_path / "clips", random.Random(0)
-    killed, before = 0, 0
-    for jobs in (2, 1, 2):
-        process = _start(skeletons, clips, "--jobs", jobs)
-        wanted = before + chance.randrange(1, FILES // 4)
-        children: list[Path] = []
-
-        def reached(process=process, wanted=wanted, children=children) -> bool:
-            children[:] = _children(process) or children
-            return _done(clips) >= wanted
-
-        _end_once(process, reached, signal.SIGKILL)
-        killed += process.returncode == -signal.SIGKILL
-        assert _done(clips) >= before
-        before = _done(clips)
-        # Nobody is left at work on what is no longer wanted.
-        deadline = time.monotonic() + PATIENCE
-        while any(child.exists() for child in children) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert not any(child.exists() for child in children)
-    assert killed == 3 and 0 < before < FILES
-    assert main(["prepare", "ntu-rgbd", str(skeletons), str(clips)]) == 0
-    assert _contents(clips) == undisturbed
+    clips = tmp_path / "clips"
+    for jobs, done in ((2, 7), (1, 25), (2, 50)):
+        command = Command(skeletons, clips, "--jobs", jobs, gate=Gate(pipes, file_name(done)))
+        command.wait_until_done(done)
+        # Returns when no worker is left: each holds the other end of standard error.
+        assert command.end(signal.SIGKILL)[0] == -signal.SIGKILL
+        assert files_done(clips) == done
+    assert main(["prepare", "gated", str(skeletons), str(clips)]) == 0
+    assert contents(clips) == uninterrupted
     assert [path.name for path in tmp_path.iterdir()] == ["clips"]
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_it_says_so_and_reads_no_finished_file_again(
-    skeletons: Path, undisturbed: dict[str, bytes], tmp_path: Path, number: signal.Signals
+def test_interrupted_it_ends_with_130_and_reads_no_finished_file_again(
+    skeletons: Path,
+    uninterrupted: dict[str, bytes],
+    tmp_path: Path,
+    pipes: Path,
+    number: signal.Signals,
+    jobs: int,
 ) -> None:
     source, clips = tmp_path / "source", tmp_path / "clips"
     source.mkdir()
     for file in skeletons.iterdir():
         os.link(file, source / file.name)
-    process, stderr = _end_midway(source, clips, number)
-    assert process.returncode == 130
-    assert stderr.splitlines()[-1] == "i2md: stopped; the same command goes on from here"
+    # As a terminal does, the signal goes to all processes of the group.
+    code, stderr = stop_midway(source, clips, number, pipes, group=True, jobs=jobs)
+    assert code == 130
+    assert stderr.splitlines()[-1].startswith("i2md: ")
     assert "Traceback" not in stderr
     assert not clips.exists()
-    done = _done(clips)
-    assert 0 < done < FILES
-    # Of the finished files only names, sizes and times are as they were: who reads them, notices.
-    for file in sorted(source.iterdir())[:done]:
+    # Of the finished files only names, sizes and times stay as they were: reading one again would change the clips.
+    for file in sorted(source.iterdir())[:MIDWAY]:
         status = file.stat()
         file.unlink()
         file.write_bytes(b"?" * status.st_size)
         os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert main(["prepare", "ntu-rgbd", str(source), str(clips)]) == 0
-    assert _contents(clips) == undisturbed
+    assert main(["prepare", "gated", str(source), str(clips)]) == 0
+    assert contents(clips) == uninterrupted
+
+
+def test_a_killed_worker_ends_the_command_with_75_and_one_line(
+    skeletons: Path, uninterrupted: dict[str, bytes], tmp_path: Path, pipes: Path
+) -> None:
+    clips, gate = tmp_path / "clips", Gate(pipes, file_name(MIDWAY))
+    command = Command(skeletons, clips, "--jobs", 2, gate=gate)
+    command.wait_until_done(MIDWAY)
+    worker = gate.wait_until_reached()
+    assert worker != command.process.pid
+    os.kill(worker, signal.SIGKILL)
+    code, stderr = command.end()
+    assert code == 75
+    assert [line for line in stderr.splitlines() if line.startswith("i2md: ")] == [
+        "i2md: a worker process ended unexpectedly (SIGKILL(-9)), perhaps out of memory; run the same command again"
+        " to resume, --jobs 1 takes the least memory"
+    ]
+    assert "Traceback" not in stderr
+    assert files_done(clips) == MIDWAY
+    assert main(["prepare", "gated", str(skeletons), str(clips)]) == 0
+    assert contents(clips) == uninterrupted
+
+
+def test_a_script_without_a_main_guard_can_use_worker_processes(
+    skeletons: Path, uninterrupted: dict[str, bytes], tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    call = f"i2md.prepare(format='ntu-rgbd', source={str(skeletons)!r}, clips='clips', jobs=2)"
+    script.write_text(f"import i2md\nprint('started')\n{call}\nprint('done')\n")
+    ran = subprocess.run([sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout == "started\ndone\n"
+    assert contents(tmp_path / "clips") == uninterrupted
 
 
 @pytest.fixture
-def stopped(skeletons: Path, tmp_path: Path) -> Path:
-    """Where clips were on their way when the command was killed."""
+def killed(skeletons: Path, tmp_path: Path, pipes: Path) -> Path:
+    """Where clips were being written when the command was killed."""
     clips = tmp_path / "clips"
-    process, _ = _end_midway(skeletons, clips, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL and _done(clips) < FILES
+    code, _ = stop_midway(skeletons, clips, signal.SIGKILL, pipes)
+    assert code == -signal.SIGKILL
     return clips
 
 
 @pytest.mark.parametrize("damage", ["line cut short", "frames cut short", "no frames", "no journal", "noise"])
 def test_whatever_a_kill_leaves_the_bytes_are_the_same(
-    skeletons: Path, undisturbed: dict[str, bytes], stopped: Path, damage: str
+    skeletons: Path, uninterrupted: dict[str, bytes], killed: Path, damage: str
 ) -> None:
-    partial = stopped.parent / ".clips.partial"
+    partial = killed.parent / ".clips.partial"
     journal, frames = partial / "journal.jsonl", partial / "clips" / "frames.npy"
     {
         "line cut short": lambda: journal.write_bytes(journal.read_bytes()[:-30]),
@@ -166,63 +175,57 @@ def test_whatever_a_kill_leaves_the_bytes_are_the_same(
         "no journal": journal.unlink,
         "noise": lambda: journal.write_bytes(np.random.default_rng(0).bytes(5000)),
     }[damage]()
-    assert main(["prepare", "ntu-rgbd", str(skeletons), str(stopped)]) == 0
-    assert _contents(stopped) == undisturbed
-    assert [path.name for path in stopped.parent.iterdir()] == ["clips"]
+    assert main(["prepare", "gated", str(skeletons), str(killed)]) == 0
+    assert contents(killed) == uninterrupted
+    assert [path.name for path in killed.parent.iterdir()] == ["clips"]
 
 
-def test_another_command_begins_anew(skeletons: Path, stopped: Path, tmp_path: Path) -> None:
-    words = ["prepare", "ntu-rgbd", str(skeletons)]
-    assert main([*words, str(stopped), "--preset", "facing"]) == 0
-    assert main([*words, str(tmp_path / "other"), "--preset", "facing"]) == 0
-    assert _contents(stopped) == _contents(tmp_path / "other")
+def test_a_command_with_other_options_starts_over(skeletons: Path, killed: Path, tmp_path: Path) -> None:
+    assert main(["prepare", "gated", str(skeletons), str(killed), "--preset", "facing"]) == 0
+    assert main(["prepare", "gated", str(skeletons), str(tmp_path / "other"), "--preset", "facing"]) == 0
+    assert contents(killed) == contents(tmp_path / "other")
 
 
-def test_a_source_that_changed_is_read_anew(skeletons: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+def test_a_source_that_has_changed_is_read_from_the_start(
+    skeletons: Path, tmp_path: Path, uninterrupted: dict[str, bytes], pipes: Path
+) -> None:
     source, clips = tmp_path / "source", tmp_path / "clips"
     source.mkdir()
     for file in skeletons.iterdir():
         os.link(file, source / file.name)
-    _end_once(_start(source, clips, "--jobs", "1"), lambda: _done(clips) > 50, signal.SIGKILL)
-    assert not clips.exists()
+    stop_midway(source, clips, signal.SIGKILL, pipes, jobs=1)
     first = min(source.iterdir())
     content = first.read_bytes()
     first.unlink()
     first.write_bytes(content.replace(b"0.1", b"0.2"))
-    assert main(["prepare", "ntu-rgbd", str(source), str(clips)]) == 0
-    assert main(["prepare", "ntu-rgbd", str(source), str(tmp_path / "other")]) == 0
-    assert _contents(clips) == _contents(tmp_path / "other") != undisturbed
+    assert main(["prepare", "gated", str(source), str(clips)]) == 0
+    assert main(["prepare", "gated", str(source), str(tmp_path / "other")]) == 0
+    assert contents(clips) == contents(tmp_path / "other") != uninterrupted
 
 
-def _stored(contents: dict[str, bytes], folder: Path) -> Path:
-    (folder / "frames.npy").write_bytes(contents["frames.npy"])
-    return folder / "frames.npy"
-
-
-def test_two_at_once_do_not_spoil_each_other(
-    skeletons: Path, tmp_path: Path, undisturbed: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+def test_two_commands_cannot_write_the_same_clips_at_once(
+    skeletons: Path,
+    tmp_path: Path,
+    uninterrupted: dict[str, bytes],
+    capsys: pytest.CaptureFixture[str],
+    pipes: Path,
 ) -> None:
-    clips = tmp_path / "clips"
-    process = _start(skeletons, clips, "--jobs", "1")
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while not _done(clips) and time.monotonic() < deadline:
-            time.sleep(0.002)
-        process.send_signal(signal.SIGSTOP)
-        assert main(["prepare", "ntu-rgbd", str(skeletons), str(clips)]) == 2
-        assert "another process is writing it; wait for it, or name another folder" in capsys.readouterr().err
-    finally:
-        process.send_signal(signal.SIGCONT)
-        process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0
-    assert _contents(clips) == undisturbed
+    clips, gate = tmp_path / "clips", Gate(pipes, file_name(MIDWAY))
+    command = Command(skeletons, clips, "--jobs", "1", gate=gate)
+    gate.wait_until_reached()
+    assert main(["prepare", "gated", str(skeletons), str(clips)]) == 2
+    assert "another process is writing it; wait for it, or name another folder" in capsys.readouterr().err
+    gate.open()
+    assert command.end()[0] == 0
+    assert contents(clips) == uninterrupted
 
 
-def test_clips_of_half_the_size(skeletons: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+def test_float16_clips_take_half_the_space(skeletons: Path, uninterrupted: dict[str, bytes], tmp_path: Path) -> None:
     words = ["prepare", "ntu-rgbd", str(skeletons), str(tmp_path / "clips"), "--precision", "float16"]
     assert main(words) == 0
-    half, whole = i2md.open_clips(tmp_path / "clips"), np.load(_stored(undisturbed, tmp_path))
-    assert (tmp_path / "clips" / "frames.npy").stat().st_size < 0.51 * len(undisturbed["frames.npy"])
+    (tmp_path / "frames.npy").write_bytes(uninterrupted["frames.npy"])
+    half, whole = i2md.open_clips(tmp_path / "clips"), np.load(tmp_path / "frames.npy")
+    assert (tmp_path / "clips" / "frames.npy").stat().st_size < 0.51 * len(uninterrupted["frames.npy"])
     np.testing.assert_allclose(np.concatenate([c.reshape(-1, 25, 3) for c in half]), whole, rtol=2**-11, atol=1e-7)
     assert main([*words[:3], str(tmp_path / "none"), "--precision", "int8"]) == 2
     assert not (tmp_path / "none").exists()

@@ -216,7 +216,7 @@ def test_frames_without_anybody_are_cut_and_who_comes_late_stays_zero() -> None:
 def test_where_the_number_of_actors_is_unknown_two_are_kept() -> None:
     three = np.stack([body(0), body(1), body(2)])
     ours = prepare_positions(three, V2, "denoised")
-    assert isinstance(ours, Prepared) and len(ours.positions) == 2 and ours.people_absent == 1
+    assert isinstance(ours, Prepared) and len(ours.positions) == 2 and ours.persons_absent == 1
 
 
 def test_bodies_are_told_apart_by_their_ids(golden: Path) -> None:

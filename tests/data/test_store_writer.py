@@ -106,7 +106,7 @@ def test_a_journal_is_one_writers(tmp_path: Path) -> None:
 def test_a_journal_ends_before_the_first_line_that_is_not_whole(tmp_path: Path, end: bytes) -> None:
     (tmp_path / "j").write_bytes(b'{"n": 1}\n{"n": 2}\n' + end + b'{"n": 3}\n')
     journal = Journal(tmp_path / "j", tmp_path / "c")
-    journal.keep_whole_lines()
+    journal.drop_incomplete()
     journal.append({"n": 4})
     assert [line["n"] for line in journal] == [1, 2, 4]
     journal.close()
@@ -184,8 +184,8 @@ def test_whole_recordings_stand_beside_the_clips_cut_from_them(
 def test_stopped_among_the_whole_recordings_it_goes_on_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = replace(faulty_source(8), untrimmed=faulty_source(30, at=25, fault="dies"))
     monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: source)
-    monkeypatch.setattr("i2md.data.prepare._BETWEEN_CHECKPOINTS", 0.0)
-    with pytest.raises(InputError, match="the same command goes on"):
+    monkeypatch.setattr("i2md.data.prepare._CHECKPOINT_SECONDS", -1.0)
+    with pytest.raises(InputError, match="run the same command again"):
         prepare("odd", tmp_path / "x", tmp_path / "c", jobs=2)
     assert not (tmp_path / "c").exists()
     monkeypatch.setenv("I2MD_TEST_MAIN", "1")

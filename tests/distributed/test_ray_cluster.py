@@ -21,13 +21,12 @@ import tiny
 
 import i2md
 from i2md.cli.main import main
-from i2md.data.cluster_crew import crew_at
-from i2md.data.executor import work_through
-from i2md.data.outcomes import Made
+from i2md.data.executor import open_executor, prepare_recordings
+from i2md.data.outcomes import PreparedClip
 from i2md.data.prepare import prepare
 from i2md.data.recording import Recording, Source
 from i2md.distributed.ray_cluster import Cluster, joined
-from i2md.errors import InputError, Stopped
+from i2md.errors import InputError, WorkerLost
 from i2md.skeletons import get_layout
 
 pytest.importorskip("ray", reason="the extra ray is not installed: Ray may have no wheel for this Python")
@@ -73,9 +72,9 @@ class Pass:
 
 
 def _told(source: Source, address: str | None) -> list[Any]:
-    with crew_at(address) as crew:
-        outcomes = [o for _, found in work_through(source, "none", 1, crew=crew) for o in found]
-    return [(o.clip.name, o.clip.positions.tobytes()) if isinstance(o, Made) else o for o in outcomes]
+    with open_executor(address) as executor:
+        outcomes = [o for _, found in prepare_recordings(source, "none", jobs=1, executor=executor) for o in found]
+    return [(o.clip.name, o.clip.positions.tobytes()) if isinstance(o, PreparedClip) else o for o in outcomes]
 
 
 def _source(count: int = 60, **how: Any) -> Source:
@@ -140,9 +139,9 @@ def test_who_dies_once_is_replaced(tmp_path: Path) -> None:
 
 def test_who_always_dies_ends_the_work_which_goes_on_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: _source(at=55, fault="dies"))
-    monkeypatch.setattr("i2md.data.prepare._BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr("i2md.data.prepare._CHECKPOINT_SECONDS", -1.0)
     monkeypatch.setattr("i2md.distributed.ray_cluster._RETRIES", 1)
-    with pytest.raises(Stopped, match=r"tried 2 times \(The worker died unexpectedly.*the same command goes on"):
+    with pytest.raises(WorkerLost, match=r"tried 2 times \(The worker died unexpectedly.*run the same command again"):
         prepare("odd", "x", tmp_path / "clips", cluster="local")
     assert [path.name for path in tmp_path.iterdir()] == [".clips.partial"]
     monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: _source())
@@ -251,8 +250,8 @@ def test_nobody_needs_ray_who_does_not_ask_for_it(tmp_path: Path) -> None:
 
 # The command, but sure of what it has after every piece, and with pieces of two files.
 OFTEN = (
-    "import sys, i2md.cli.main, i2md.data.executor as c, i2md.data.prepare as p; c._LONGEST_PIECE = 2;"
-    " p._BETWEEN_CHECKPOINTS = 0.0; sys.exit(i2md.cli.main.main(sys.argv[1:]))"
+    "import sys, i2md.cli.main, i2md.data.executor as c, i2md.data.prepare as p; c._MAX_CHUNK = 2;"
+    " p._CHECKPOINT_SECONDS = -1.0; sys.exit(i2md.cli.main.main(sys.argv[1:]))"
 )
 
 

@@ -1,4 +1,4 @@
-"""How far a long write has come: a line for all that is safe on the disk, so that a killed one goes on from there."""
+"""The progress of a long write, a line for each checkpoint, so that a write that was killed resumes from the last."""
 
 from __future__ import annotations
 
@@ -14,51 +14,57 @@ from i2md.errors import InputError
 
 
 class Journal:
-    """Lines of JSON in a file, each whole or not there; while one process has it open no other may.
+    """Lines of JSON in a file, each complete or not there; while one process has it open no other may.
 
-    A line cut short, and all after it, counts as never written.
+    An incomplete line, and all after it, counts as never written.
+
+    Args:
+        path: the file, opened or made.
+        target: what is being written, as errors name it.
+
+    Raises:
+        InputError: another process has the journal open.
     """
 
-    def __init__(self, path: Path, what: Path) -> None:
-        """Open `path`, or make it; `what` is the thing being written, as complaints name it."""
+    def __init__(self, path: Path, target: Path) -> None:
         self._file = path.open("a+b")
         try:
             _lock(self._file.fileno())
         except BlockingIOError:
             self._file.close()
-            raise InputError(f"{what}: another process is writing it; wait for it, or name another folder") from None
+            raise InputError(f"{target}: another process is writing it; wait for it, or name another folder") from None
 
     def __iter__(self) -> Iterator[Any]:
-        """The lines from the first, without holding them all."""
+        """The entries from the first, one at a time in memory."""
         at = 0
-        while (line := self._line_at(at)) is not None:
-            yield line
+        while (entry := self._entry_at(at)) is not None:
+            yield entry
             at = self._file.tell()
 
-    def keep_whole_lines(self) -> None:
-        """Cut off what a kill left of a line."""
-        whole = 0
-        while self._line_at(whole) is not None:
-            whole = self._file.tell()
-        self._file.truncate(whole)
+    def drop_incomplete(self) -> None:
+        """Remove an incomplete last line, which a kill may leave."""
+        end = 0
+        while self._entry_at(end) is not None:
+            end = self._file.tell()
+        self._file.truncate(end)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         self._file.truncate(0)
 
     def append(self, entry: Any) -> None:
-        """Add one line; it is on the disk when this returns."""
+        """Append an entry; it is on the disk when this returns."""
         self._file.write(json.dumps(entry).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Let other processes have it."""
+        """Close and unlock the file."""
         with suppress(OSError):
             self._file.close()
 
-    def _line_at(self, place: int) -> Any:
-        self._file.seek(place)
+    def _entry_at(self, offset: int) -> Any:
+        self._file.seek(offset)
         line = self._file.readline()
         try:
             return json.loads(line) if line.endswith(b"\n") else None
@@ -67,7 +73,7 @@ class Journal:
 
 
 def _lock(file: int) -> None:
-    """Lock until the file is closed or the process ends, however it ends; where files can't be locked, don't."""
+    """Lock until the file is closed or the process ends, however it ends; no lock if the system has none."""
     try:
         import fcntl
     except ImportError:

@@ -1,9 +1,9 @@
-"""Where clips stand while they are written, in a store (S3 and the like), which knows neither appending nor renaming.
+"""Clips while they are written, in remote storage (S3 and the like), which can neither append nor rename.
 
-Beside the target the hidden `.CLIPS.partial` holds `rows/`, pieces of frames.npy by the byte they begin at, and
-`journal/`, a line of the journal each. Once all are there, the pieces stream through this process into
+Next to the target the hidden `.CLIPS.partial` holds `rows/`, parts of frames.npy named by the byte they begin at, and
+`journal/`, a file for each line of the journal. When all are there, the parts stream through this process into
 CLIPS/frames.npy, the small files follow, and dataset.json comes last: without it nothing takes the folder for clips.
-This process's disk holds the index alone, its memory a piece or two.
+This process's disk holds the index alone, its memory a part or two.
 """
 
 from __future__ import annotations
@@ -17,153 +17,161 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from i2md.data.storage.journal import Journal
-from i2md.data.storage.local import Rows
+from i2md.data.storage.local import FrameFile
 from i2md.data.storage.remote import filesystem, fs_path, list_file_info, make_folder, remote_errors, write_bytes
 from i2md.errors import InputError
 
-# A piece of frames.npy, in bytes.
-_PIECE = 32 << 20
+# A part of frames.npy, in bytes.
+_PART = 32 << 20
 _DIGITS = 15
 _LAST = "dataset.json"
 # What a writer that was stopped may have left at the target itself.
-_LEFT = ("frames.npy", "clips.parquet", "intervals.parquet", "left_out.txt", "untrimmed", ".untrimmed.partial")
+_LEFTOVERS = ("frames.npy", "clips.parquet", "intervals.parquet", "left_out.txt", "untrimmed", ".untrimmed.partial")
 
 
-class StoreShelf:
-    """A Shelf in a store. One writer at a time: a store has no locks, so nobody else is kept off."""
+class RemoteStorage:
+    """A ClipStorage in remote storage, for one writer at a time: remote files have no locks.
 
-    pause = 10
+    Args:
+        path: the target, which is complete when the clips are published.
+        overwrite: must be False.
+
+    Raises:
+        InputError: there is something at the target, or it should be overwritten.
+    """
+
+    checkpoint_cost = 10
 
     def __init__(self, path: Path, overwrite: bool) -> None:
         self._path, self._partial = path, path.parent / f".{path.name}.partial"
-        self._store = filesystem(path)
+        self._files = filesystem(path)
         if overwrite:
-            raise InputError(f"{path}: a store can't swap new clips for old; name another place, or remove it")
+            raise InputError(f"{path}: remote clips can't be replaced in one step; give another URL, or remove them")
         with remote_errors(path):
-            if self._store.exists(fs_path(path / _LAST)) or (
-                list_file_info(path) and not list_file_info(self._partial)
-            ):
-                raise InputError(f"{path}: already exists; name another place")
+            published = self._files.exists(fs_path(path / _LAST))
+            if published or (list_file_info(path) and not list_file_info(self._partial)):
+                raise InputError(f"{path}: already exists; give another URL")
         self._published = False
-        self._here = Path(tempfile.mkdtemp(prefix="i2md-"))
-        self.folder = self._here / "clips"
+        self._local = Path(tempfile.mkdtemp(prefix="i2md-"))
+        self.folder = self._local / "clips"
         self.folder.mkdir()
 
     def open_journal(self) -> Journal:
-        return _StoredJournal(self._partial / "journal", self._here / "journal.jsonl", self._path)
+        return _RemoteJournal(self._partial / "journal", self._local / "journal.jsonl", self._path)
 
-    def take_up(self) -> bool:
+    def recover(self) -> bool:
         return True
 
-    def begin(self) -> None:
+    def clear(self) -> None:
         _remove(self._partial / "rows")
         self._clear_target()
 
     def _clear_target(self) -> None:
-        for name in _LEFT:
+        for name in _LEFTOVERS:
             _remove(self._path / name)
 
-    def open_rows(self, row_shape: tuple[int, int], dtype: np.dtype[Any]) -> Rows:
-        return _StoredRows(self._partial / "rows", self._path / "frames.npy", row_shape, dtype)
+    def open_frames(self, row_shape: tuple[int, int], dtype: np.dtype[Any]) -> FrameFile:
+        return _RemoteFrameFile(self._partial / "rows", self._path / "frames.npy", row_shape, dtype)
 
-    def beside(self, name: str) -> Path:
+    def subfolder(self, name: str) -> Path:
         return self._path / name
 
     def publish(self) -> None:
         for file in sorted(self.folder.iterdir(), key=lambda file: file.name == _LAST):
             with remote_errors(self._path):
-                self._store.put_file(str(file), fs_path(self._path / file.name))
+                self._files.put_file(str(file), fs_path(self._path / file.name))
         self._published = True
 
-    def let_go(self, keep: bool) -> None:
-        shutil.rmtree(self._here, ignore_errors=True)
+    def close(self, keep: bool) -> None:
+        shutil.rmtree(self._local, ignore_errors=True)
         if not keep:
-            # What can't be removed now is in nobody's way.
+            # What can't be removed now hinders no later writer.
             with suppress(InputError):
                 if not self._published:
                     self._clear_target()
                 _remove(self._partial)
 
 
-class _StoredJournal(Journal):
-    """A journal on the disk of which the store has each line."""
+class _RemoteJournal(Journal):
+    """A journal on the local disk, each entry of which is also a remote file."""
 
-    def __init__(self, lines: Path, here: Path, what: Path) -> None:
-        super().__init__(here, what)
-        self._lines, self._store, self._count = lines, filesystem(lines), 0
-        names = sorted(list_file_info(lines))
-        with remote_errors(lines), suppress(ValueError):  # a line that is not whole counts as never written
+    def __init__(self, entries: Path, local: Path, target: Path) -> None:
+        super().__init__(local, target)
+        self._entries, self._files, self._count = entries, filesystem(entries), 0
+        names = sorted(list_file_info(entries))
+        with remote_errors(entries), suppress(ValueError):  # an incomplete entry counts as never written
             for name in names:
-                super().append(json.loads(self._store.cat_file(fs_path(lines / name))))
+                super().append(json.loads(self._files.cat_file(fs_path(entries / name))))
                 self._count += 1
         for name in names[self._count :]:
-            _remove(lines / name)
+            _remove(entries / name)
 
     def append(self, entry: Any) -> None:
-        write_bytes(self._lines / f"{self._count:0{_DIGITS}}.json", json.dumps(entry).encode())
+        write_bytes(self._entries / f"{self._count:0{_DIGITS}}.json", json.dumps(entry).encode())
         self._count += 1
         super().append(entry)
 
     def clear(self) -> None:
-        _remove(self._lines)
+        _remove(self._entries)
         self._count = 0
         super().clear()
 
 
-class _StoredRows:
-    """Rows in a store: pieces that are joined in the end."""
+class _RemoteFrameFile:
+    """A FrameFile in remote storage: parts that are joined in the end."""
 
-    def __init__(self, pieces: Path, target: Path, row_shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
-        self._pieces, self._target, self._store = pieces, target, filesystem(pieces)
+    def __init__(self, parts: Path, target: Path, row_shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+        self._parts, self._target, self._files = parts, target, filesystem(parts)
         self._row_shape, self._dtype = row_shape, dtype
-        self._waiting, self._end = io.BytesIO(), 0
+        self._buffer, self._end = io.BytesIO(), 0
 
-    def keep(self, rows: int) -> bool:
+    def truncate(self, rows: int) -> bool:
         wanted, self._end = rows * self._dtype.itemsize * self._row_shape[0] * self._row_shape[1], 0
-        for name, told in sorted(list_file_info(self._pieces).items()):
+        for name, details in sorted(list_file_info(self._parts).items()):
             if int(name) == self._end < wanted:
-                self._end += told["size"]
+                self._end += details["size"]
             else:
-                _remove(self._pieces / name)
+                _remove(self._parts / name)
         return self._end == wanted
 
-    def append(self, rows: np.ndarray) -> None:
-        self._waiting.write(rows.tobytes())
-        if self._waiting.tell() >= _PIECE:
-            self.make_sure()
+    def append(self, rows: Shaped[np.ndarray, "... joints channels"]) -> None:
+        self._buffer.write(rows.tobytes())
+        if self._buffer.tell() >= _PART:
+            self.sync()
 
-    def make_sure(self) -> None:
-        piece = self._waiting.getvalue()
-        if piece:
-            write_bytes(self._pieces / f"{self._end:0{_DIGITS}}", piece)
-            self._end += len(piece)
-            self._waiting = io.BytesIO()
+    def sync(self) -> None:
+        part = self._buffer.getvalue()
+        if part:
+            write_bytes(self._parts / f"{self._end:0{_DIGITS}}", part)
+            self._end += len(part)
+            self._buffer = io.BytesIO()
 
-    def seal(self, rows: int) -> None:
-        self.make_sure()
+    def finish(self, rows: int) -> None:
+        self.sync()
         header = {"descr": self._dtype.str, "fortran_order": False, "shape": (rows, *self._row_shape)}
-        with remote_errors(self._target), _opened(self._target) as file:
+        with remote_errors(self._target), _open_to_write(self._target) as file:
             np.lib.format.write_array_header_1_0(file, header)
-            for name in sorted(list_file_info(self._pieces)):
-                file.write(self._store.cat_file(fs_path(self._pieces / name)))
+            for name in sorted(list_file_info(self._parts)):
+                file.write(self._files.cat_file(fs_path(self._parts / name)))
 
     def close(self) -> None:
-        self._waiting.close()
+        self._buffer.close()
 
 
-def _opened(place: Path) -> IO[bytes]:
+def _open_to_write(path: Path) -> IO[bytes]:
     try:
-        return place.open("wb")
+        return path.open("wb")
     except FileNotFoundError:
-        make_folder(place.parent)
-        return place.open("wb")
+        make_folder(path.parent)
+        return path.open("wb")
 
 
-def _remove(place: Path) -> None:
-    files = filesystem(place)
-    with remote_errors(place):
+def _remove(path: Path) -> None:
+    files = filesystem(path)
+    with remote_errors(path):
         files.invalidate_cache()
-        if files.exists(fs_path(place)):
-            files.rm(fs_path(place), recursive=True)
+        if files.exists(fs_path(path)):
+            files.rm(fs_path(path), recursive=True)

@@ -1,4 +1,4 @@
-"""Recordings and clips in a store: the same bytes as on a disk, whatever interrupts the way there."""
+"""Recordings and clips in remote storage: the same bytes as on a local disk, wherever a write is interrupted."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _copy(folder: Path, url: str) -> None:
         write_bytes(to_path(f"{url}/{name}"), content)
 
 
-def test_from_a_store_to_a_store_the_bytes_are_those_of_a_disk(
+def test_from_remote_to_remote_the_bytes_are_those_of_a_local_disk(
     skeletons: Path, expected: dict[str, bytes], url: str
 ) -> None:
     _copy(skeletons, f"{url}/source")
@@ -79,16 +79,14 @@ def test_from_a_store_to_a_store_the_bytes_are_those_of_a_disk(
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_other_processes_read_a_store_too(
-    skeletons: Path, expected: dict[str, bytes], tmp_path: Path, jobs: int
-) -> None:
+def test_workers_read_remote_files(skeletons: Path, expected: dict[str, bytes], tmp_path: Path, jobs: int) -> None:
     prepare("ntu-rgbd", f"file://{skeletons}", f"file://{tmp_path}/new/clips", jobs=jobs)
     assert on_disk(tmp_path / "new" / "clips") == expected
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["clips"]
 
 
 @pytest.mark.parametrize("source", ["folder", "folder/all.zip"])
-def test_a_zip_in_a_store_is_read_in_place(
+def test_a_remote_zip_is_read_in_place(
     skeletons: Path, expected: dict[str, bytes], url: str, tmp_path: Path, source: str
 ) -> None:
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
@@ -99,7 +97,7 @@ def test_a_zip_in_a_store_is_read_in_place(
     assert stored(f"{url}/clips") == expected
 
 
-def test_whole_recordings_lie_beside_their_clips(tmp_path: Path, url: str) -> None:
+def test_untrimmed_recordings_are_written_with_their_clips(tmp_path: Path, url: str) -> None:
     write_pku(tmp_path / "pku", recordings=3, actions=2)
     prepare("pku-mmd", tmp_path / "pku", tmp_path / "clips", jobs=1)
     _copy(tmp_path / "pku", f"{url}/pku")
@@ -110,7 +108,7 @@ def test_whole_recordings_lie_beside_their_clips(tmp_path: Path, url: str) -> No
     assert info(clips)["untrimmed"] == info(open_clips(tmp_path / "clips"))["untrimmed"]
 
 
-def test_arrays_a_file_each_may_lie_in_a_store(tmp_path: Path, url: str) -> None:
+def test_arrays_of_a_file_each_may_be_remote(tmp_path: Path, url: str) -> None:
     draws = np.random.default_rng(0)
     for name in ("jump/a", "jump/b", "sit/c"):
         (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +121,7 @@ def test_arrays_a_file_each_may_lie_in_a_store(tmp_path: Path, url: str) -> None
         prepare("arrays", f"{url}/mine/jump/a.npy", f"{url}/other")
 
 
-def test_clips_of_a_store_are_those_of_the_disk(skeletons: Path, tmp_path: Path) -> None:
+def test_remote_clips_equal_local_clips(skeletons: Path, tmp_path: Path) -> None:
     here = prepare("ntu-rgbd", skeletons, tmp_path / "clips", jobs=1, precision="float16")
     there = open_clips(f"file://{tmp_path}/clips")
     assert info(there) == info(here)
@@ -135,8 +133,8 @@ def test_clips_of_a_store_are_those_of_the_disk(skeletons: Path, tmp_path: Path)
         np.testing.assert_array_equal(clip, here[5 + index])
 
 
-class _Weak:
-    """A store that refuses the n-th write, and all after it."""
+class _Refusing:
+    """A remote storage that refuses all writes after so many."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
         self.left = after
@@ -151,24 +149,24 @@ class _Weak:
             raise TimeoutError("no answer")
 
 
-def test_stopped_at_any_write_it_goes_on_to_the_same_bytes(
+def test_stopped_at_any_write_it_resumes_and_gives_the_same_bytes(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: faulty_source(13, at=5, fault="unreadable"))
-    monkeypatch.setattr("i2md.data.prepare._BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr("i2md.data.executor._LONGEST_PIECE", 2)
+    monkeypatch.setattr("i2md.data.prepare._CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("i2md.data.executor._MAX_CHUNK", 2)
     prepare("odd", tmp_path / "x", tmp_path / "clips", jobs=1)
     expected, writes = on_disk(tmp_path / "clips"), 0
     assert "intervals.parquet" in expected
     finished = False
     while not finished:
         with monkeypatch.context() as weak:
-            _Weak(weak, after=writes)
+            _Refusing(weak, after=writes)
             try:
                 prepare("odd", tmp_path / "x", f"{url}/c{writes}", jobs=1)
                 finished = True
             except Stopped as error:
-                assert "the store refuses (no answer)" in str(error)
+                assert "the remote storage failed (no answer)" in str(error)
                 with pytest.raises(InputError, match=r"dataset.json is missing"):
                     open_clips(f"{url}/c{writes}")
         if not finished:
@@ -176,11 +174,11 @@ def test_stopped_at_any_write_it_goes_on_to_the_same_bytes(
             with monkeypatch.context() as counted:
                 # What is there is not read again.
                 asked: list[int] = []
-                work = i2md.data.prepare.work_through
+                work = i2md.data.prepare.prepare_recordings
                 counted.setattr(
-                    "i2md.data.prepare.work_through",
-                    lambda source, preset, jobs, start, crew, asked=asked, work=work: (
-                        asked.append(start) or work(source, preset, jobs, start, crew)
+                    "i2md.data.prepare.prepare_recordings",
+                    lambda source, preset, start, jobs, executor, asked=asked, work=work: (
+                        asked.append(start) or work(source, preset, start, jobs, executor)
                     ),
                 )
                 prepare("odd", tmp_path / "x", f"{url}/c{writes}", jobs=1)
@@ -191,7 +189,7 @@ def test_stopped_at_any_write_it_goes_on_to_the_same_bytes(
     assert writes > 10
 
 
-def test_a_line_of_the_journal_cut_short_was_never_written(url: str, tmp_path: Path) -> None:
+def test_an_incomplete_line_of_the_journal_counts_as_never_written(url: str, tmp_path: Path) -> None:
     clips = [Recording(f"r{n}", np.full((1, 3, 20, 3), n, np.float32)) for n in range(4)]
 
     def write(target: Path, stop_after: int | None) -> None:
@@ -223,7 +221,7 @@ def odd_dataset() -> Any:
     return Dataset(source.name, source.layout, source.class_names, source.units, "none", {}, {})
 
 
-def test_what_a_store_refuses_is_no_recording_that_cannot_be_read(
+def test_a_remote_error_is_not_an_unreadable_recording(
     skeletons: Path, expected: dict[str, bytes], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _copy(skeletons, f"{url}/source")
@@ -237,13 +235,13 @@ def test_what_a_store_refuses_is_no_recording_that_cannot_be_read(
 
     with monkeypatch.context() as refusing:
         refusing.setattr(files, "cat_file", refuse)
-        with pytest.raises(Stopped, match=r"A040.skeleton: the store refuses \(access denied\)"):
+        with pytest.raises(Stopped, match=r"A040.skeleton: the remote storage failed \(access denied\)"):
             prepare("ntu-rgbd", f"{url}/source", f"{url}/clips", jobs=1)
     prepare("ntu-rgbd", f"{url}/source", f"{url}/clips", jobs=1)
     assert stored(f"{url}/clips") == expected
 
 
-def test_a_source_that_changed_in_the_store_is_read_anew(skeletons: Path, url: str) -> None:
+def test_the_fingerprint_changes_with_the_remote_files(skeletons: Path, url: str) -> None:
     from i2md.data.fingerprint import fingerprint
 
     _copy(skeletons, f"{url}/source")
@@ -256,19 +254,19 @@ def test_a_source_that_changed_in_the_store_is_read_anew(skeletons: Path, url: s
     assert fingerprint(source, clips) != before
 
 
-def test_strict_leaves_nothing_in_the_store(skeletons: Path, url: str) -> None:
+def test_strict_leaves_nothing_in_remote_storage(skeletons: Path, url: str) -> None:
     with pytest.raises(InputError, match=r"A031\.skeleton: .*leave out --strict"):
         prepare("ntu-rgbd", skeletons, f"{url}/clips", strict=True, jobs=1)
     assert stored(url) == {}
 
 
-def test_what_is_there_stays(url: str, tmp_path: Path) -> None:
+def test_existing_remote_files_stay(url: str, tmp_path: Path) -> None:
     prepare("synthetic", "x", f"{url}/clips", actions=2, subjects=2, repeats=1)
     before = stored(url)
     for target, how, said in (
-        ("clips", {}, "already exists; name another place"),
-        ("clips", {"overwrite": True}, "a store can't swap new clips for old; name another place"),
-        ("mine", {}, "already exists; name another place"),
+        ("clips", {}, "already exists; give another URL"),
+        ("clips", {"overwrite": True}, "remote clips can't be replaced in one step; give another URL"),
+        ("mine", {}, "already exists; give another URL"),
     ):
         write_bytes(to_path(f"{url}/mine/notes.txt"), b"mine")
         with pytest.raises(InputError, match=said):
@@ -279,17 +277,17 @@ def test_what_is_there_stays(url: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "format", "said"),
     [
-        ("nosuch://a/b", "ntu-rgbd", "nosuch://a/b: .*give a path, or a URL of a store that fsspec knows"),
+        ("nosuch://a/b", "ntu-rgbd", "nosuch://a/b: .*give a path, or a URL that fsspec knows"),
         ("memory://nothing/there", "ntu-rgbd", "no such file or folder"),
         ("memory://nothing/x.pkl", "pyskl", "format 'pyskl' is read from a local disk; copy it to one first"),
     ],
 )
-def test_urls_that_lead_nowhere(source: str, format: str, said: str, tmp_path: Path) -> None:
+def test_invalid_urls_are_refused(source: str, format: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):
         prepare(format, source, tmp_path / "clips")
 
 
-def test_without_the_extra_a_url_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_the_extra_an_error_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("i2md.distributed.ray_cluster.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r's3://a/b needs more packages; .* pip install "i2md\[ray\]"'):
         prepare("ntu-rgbd", "s3://a/b", tmp_path / "clips")
@@ -297,7 +295,7 @@ def test_without_the_extra_a_url_says_what_to_install(monkeypatch: pytest.Monkey
         prepare("synthetic", "x", tmp_path / "clips", cluster="local")
 
 
-def test_a_path_stays_a_path(tmp_path: Path) -> None:
+def test_local_paths_and_urls_are_told_apart(tmp_path: Path) -> None:
     assert to_path(tmp_path) == tmp_path and not is_remote(tmp_path)
     assert to_path("a:b/c") == Path("a:b/c")
     assert is_remote(to_path("memory://a/b"))
