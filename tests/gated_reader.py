@@ -108,12 +108,12 @@ class Command:
 
 
 def _main() -> int:
-    import i2md.data.executor
+    import i2md.data.pipeline
     import i2md.data.prepare
     from i2md.cli.main import main
     from i2md.data.writer import ClipsWriter
 
-    i2md.data.executor._MAX_CHUNK = 1
+    i2md.data.pipeline._MAX_CHUNK = 1
     i2md.data.prepare._CHECKPOINT_SECONDS = -1.0
     checkpoint = ClipsWriter.checkpoint
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from i2md.data.dataset import PRECISIONS, Dataset
-from i2md.data.executor import Done, open_executor, prepare_recordings
+from i2md.data.executor import open_executor
 from i2md.data.fingerprint import fingerprint
 from i2md.data.outcomes import Outcome, PreparedClip, Report
+from i2md.data.pipeline import Done, prepare_recordings
 from i2md.data.presets import CHOOSING, preset_names
 from i2md.data.readers import open_source
 from i2md.data.recording import Divisible, Source

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from faulty_reader import LAYOUT, faulty_source
 
-import i2md.data.executor
-from i2md.data.executor import LocalExecutor, prepare_recordings
+import i2md.data.pipeline
+from i2md.data.executor import LocalExecutor
 from i2md.data.outcomes import PreparedClip, SkippedRecording
+from i2md.data.pipeline import prepare_recordings
 from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
 from i2md.data.recording import Recording, Source
@@ -95,13 +96,13 @@ def test_by_default_workers_start_if_the_rest_would_take_long(monkeypatch: pytes
         started.append(num_workers)
         return LocalExecutor(num_workers)
 
-    monkeypatch.setattr(i2md.data.executor, "LocalExecutor", counted)
-    monkeypatch.setattr(i2md.data.executor, "available_cores", lambda: 2)
-    monkeypatch.setattr(i2md.data.executor, "_TRIAL_SECONDS", 1e9)
+    monkeypatch.setattr(i2md.data.pipeline, "LocalExecutor", counted)
+    monkeypatch.setattr(i2md.data.pipeline, "available_cores", lambda: 2)
+    monkeypatch.setattr(i2md.data.pipeline, "_TRIAL_SECONDS", 1e9)
     expected = _outcomes(faulty_source(), None)
     assert started == []
-    monkeypatch.setattr(i2md.data.executor, "_TRIAL_SECONDS", -1.0)
-    monkeypatch.setattr(i2md.data.executor, "_MIN_REMAINING_SECONDS", -1.0)
+    monkeypatch.setattr(i2md.data.pipeline, "_TRIAL_SECONDS", -1.0)
+    monkeypatch.setattr(i2md.data.pipeline, "_MIN_REMAINING_SECONDS", -1.0)
     assert _outcomes(faulty_source(), None)[1] == expected[1]
     assert started == [2]
 
@@ -119,7 +120,7 @@ def test_an_error_that_cannot_be_unpickled_is_raised_as_its_traceback() -> None:
 
 
 def test_outcomes_are_in_order_if_later_ones_are_there_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(i2md.data.executor, "_MAX_CHUNK", 1)
+    monkeypatch.setattr(i2md.data.pipeline, "_MAX_CHUNK", 1)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     # Of two workers one waits at unit 0 until the other has read units 1 and 2.
@@ -129,7 +130,7 @@ def test_outcomes_are_in_order_if_later_ones_are_there_first(tmp_path: Path, mon
 
 
 def test_two_chunks_a_worker_are_held_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(i2md.data.executor, "_MAX_CHUNK", 1)
+    monkeypatch.setattr(i2md.data.pipeline, "_MAX_CHUNK", 1)
     submitted = []
 
     class Counted(LocalExecutor):

@@ -21,8 +21,9 @@ import tiny
 
 import i2md
 from i2md.cli.main import main
-from i2md.data.executor import open_executor, prepare_recordings
+from i2md.data.executor import open_executor
 from i2md.data.outcomes import PreparedClip
+from i2md.data.pipeline import prepare_recordings
 from i2md.data.prepare import prepare
 from i2md.data.recording import Recording, Source
 from i2md.distributed.ray_cluster import Cluster, joined
@@ -250,7 +251,7 @@ def test_nobody_needs_ray_who_does_not_ask_for_it(tmp_path: Path) -> None:
 
 # The command, but sure of what it has after every piece, and with pieces of two files.
 OFTEN = (
-    "import sys, i2md.cli.main, i2md.data.executor as c, i2md.data.prepare as p; c._MAX_CHUNK = 2;"
+    "import sys, i2md.cli.main, i2md.data.pipeline as c, i2md.data.prepare as p; c._MAX_CHUNK = 2;"
     " p._CHECKPOINT_SECONDS = -1.0; sys.exit(i2md.cli.main.main(sys.argv[1:]))"
 )
 
