@@ -1,4 +1,4 @@
-"""The one error that the user can mend, and its kind that another try may mend."""
+"""Errors: what the user can fix, what a retry may fix, and the loss of another process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class InputError(Exception):
-    """Something in the user's hands is wrong: one line that says what, where and how to mend it.
+    """Something that the user can fix: one line that says what is wrong, where, and how to fix it.
 
     The command line prints it without a traceback and exits with status 2.
 
@@ -22,14 +22,14 @@ class InputError(Exception):
 
 
 class RankLost(Exception):
-    """Another process of the same job has ended before its time, so that this one cannot go on.
+    """Another process of the job has ended early, so that this one cannot continue.
 
-    The command line prints it as one line and exits with status 75: the same command may be tried again.
+    The command line prints it as one line and exits with code 75: a retry may succeed.
     """
 
 
 class Stopped(InputError):
-    """The work could not go on, for no fault of what is written: what is safe so far is kept for another try."""
+    """The work stopped for a reason outside its input; what is complete so far is kept, and a retry resumes from it."""
 
 
 class WorkerLost(Stopped):
@@ -59,7 +59,7 @@ def nearest(word: str, known: Iterable[str], otherwise: str = "") -> str:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Within the block, what the operating system refuses is said of `path`; a failed write names no file itself.
+    """Within the block, an OSError names `path`; that of a failed write names no file by itself.
 
     >>> with naming(Path("clips/frames.npy")):
     ...     raise OSError(28, "No space left on device")

@@ -61,6 +61,30 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 32 tiny clips, for reading only."""
+    import tiny
+
+    return tiny.clips(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs on them, for reading only."""
+    import tiny
+
+    return tiny.run(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """A function from a command's words to its error message: exit code 2, one line, and `tmp_path` unchanged."""
+    from refusal import refusing
+
+    return refusing(tmp_path, capsys)
+
+
+@pytest.fixture(scope="session")
 def pack_arrays() -> Callable[[Sequence[np.ndarray]], Any]:
     """A function from arrays (persons, frames, joints, channels), a clip each, to PackedClips."""
     import torch

@@ -1,4 +1,4 @@
-"""A command that has to be refused: exit 2, one line, no traceback, nothing half-written."""
+"""A command that must fail with an input error: exit code 2, one line, no traceback, nothing half-written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNITS = ("step/s", "clip/s", "epoch/s", "it/s", "s/step", "s/clip", "s/epoch", "
 
 
 def refusing(folder: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """A function from a command's words to its complaint; nothing below `folder` may change by it."""
+    """A function from a command's words to its error message; nothing below `folder` may change."""
 
     def refused(*words: object) -> str:
         before = _contents(folder)
@@ -34,7 +34,7 @@ def _contents(folder: Path) -> dict[str, bytes | None]:
 
 
 def one_line(stderr: str) -> str:
-    """The complaint; progress bars aside it is all there is."""
+    """The error message, which is all of standard error but for progress bars."""
     lines = [line for line in stderr.replace("\r", "\n").splitlines() if line.strip()]
     plain = [line for line in lines if not any(unit in line for unit in UNITS)]
     assert len(plain) == 1, plain

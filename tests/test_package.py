@@ -1,4 +1,4 @@
-"""The installed package: quick to import, complete, and layered as CONTRIBUTING.md describes."""
+"""The installed package: fast to import, complete, and in layers."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ def _run(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_importing_it_imports_nothing_heavy() -> None:
+def test_importing_i2md_loads_nothing_heavy() -> None:
     assert _run(f"import sys, i2md; print([name for name in {HEAVY} if name in sys.modules])") == "[]"
 
 
-def test_importing_the_command_line_imports_nothing_heavy() -> None:
+def test_importing_the_command_line_loads_nothing_heavy() -> None:
     assert _run(f"import sys, i2md.cli.main; print([name for name in {HEAVY} if name in sys.modules])") == "[]"
 
 
 @pytest.mark.parametrize("name", i2md.__all__)
-def test_every_public_name_is_there_and_documented(name: str) -> None:
+def test_public_name_exists_and_is_documented(name: str) -> None:
     public = getattr(i2md, name)
     assert public.__doc__
     assert public.__name__ == name
     assert name in dir(i2md)
 
 
-def test_what_is_not_public_is_not_there() -> None:
+def test_other_names_raise_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nosuch'"):
         _ = i2md.nosuch
     assert sorted(i2md.__all__) == list(i2md.__all__)
 
 
-def test_the_command_is_installed() -> None:
+def test_console_script_is_installed() -> None:
     (script,) = [point for point in entry_points(group="console_scripts") if point.name == "i2md"]
     assert script.value == "i2md.cli.main:main"
     assert callable(script.load())
@@ -70,14 +70,14 @@ def test_the_command_is_installed() -> None:
         ("i2md.experiments.reproduce", "published_results.csv", 1),
     ],
 )
-def test_data_files_lie_where_the_package_finds_them(package: str, pattern: str, least: int) -> None:
+def test_data_files_are_part_of_the_package(package: str, pattern: str, least: int) -> None:
     folder = Path(str(files(package)))
     found = list(folder.glob(pattern))
     assert len(found) >= least
     assert all(path.stat().st_size or path.name == "py.typed" for path in found)
 
 
-def test_the_wheel_takes_them_along() -> None:
+def test_wheel_contains_every_tracked_file() -> None:
     builder = pytest.importorskip("hatchling.builders.wheel", reason="hatchling is only needed to build")
     chosen = {file.distribution_path for file in builder.WheelBuilder(str(ROOT)).recurse_included_files()}
     tracked = subprocess.run(["git", "ls-files", "i2md"], cwd=ROOT, capture_output=True, text=True)
@@ -108,13 +108,13 @@ def test_packages_import_only_from_lower_layers(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.relative_to(PACKAGE).as_posix())
-def test_every_module_imports_by_itself_and_says_what_it_is(path: Path) -> None:
+def test_module_imports_by_itself_has_a_docstring_and_at_most_300_lines(path: Path) -> None:
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     assert importlib.import_module(name).__doc__ or not path.stat().st_size
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
 
 
-def test_the_licence_is_the_whole_apache_2_text() -> None:
+def test_licence_is_the_complete_apache_2_text() -> None:
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert text.lstrip().startswith("Apache License\n")
     assert "END OF TERMS AND CONDITIONS" in text

@@ -1,4 +1,4 @@
-"""Every command from beginning to end, as a user types it, with tiny numbers."""
+"""Every command end to end, as a user types it, with tiny settings."""
 
 from __future__ import annotations
 
@@ -20,16 +20,6 @@ import i2md
 from i2md.cli.main import main
 
 
-@pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.clips(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.run(tmp_path_factory.getbasetemp())
-
-
 def _pretrain(clips: Path, run: Path, *words: object) -> dict[str, torch.Tensor]:
     assert main(["pretrain", str(clips), str(run), *tiny.SETTINGS, *map(str, words)]) == 0
     return load_file(run / "model.safetensors")
@@ -39,24 +29,24 @@ def _same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def _said(path: Path) -> Any:
+def _json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_prepare_tells_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prepare_prints_and_writes_what_it_prepared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["prepare", "synthetic", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS, "--json", str(tmp_path / "j.json")]
     assert main(words) == 0
-    said, printed = _said(tmp_path / "j.json"), capsys.readouterr().out
-    assert said["clips"] == 32
-    assert said["splits"] == {"xsub": {"train": 16, "test": 16}}
-    assert set(said["classes"].values()) == {8}
+    data, printed = _json(tmp_path / "j.json"), capsys.readouterr().out
+    assert data["clips"] == 32
+    assert data["splits"] == {"xsub": {"train": 16, "test": 16}}
+    assert set(data["classes"].values()) == {8}
     assert "kinect-v1 (20 joints, 3-D)" in printed
     assert "xsub (train 16, test 16)" in printed
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["clips.parquet", "dataset.json", "frames.npy"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "j.json"]
 
 
-def test_info_repeats_what_prepare_said(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_prints_what_prepare_printed(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", "synthetic", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS]) == 0
     first = capsys.readouterr().out
     assert main(["info", str(clips), "--json", str(tmp_path / "j.json")]) == 0
@@ -64,10 +54,10 @@ def test_info_repeats_what_prepare_said(clips: Path, tmp_path: Path, capsys: pyt
     assert capsys.readouterr().out.splitlines() == first.splitlines()[:-2]
     assert written_to == f"written to:  {tmp_path / 'c'}"
     assert next_command == f"next:        i2md pretrain {tmp_path / 'c'} RUN --recipe synthetic"
-    assert _said(tmp_path / "j.json")["clips"] == 32
+    assert _json(tmp_path / "j.json")["clips"] == 32
 
 
-def test_prepare_lets_options_and_preset_through(tmp_path: Path) -> None:
+def test_prepare_passes_options_and_preset_on(tmp_path: Path) -> None:
     words = ["--options.actions", "1", "--options.subjects", "2", "--options.repeats", "1", "--preset", "none"]
     assert main(["prepare", "synthetic", "x", str(tmp_path / "c"), *words]) == 0
     clips = i2md.open_clips(tmp_path / "c")
@@ -75,21 +65,21 @@ def test_prepare_lets_options_and_preset_through(tmp_path: Path) -> None:
     assert clips.dataset.preparation == "none"
 
 
-def test_pretrain_leaves_a_whole_run(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pretrain_writes_a_complete_run(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     model = _pretrain(clips, run, "--json", tmp_path / "j.json")
     assert {path.name for path in run.iterdir()} == {
         "config.yaml", "log.jsonl", "model.safetensors", "tensorboard", "training_state.safetensors",
     }  # fmt: skip
-    said, printed = _said(tmp_path / "j.json"), capsys.readouterr().out
-    assert {name: said[name] for name in ("run", "clips", "split", "epochs")} == {
+    data, printed = _json(tmp_path / "j.json"), capsys.readouterr().out
+    assert {name: data[name] for name in ("run", "clips", "split", "epochs")} == {
         "run": str(run), "clips": 16, "split": "xsub", "epochs": 2,
     }  # fmt: skip
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert said["seconds"] == pytest.approx(sum(line["seconds"] for line in log))
-    assert {name.partition("/")[0] for name in said["losses"]} == {"loss", "contrast", "cmd", "dna", "imd"}
-    assert said["losses"] == {name: log[-1][name] for name in said["losses"]}
-    assert said["knn"]["joint"] == log[-1]["knn/joint"]
+    assert data["seconds"] == pytest.approx(sum(line["seconds"] for line in log))
+    assert {name.partition("/")[0] for name in data["losses"]} == {"loss", "contrast", "cmd", "dna", "imd"}
+    assert data["losses"] == {name: log[-1][name] for name in data["losses"]}
+    assert data["knn"]["joint"] == log[-1]["knn/joint"]
     assert f"next: i2md evaluate {run} {clips}" in printed
     assert f"contrast    joint {log[-1]['contrast/joint']:.3f}" in printed
     assert f"monitored kNN accuracy: joint {100 * log[-1]['knn/joint']:.1f} %" in printed
@@ -100,7 +90,7 @@ def test_pretrain_leaves_a_whole_run(clips: Path, tmp_path: Path, capsys: pytest
     assert {name.split(".")[1] for name in model} == {"joint", "motion", "bone"}
 
 
-def test_log_and_tensorboard_hold_the_same_figures(run: Path) -> None:
+def test_log_and_tensorboard_have_the_same_figures(run: Path) -> None:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     assert [line["step"] for line in lines] == [2, 4]
@@ -117,7 +107,7 @@ def test_log_and_tensorboard_hold_the_same_figures(run: Path) -> None:
     ("method", "terms"),
     [("moco", {"contrast"}), ("cmd", {"contrast", "cmd"}), ("imd", {"contrast", "dna", "imd"})],
 )
-def test_each_method_has_its_terms(clips: Path, tmp_path: Path, method: str, terms: set[str]) -> None:
+def test_each_method_logs_its_loss_terms(clips: Path, tmp_path: Path, method: str, terms: set[str]) -> None:
     _pretrain(clips, tmp_path / "run", "--method", method, "--knn_every", 0)
     last = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
     assert {name.split("/")[0] for name in last if "/" in name} == terms
@@ -137,7 +127,7 @@ def test_the_same_command_gives_the_same_weights(clips: Path, run: Path, tmp_pat
     assert _same(again, load_file(run / "model.safetensors"))
 
 
-def test_clips_may_lie_elsewhere_and_watching_changes_nothing(clips: Path, run: Path, tmp_path: Path) -> None:
+def test_path_of_the_clips_and_monitoring_change_no_weight(clips: Path, run: Path, tmp_path: Path) -> None:
     shutil.copytree(clips, tmp_path / "moved")
     again = _pretrain(tmp_path / "moved", tmp_path / "run", "--knn_every", 0)
     assert _same(again, load_file(run / "model.safetensors"))
@@ -151,7 +141,7 @@ def test_another_seed_gives_other_weights(clips: Path, run: Path, tmp_path: Path
     assert len(moved) > len(exact) / 2
 
 
-def test_a_recipe_of_ones_own_holds_and_gives_way_to_what_is_typed(clips: Path, tmp_path: Path) -> None:
+def test_own_recipe_is_used_and_typed_options_take_precedence(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("method: cmd\nepochs: 1\nobjectives:\n  temperature: 0.2\n")
     words = [str(clips), str(tmp_path / "run"), f"--recipe={tmp_path / 'mine.yaml'}", *tiny.SETTINGS]
     assert main(["pretrain", *words]) == 0
@@ -161,9 +151,9 @@ def test_a_recipe_of_ones_own_holds_and_gives_way_to_what_is_typed(clips: Path, 
     assert settings["objectives"]["temperature"] == 0.2
 
 
-def test_every_clip_may_be_pretrained_on(clips: Path, tmp_path: Path) -> None:
+def test_split_all_pretrains_on_every_clip(clips: Path, tmp_path: Path) -> None:
     _pretrain(clips, tmp_path / "run", "--split", "all", "--epochs", 1, "--json", tmp_path / "j.json")
-    assert _said(tmp_path / "j.json")["clips"] == 32
+    assert _json(tmp_path / "j.json")["clips"] == 32
 
 
 def test_embed_writes_features_of_every_clip(clips: Path, run: Path, tmp_path: Path) -> None:
@@ -176,17 +166,17 @@ def test_embed_writes_features_of_every_clip(clips: Path, run: Path, tmp_path: P
         assert np.bincount(written["labels"]).tolist() == [8, 8, 8, 8]
         for name, features in i2md.load(run, "cpu").embed(i2md.open_clips(clips)).items():
             np.testing.assert_array_equal(written[name], features)
-    assert _said(tmp_path / "j.json")["features"] == {name: [32, 16] for name in ("joint", "motion", "bone")}
+    assert _json(tmp_path / "j.json")["features"] == {name: [32, 16] for name in ("joint", "motion", "bone")}
 
 
-def test_import_cmd_tells_the_sizes(golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_import_cmd_prints_the_encoder_sizes(golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["import-cmd", str(golden / "cmd_step.pth.tar"), str(tmp_path / "run"), "--json", str(tmp_path / "j.json")]
     assert main(words) == 0
-    assert _said(tmp_path / "j.json") == {"run": str(tmp_path / "run"), "hidden_size": 24, "num_layers": 3}
+    assert _json(tmp_path / "j.json") == {"run": str(tmp_path / "run"), "hidden_size": 24, "num_layers": 3}
     assert "hidden_size: 24" in capsys.readouterr().out
 
 
-def test_a_bug_exits_1_with_a_traceback(
+def test_bug_exits_1_with_a_traceback(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "replace", lambda *_: 1 / 0)

@@ -1,4 +1,4 @@
-"""Clips, runs and checkpoints that are damaged, or do not fit one another: exit 2 with one line."""
+"""Clips, runs and checkpoints that are damaged, or do not fit one another: exit code 2 and one line."""
 
 from __future__ import annotations
 
@@ -10,26 +10,11 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from refusal import Refused, refusing
+from refusal import Refused
 
 from i2md.cli.main import main
 
 SKELETON = "S001C001P001R001A001.skeleton"
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.clips(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.run(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
-def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
-    return refusing(tmp_path, capsys)
 
 
 def _cut(path: Path, size: int) -> None:
@@ -37,7 +22,7 @@ def _cut(path: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "named"),
+    ("damage", "message"),
     [
         (lambda d: _cut(d / "frames.npy", 5000), "prepare them again"),
         (lambda d: _cut(d / "frames.npy", 0), "prepare them again"),
@@ -55,7 +40,7 @@ def _cut(path: Path, size: int) -> None:
     ],
 )
 def test_damaged_clips(
-    refused: Refused, clips: Path, run: Path, tmp_path: Path, damage: Callable[[Path], None], named: str
+    refused: Refused, clips: Path, run: Path, tmp_path: Path, damage: Callable[[Path], None], message: str
 ) -> None:
     shutil.copytree(clips, tmp_path / "clips")
     damage(tmp_path / "clips")
@@ -63,10 +48,10 @@ def test_damaged_clips(
         target = [tmp_path / "run", *tiny.SETTINGS] if words == ["pretrain"] else []
         line = refused(*words, tmp_path / "clips", *target)
         assert str(tmp_path / "clips") in line
-        assert named in line
+        assert message in line
 
 
-def test_a_folder_that_holds_no_clips_or_no_run(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:
+def test_folder_without_clips_or_run(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "make one with i2md prepare" in refused("info", tmp_path / "empty")
     assert "make one with i2md prepare" in refused("pretrain", tmp_path / "absent", tmp_path / "run")
@@ -79,13 +64,13 @@ def test_fewer_clips_than_the_batch(refused: Refused, clips: Path, tmp_path: Pat
     assert f"{clips}: 16 clips to train on are fewer than a batch of 32; lower --batch_size" in line
 
 
-def test_a_split_that_is_not_there(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:
+def test_unknown_split(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:
     line = refused("pretrain", clips, tmp_path / "run", *tiny.SETTINGS, "--split", "xview")
     assert f"{clips}: no split 'xview'; choose one of xsub" in line
     assert "no split 'xview'; choose one of xsub" in refused("evaluate", run, clips, "--split", "xview")
 
 
-def test_a_run_of_another_layout(refused: Refused, clips: Path, golden: Path, tmp_path: Path) -> None:
+def test_run_of_another_layout(refused: Refused, clips: Path, golden: Path, tmp_path: Path) -> None:
     assert main(["import-cmd", str(golden / "cmd_step.pth.tar"), str(tmp_path / "run")]) == 0
     for words in (["evaluate", tmp_path / "run", clips], ["embed", tmp_path / "run", clips, tmp_path / "out.npz"]):
         line = refused(*words)
@@ -93,13 +78,13 @@ def test_a_run_of_another_layout(refused: Refused, clips: Path, golden: Path, tm
         assert "has 'kinect-v1'; give clips of the same layout" in line
 
 
-def test_clips_prepared_otherwise(refused: Refused, run: Path, tmp_path: Path) -> None:
+def test_clips_of_another_preset(refused: Refused, run: Path, tmp_path: Path) -> None:
     assert main(["prepare", "synthetic", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS, "--preset", "none"]) == 0
     assert "prepare it with --preset facing" in refused("evaluate", run, tmp_path / "c")
 
 
 @pytest.mark.parametrize(
-    ("damage", "named"),
+    ("damage", "message"),
     [
         (lambda d: (d / "model.safetensors").write_bytes(b"hello"), "model.safetensors: not a checkpoint of i2md"),
         (lambda d: _cut(d / "model.safetensors", 2000), "model.safetensors: not a checkpoint of i2md"),
@@ -112,13 +97,13 @@ def test_clips_prepared_otherwise(refused: Refused, run: Path, tmp_path: Path) -
         (lambda d: [(d / f"{n}.safetensors").unlink() for n in ("model", "training_state")], "nothing saved there yet"),
     ],
 )  # fmt: skip
-def test_a_damaged_run(
-    refused: Refused, clips: Path, run: Path, tmp_path: Path, damage: Callable[[Path], None], named: str
+def test_damaged_run(
+    refused: Refused, clips: Path, run: Path, tmp_path: Path, damage: Callable[[Path], None], message: str
 ) -> None:
     shutil.copytree(run, tmp_path / "run")
     damage(tmp_path / "run")
-    assert named in refused("evaluate", tmp_path / "run", clips, "--protocol", "knn")
-    assert named in refused("embed", tmp_path / "run", clips, tmp_path / "out.npz")
+    assert message in refused("evaluate", tmp_path / "run", clips, "--protocol", "knn")
+    assert message in refused("embed", tmp_path / "run", clips, tmp_path / "out.npz")
 
 
 def _replace(path: Path, old: str, new: str) -> None:
@@ -135,7 +120,7 @@ def _replace(path: Path, old: str, new: str) -> None:
         lambda d: shutil.copy(d / "model.safetensors", d / "training_state.safetensors"),
     ],
 )
-def test_a_damaged_training_state(
+def test_damaged_training_state(
     refused: Refused, clips: Path, run: Path, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     shutil.copytree(run, tmp_path / "run")
@@ -145,7 +130,7 @@ def test_a_damaged_training_state(
     assert "remove it or restore a copy" in line
 
 
-def test_a_checkpoint_that_is_not_one(refused: Refused, golden: Path, tmp_path: Path) -> None:
+def test_file_that_is_not_a_cmd_checkpoint(refused: Refused, golden: Path, tmp_path: Path) -> None:
     state = torch.load(golden / "cmd_step.pth.tar", weights_only=True)["state_dict"]
     for name, content in {
         "other.pth": {"weights": torch.zeros(1)},

@@ -1,4 +1,4 @@
-"""Bad recordings and bad words: exit 2 with one line that names place and mend."""
+"""Invalid recordings and arguments: exit code 2 and one line that says what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
-from refusal import Refused, one_line, refusing
+from refusal import Refused, one_line
 from scipy.io import savemat
 
 from i2md.cli.main import main
@@ -16,36 +16,21 @@ from i2md.cli.main import main
 SKELETON = "S001C001P001R001A001.skeleton"
 
 
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.clips(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.run(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
-def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
-    return refusing(tmp_path, capsys)
-
-
 @pytest.mark.parametrize("format", ["utd-mhad", "msr-action3d", "nw-ucla", "ntu-rgbd", "arrays"])
-def test_a_folder_without_recordings(refused: Refused, tmp_path: Path, format: str) -> None:
+def test_folder_without_recordings(refused: Refused, tmp_path: Path, format: str) -> None:
     (tmp_path / "empty").mkdir()
     line = refused("prepare", format, tmp_path / "empty", tmp_path / "clips")
     assert str(tmp_path / "empty") in line
     assert "; give the f" in line
 
 
-def test_a_folder_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
+def test_missing_folder(refused: Refused, tmp_path: Path) -> None:
     assert str(tmp_path / "absent") in refused("prepare", "ntu-rgbd", tmp_path / "absent", tmp_path / "clips")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "binary"])
 @pytest.mark.parametrize("strict", [[], ["--strict"]])
-def test_a_damaged_skeleton(refused: Refused, tmp_path: Path, golden: Path, damage: str, strict: list[str]) -> None:
+def test_damaged_skeleton_file(refused: Refused, tmp_path: Path, golden: Path, damage: str, strict: list[str]) -> None:
     whole = (golden / "ntu-rgbd" / SKELETON).read_bytes()
     damaged = {"truncated": whole[:3000], "empty": b"", "binary": np.random.default_rng(0).bytes(2000)}[damage]
     (tmp_path / "ntu").mkdir()
@@ -55,7 +40,7 @@ def test_a_damaged_skeleton(refused: Refused, tmp_path: Path, golden: Path, dama
     assert line.isprintable()
 
 
-def test_one_damaged_file_among_sound_ones_is_left_out_and_said(
+def test_damaged_file_among_valid_ones_is_left_out_and_named(
     tmp_path: Path, golden: Path, capsys: pytest.CaptureFixture[str], refused: Refused
 ) -> None:
     shutil.copytree(golden / "ntu-rgbd", tmp_path / "ntu")
@@ -69,7 +54,7 @@ def test_one_damaged_file_among_sound_ones_is_left_out_and_said(
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_coordinates_that_are_no_numbers(refused: Refused, tmp_path: Path, value: float) -> None:
+def test_coordinates_that_are_not_finite(refused: Refused, tmp_path: Path, value: float) -> None:
     positions = np.random.default_rng(0).normal(size=(3, 10, 25, 3))
     positions[:, 2, 3, 0] = value
     np.savez(tmp_path / "mine.npz", positions=positions)
@@ -78,7 +63,7 @@ def test_coordinates_that_are_no_numbers(refused: Refused, tmp_path: Path, value
     assert "clip 0: frame 2" in line
 
 
-def test_a_mat_without_d_skel(refused: Refused, tmp_path: Path) -> None:
+def test_mat_file_without_d_skel(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "utd").mkdir()
     savemat(tmp_path / "utd" / "a1_s1_t1_skeleton.mat", {"other": np.zeros(3)})
     line = refused("prepare", "utd-mhad", tmp_path / "utd", tmp_path / "clips")
@@ -93,7 +78,7 @@ def test_joints_that_do_not_fit_the_layout(refused: Refused, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("words", "named"),
+    ("words", "message"),
     [
         (["nosuch", "x"], "choose among arrays,"),
         (["synthetic", "x", "--preset", "nosuch"], "facing, facing-scaled, none"),
@@ -103,12 +88,12 @@ def test_joints_that_do_not_fit_the_layout(refused: Refused, tmp_path: Path) -> 
         (["synthetic", "x", "--opions.actions", "2"], "unknown option --opions.actions"),
     ],
 )
-def test_prepare_words_that_are_wrong(refused: Refused, tmp_path: Path, words: list[str], named: str) -> None:
-    assert named in refused("prepare", *words[:2], tmp_path / "clips", *words[2:])
+def test_invalid_arguments_of_prepare(refused: Refused, tmp_path: Path, words: list[str], message: str) -> None:
+    assert message in refused("prepare", *words[:2], tmp_path / "clips", *words[2:])
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--epoch", "3"], "unknown option --epoch: did you mean --epochs?"),
         (["--optimizer.learningrate=3"], "option --optimizer.learningrate: did you mean --optimizer.learning_rate?"),
@@ -127,11 +112,11 @@ def test_prepare_words_that_are_wrong(refused: Refused, tmp_path: Path, words: l
         (["--recipe"], "--recipe"),
     ],
 )  # fmt: skip
-def test_settings_that_are_wrong(refused: Refused, clips: Path, tmp_path: Path, words: list[str], said: str) -> None:
-    assert said in refused("pretrain", clips, tmp_path / "run", *tiny.SETTINGS, *words)
+def test_invalid_settings(refused: Refused, clips: Path, tmp_path: Path, words: list[str], message: str) -> None:
+    assert message in refused("pretrain", clips, tmp_path / "run", *tiny.SETTINGS, *words)
 
 
-def test_a_turn_in_space_of_clips_in_the_plane(refused: Refused, tmp_path: Path) -> None:
+def test_rotation_of_2d_clips(refused: Refused, tmp_path: Path) -> None:
     np.savez(tmp_path / "flat.npz", positions=np.random.default_rng(0).normal(size=(3, 10, 17, 2)))
     flat = ["--preset", "none", "--options.layout", "coco-17"]
     assert main(["prepare", "arrays", str(tmp_path / "flat.npz"), str(tmp_path / "clips"), *flat]) == 0
@@ -140,7 +125,7 @@ def test_a_turn_in_space_of_clips_in_the_plane(refused: Refused, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("epoch: 3\n", "mine.yaml: unknown setting 'epoch': did you mean epochs?"),
         (
@@ -151,24 +136,22 @@ def test_a_turn_in_space_of_clips_in_the_plane(refused: Refused, tmp_path: Path)
         ("- 3\n", "mine.yaml: "),
     ],
 )
-def test_a_recipe_that_is_wrong(refused: Refused, clips: Path, tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_recipe(refused: Refused, clips: Path, tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "mine.yaml").write_text(text)
-    assert said in refused("pretrain", clips, tmp_path / "run", "--recipe", tmp_path / "mine.yaml")
+    assert message in refused("pretrain", clips, tmp_path / "run", "--recipe", tmp_path / "mine.yaml")
 
 
 @pytest.mark.parametrize("words", [["nosuch"], ["pretrain"], ["evaluate", "a"], ["info", "a", "b"]])
-def test_commands_that_are_wrong(refused: Refused, words: list[str]) -> None:
+def test_unknown_command_or_missing_argument(refused: Refused, words: list[str]) -> None:
     refused(*words)
 
 
-def test_protocols_and_files_that_are_wrong(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:
+def test_unknown_protocol_and_file_type(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:
     assert "choose among knn, retrieval, linear, linear-sweep" in refused("evaluate", run, clips, "--protocol", "svm")
     assert "name the file so" in refused("embed", run, clips, tmp_path / "out.csv")
 
 
-def test_a_loss_that_is_not_finite_says_what_to_do(
-    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_loss_that_is_not_finite_names_a_fix(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["pretrain", str(clips), str(tmp_path / "run"), *tiny.SETTINGS, "--optimizer.learning_rate", "1e30"]
     assert main(words) == 2
     line = one_line(capsys.readouterr().err)

@@ -1,4 +1,4 @@
-"""Targets that are taken, closed or full: exit 2 with one line, and nothing half-written."""
+"""Targets that exist, are read-only or full: exit code 2, one line, and nothing half-written."""
 
 from __future__ import annotations
 
@@ -13,27 +13,12 @@ from pathlib import Path
 
 import pytest
 import tiny
-from refusal import Refused, one_line, refusing
+from refusal import Refused, one_line
 
 from i2md.cli.main import main
 
 
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.clips(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.run(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
-def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
-    return refusing(tmp_path, capsys)
-
-
-def test_clips_that_are_there_already(refused: Refused, tmp_path: Path) -> None:
+def test_existing_clips_need_overwrite(refused: Refused, tmp_path: Path) -> None:
     few = ["--options.actions", "1", "--options.subjects", "2"]
     words = ["prepare", "synthetic", "x", str(tmp_path / "clips")]
     assert main([*words, *few]) == 0
@@ -44,13 +29,13 @@ def test_clips_that_are_there_already(refused: Refused, tmp_path: Path) -> None:
     assert "name a folder that does not exist" in refused(*words[:3], tmp_path / "mine", "--overwrite")
 
 
-def test_a_run_of_other_settings_is_there_already(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:
+def test_existing_run_of_other_settings(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "run")
     line = refused("pretrain", clips, tmp_path / "run", *tiny.SETTINGS, "--epochs", 3, "--encoder.hidden_size", 4)
     assert "differs in encoder.hidden_size, epochs; name another folder" in line
 
 
-def test_something_else_is_there_already(refused: Refused, clips: Path, golden: Path, tmp_path: Path) -> None:
+def test_target_that_is_something_else(refused: Refused, clips: Path, golden: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     assert "is not a run" in refused("pretrain", clips, tmp_path / "mine", *tiny.SETTINGS)
@@ -81,9 +66,7 @@ def _mount(folder: Path, *options: str) -> None:
         pytest.skip(f"may not mount: {done.stderr.strip()}")
 
 
-def test_a_target_that_cannot_be_written_to(
-    refused: Refused, closed: Path, clips: Path, run: Path, golden: Path
-) -> None:
+def test_read_only_target(refused: Refused, closed: Path, clips: Path, run: Path, golden: Path) -> None:
     for words in (
         ["prepare", "synthetic", "x", closed / "clips"],
         ["pretrain", clips, closed / "run", *tiny.SETTINGS],
@@ -108,7 +91,7 @@ def _files_no_larger_than(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size", [100, 10_000, 600_000])
-def test_no_room_for_clips(refused: Refused, tmp_path: Path, size: int) -> None:
+def test_file_size_limit_while_writing_clips(refused: Refused, tmp_path: Path, size: int) -> None:
     with _files_no_larger_than(size):
         line = refused("prepare", "synthetic", "x", tmp_path / "clips", *tiny.MAKE_CLIPS)
     assert line == f"i2md: {tmp_path / 'clips'}: File too large; raise the limit on file sizes"
@@ -118,7 +101,7 @@ def test_no_room_for_clips(refused: Refused, tmp_path: Path, size: int) -> None:
     ("size", "file"),
     [(100, "config.yaml"), (2_100, "training_state.safetensors"), (30_000, "training_state.safetensors")],
 )
-def test_no_room_for_a_run_and_room_again(
+def test_run_resumes_after_a_file_size_limit(
     clips: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int, file: str
 ) -> None:
     words = ["pretrain", str(clips), str(tmp_path / "run"), *tiny.SETTINGS]
@@ -133,7 +116,7 @@ def test_no_room_for_a_run_and_room_again(
 
 
 @pytest.mark.parametrize(("size", "file"), [(100, "evaluation/knn-k=1-synthetic-xsub.json"), (20_000, "report.html")])
-def test_no_room_for_results(
+def test_file_size_limit_while_writing_results(
     clips: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int, file: str
 ) -> None:
     shutil.copytree(run, tmp_path / "run")
@@ -146,7 +129,7 @@ def test_no_room_for_results(
 
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root on Linux may mount a small disk")
 @pytest.mark.parametrize("kilobytes", [4, 8, 12, 64, 240])
-def test_a_disk_that_is_full(
+def test_full_disk(
     clips: Path, run: Path, golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kilobytes: int
 ) -> None:
     disk = tmp_path / "disk"
