@@ -21,17 +21,18 @@ from i2md.data.store import Clips, open_clips
 from i2md.evaluation.evaluate import evaluate_run
 from i2md.evaluation.monitor import knn_monitor
 from i2md.evaluation.protocols import PROTOCOLS
-from i2md.evaluation.results import Result, read_results
+from i2md.evaluation.results import Result, Variant, read_results
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.experiments.grid import plain
 from i2md.pretraining.pretrain import pretrain_run
 from i2md.pretraining.run import MODEL, settings_from_dict
 from i2md.runtime.device import choose_device, quick_products
 from i2md.runtime.exit_codes import exit_status
+from i2md.runtime.memory import keep_freed_memory
 from i2md.runtime.settings import checked_settings
 
 # Settings that give a protocol several results, which do not depend on one another.
-_VARIANTS = ("k", "label_fractions", "labels", "draws")
+_VARIANT_SETTINGS = ("k", "label_fractions", "labels", "draws")
 
 
 @dataclass(frozen=True)
@@ -69,39 +70,45 @@ class Evaluation:
         return cls(str(clips.path), clips.dataset.name, split, protocols, untrained, data)
 
     def missing(self, run: Path) -> tuple[list[str], EvaluationSettings]:
-        """Return the protocols without results in the run's folder, and the settings for evaluating what is missing."""
+        """Find out what of this evaluation a run's folder does not have yet.
+
+        Returns:
+            The protocols of which results are missing, and the settings to compute those with: of the semi-supervised
+            protocol, only the label fractions whose results are missing.
+        """
         settings = checked_settings(EvaluationSettings, self.settings)
-        done = {
-            (result.protocol, result.variant)
-            for result in read_results(run / "evaluation")
-            if (result.dataset, result.split) == (self.dataset, self.split)
-            and result.protocol in self.protocols
-            and (result.baseline is not None) == (self.untrained or PROTOCOLS[result.protocol].from_scratch)
-            and has_settings(result, settings)
-        }
-        left = [
-            (name, variant)
-            for name in self.protocols
-            for variant in PROTOCOLS[name].expected(settings)
-            if (name, variant) not in done
-        ]
-        missing = list(dict.fromkeys(name for name, _ in left))
-        undone = {variant.label_fraction for name, variant in left if name == "semi"}
-        fractions = tuple(value for value in settings.semi.label_fractions if value in undone)
+        there: dict[str, set[Variant]] = {}
+        for result in read_results(run / "evaluation"):
+            if self._includes(result) and has_settings(result, settings):
+                there.setdefault(result.protocol, set()).add(result.variant)
+        missing = {name: PROTOCOLS[name].expected(settings) - there.get(name, set()) for name in self.protocols}
         # A label fraction takes as long as another protocol, so those that are there are not evaluated again.
-        if fractions:
+        left = {variant.label_fraction for variant in missing.get("semi", set())}
+        if left:
+            fractions = tuple(value for value in settings.semi.label_fractions if value in left)
             settings = replace(settings, semi=replace(settings.semi, label_fractions=fractions))
-        return missing, settings
+        return [name for name, variants in missing.items() if variants], settings
+
+    def _includes(self, result: Result) -> bool:
+        if (result.dataset, result.split) != (self.dataset, self.split) or result.protocol not in self.protocols:
+            return False
+        return (result.baseline is not None) == (self.untrained or PROTOCOLS[result.protocol].from_scratch)
 
 
 def has_settings(result: Result, settings: EvaluationSettings) -> bool:
-    """Return whether a result was computed with these evaluation settings, as far as they decide it."""
-    return all(
-        result.settings.get(section, {}).get(name, value) == value
-        for section, wanted in PROTOCOLS[result.protocol].sections(settings).items()
-        for name, value in plain(asdict(wanted)).items()
-        if name not in _VARIANTS
-    )
+    """Return whether an evaluation with these settings gives such a result: of this variant, and of the same settings.
+
+    Settings that add further results, such as label fractions, need not be the same.
+    """
+    protocol = PROTOCOLS[result.protocol]
+    if result.variant not in protocol.expected(settings):
+        return False
+    for section, wanted in protocol.sections(settings).items():
+        own = result.settings.get(section, {})
+        for name, value in plain(asdict(wanted)).items():
+            if name not in _VARIANT_SETTINGS and own.get(name) != value:
+                return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -136,23 +143,34 @@ class Job:
 
     def execute(self) -> None:
         """Pretrain and evaluate, as far as the run's folder does not have it yet."""
-        run, settings = Path(self.run), settings_from_dict(self.settings)
-        clips = open_clips(self.clips)
-        pretrain_run(clips, run, settings, device=self.device, recipe=self.recipe, monitor=knn_monitor)
+        settings = settings_from_dict(self.settings)
+        pretrain_run(
+            open_clips(self.clips),
+            Path(self.run),
+            settings,
+            device=self.device,
+            recipe=self.recipe,
+            monitor=knn_monitor,
+        )
         for each in self.evaluations:
-            missing, protocols = each.missing(run)
-            if missing:
-                with quick_products():
-                    evaluate_run(
-                        run,
-                        open_clips(each.clips),
-                        tuple(missing),
-                        each.split,
-                        choose_device(self.device),
-                        untrained=each.untrained,
-                        settings=protocols,
-                        trained=not each.untrained,
-                    )
+            self._evaluate(each)
+
+    def _evaluate(self, evaluation: Evaluation) -> None:
+        run = Path(self.run)
+        missing, settings = evaluation.missing(run)
+        if missing:
+            keep_freed_memory()
+            with quick_products():
+                evaluate_run(
+                    run,
+                    open_clips(evaluation.clips),
+                    tuple(missing),
+                    evaluation.split,
+                    choose_device(self.device),
+                    untrained=evaluation.untrained,
+                    trained=not evaluation.untrained,
+                    settings=settings,
+                )
 
     def is_done(self) -> bool:
         """Return whether the run is complete, with all its results."""

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -28,7 +29,7 @@ _PANEL_WIDTH, _PANEL_HEIGHT, _TITLE_HEIGHT = 3.0, 2.3, 0.4
 
 def plot_by_value(
     results: Sequence[ComparedResult],
-    runs: Mapping[str, tuple[Combination, int]],
+    runs: Mapping[Path, tuple[Combination, int]],
     grid: Mapping[str, Sequence[Any]],
 ) -> str | None:
     """Plot accuracy by the values of a setting, mean and standard deviation over seeds, a panel per protocol.
@@ -37,8 +38,8 @@ def plot_by_value(
     and the combinations of the others make the lines, for the ensemble of the streams.
 
     Args:
-        results: Results of pretrained encoders.
-        runs: Combination and seed of each run.
+        results: Results of pretrained encoders, averaged over draws of the labels.
+        runs: Combination and seed of each run by its folder.
         grid: Values by setting.
 
     Returns:
@@ -52,14 +53,14 @@ def plot_by_value(
     others = [name for name in varied if name != axis]
     panels: dict[str, Lines] = {}
     for each in results:
-        combination = runs[str(each.run)][0]
-        panel = panels.setdefault(_panel_title(each.result), {})
-        titles = stream_titles(each.result)
-        streams = {titles[name]: scores.accuracy for name, scores in each.result.scores.items()}.items()
-        for stream, accuracy in list(streams)[-1:] if others else streams:
-            line = ", ".join(f"{name.rpartition('.')[2]}={format_value(combination[name])}" for name in others)
-            values = panel.setdefault(line or stream, {})
-            values.setdefault(format_value(combination[axis]), []).append(100 * accuracy)
+        combination, result = runs[each.run][0], each.result
+        panel = panels.setdefault(_panel_title(result), {})
+        line = ", ".join(f"{name.rpartition('.')[2]}={format_value(combination[name])}" for name in others)
+        titles = stream_titles(result)
+        scores = {line: result.overall} if line else {titles[name]: value for name, value in result.scores.items()}
+        for name, value in scores.items():
+            by_value = panel.setdefault(name, {})
+            by_value.setdefault(format_value(combination[axis]), []).append(100 * value.accuracy)
     ticks = [format_value(value) for value in grid[axis]]
 
     def draw(axes: Any, lines: Lines) -> None:
@@ -83,15 +84,15 @@ def plot_by_value(
 
 
 def plot_ablation(
-    results: Sequence[ComparedResult], runs: Mapping[str, tuple[Combination, int]], ablation: Ablation
+    results: Sequence[ComparedResult], runs: Mapping[Path, tuple[Combination, int]], ablation: Ablation
 ) -> str | None:
     """Plot the ensemble's accuracy by the values of each setting: mean, standard deviation and every seed.
 
     A row of panels per protocol, a panel per setting, all on one scale; a dashed line and a diamond are the base.
 
     Args:
-        results: Results of pretrained encoders.
-        runs: Combination and seed of each run.
+        results: Results of pretrained encoders, averaged over draws of the labels.
+        runs: Combination and seed of each run by its folder.
         ablation: The base and its changes.
 
     Returns:
@@ -99,7 +100,7 @@ def plot_ablation(
     """
     protocols: dict[str, ByChange] = {}
     for each in results:
-        changes = [(name, format_value(value)) for name, value in runs[str(each.run)][0].items()]
+        changes = [(name, format_value(value)) for name, value in runs[each.run][0].items()]
         by_change = protocols.setdefault(_panel_title(each.result), {})
         by_change.setdefault(changes[0] if changes else _BASE, []).append(100 * each.result.overall.accuracy)
     changed = {name for by_change in protocols.values() for name, _ in by_change}
@@ -152,7 +153,7 @@ def plot_differences(pairs: Sequence[PairedDifference]) -> str | None:
     """
     panels: dict[str, dict[str, tuple[float, ...]]] = {}
     for pair in pairs:
-        rows = panels.setdefault(f"{pair.data}, {pair.protocol}", {})
+        rows = panels.setdefault(pair.title, {})
         rows[f"{pair.of}\n- {pair.baseline}"] = pair.differences
 
     def draw(axes: Any, rows: dict[str, tuple[float, ...]]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from i2md.evaluation.comparison import ComparedResult
-from i2md.evaluation.table import data_title, protocol_title, stream_titles
+from i2md.evaluation.results import ENSEMBLE, Result
+from i2md.evaluation.table import data_title, ensemble_title, protocol_title
 from i2md.experiments.grid import Combination, format_value
 
 # With fewer than six pairs the two-sided signed-rank test cannot come below 0.05.
@@ -43,6 +45,20 @@ class PairedTests(NamedTuple):
         words += [f"corrected {self.corrected:.2g}"] if self.corrected is not None else []
         words += [f"Wilcoxon p = {self.wilcoxon:.2g}"] if self.wilcoxon is not None else []
         return ", ".join(words)
+
+    def cells(self, mean: float) -> list[str]:
+        """Return the mean and the tests as cells of a table, a dash for what is missing.
+
+        >>> PairedTests(None, None, None).cells(2.0)
+        ['+2.0', '-', '-', '-', '-']
+        """
+        interval = f"{self.interval[0]:+.1f} to {self.interval[1]:+.1f}" if self.interval else "-"
+        p_values = (self.t_test, self.corrected, self.wilcoxon)
+        return [f"{mean:+.1f}", interval, *("-" if p is None else f"{p:.2g}" for p in p_values)]
+
+
+# Heading of `PairedTests.cells`.
+TEST_COLUMNS = ("mean", "95 % CI", "t-test p", "corrected", "Wilcoxon p")
 
 
 def paired_tests(differences: Sequence[float]) -> PairedTests:
@@ -92,22 +108,28 @@ class PairedDifference:
     Attributes:
         of: Label of the configuration.
         baseline: Label of its baseline.
-        data: Data set and split.
+        title: Data set, split and protocol, to show.
+        dataset: Data set evaluated on.
+        split: Its split.
         protocol: Protocol of the evaluation.
-        stream: A stream, or the ensemble of all.
+        variant: What tells results of the protocol apart, by field of `i2md.evaluation.results.Variant`.
+        stream: A stream, or "ensemble" for all of a run's streams.
         seeds: Seeds, ascending.
         differences: A difference per seed.
         mean: Their mean.
         interval: As in `PairedTests`.
         t_test: As in `PairedTests`.
         wilcoxon: As in `PairedTests`.
-        corrected: As in `PairedTests`, for the comparisons with the baseline on the same data, protocol and stream.
+        corrected: As in `PairedTests`, for all comparisons of the same data, protocol and stream.
     """
 
     of: str
     baseline: str
-    data: str
+    title: str
+    dataset: str
+    split: str
     protocol: str
+    variant: Mapping[str, Any]
     stream: str
     seeds: tuple[int, ...]
     differences: tuple[float, ...]
@@ -117,57 +139,83 @@ class PairedDifference:
     wilcoxon: float | None
     corrected: float | None
 
+    @property
+    def tests(self) -> PairedTests:
+        """The tests of the differences."""
+        return PairedTests(self.interval, self.t_test, self.wilcoxon, self.corrected)
+
     def __str__(self) -> str:
-        listed = ", ".join(f"{value:+.1f}" for value in self.differences)
-        tests = PairedTests(self.interval, self.t_test, self.wilcoxon, self.corrected).describe(self.mean)
-        return f"{self.of} - {self.baseline}, {self.data}, {self.protocol}: {listed} ({tests})"
+        tests = self.tests.describe(self.mean)
+        return f"{self.of} - {self.baseline}, {self.title}: {format_differences(self.differences)} ({tests})"
+
+
+def format_differences(differences: Sequence[float]) -> str:
+    """Return differences as text.
+
+    >>> format_differences([1.25, -0.5])
+    '+1.2, -0.5'
+    """
+    return ", ".join(f"{value:+.1f}" for value in differences)
 
 
 def paired_differences(
     results: Sequence[ComparedResult],
-    runs: Mapping[str, tuple[Combination, int]],
+    runs: Mapping[Path, tuple[Combination, int]],
     baseline: Callable[[Combination], Combination],
 ) -> list[PairedDifference]:
     """Compare each combination with its baseline, which is another combination, in every stream.
 
     Args:
-        results: Results of pretrained encoders, several draws of the labels averaged.
-        runs: Combination and seed of each run, by its folder.
+        results: Results of pretrained encoders, averaged over draws of the labels.
+        runs: Combination and seed of each run by its folder.
         baseline: The baseline of a combination; a combination that is its own baseline is not compared.
     """
-    found: dict[tuple, dict[tuple, dict[int, float]]] = {}
+    accuracies: dict[tuple, dict[tuple, dict[int, float]]] = {}
+    examples: dict[tuple, Result] = {}
     labels: dict[tuple, str] = {}
     by_key: dict[tuple, Combination] = {}
-    whole = ensemble_name(results)
+    whole = overall_stream([each.result for each in results])
     for each in results:
-        result = each.result
-        combination, seed = runs[str(each.run)]
-        key = _key(combination)
+        combination, seed = runs[each.run]
+        key, result = _key(combination), each.result
         labels[key], by_key[key] = each.label, combination
-        titles = stream_titles(result)
-        by_stream = {titles[name]: scores.accuracy for name, scores in result.scores.items()}
-        for stream, accuracy in {**by_stream, whole: result.overall.accuracy}.items():
+        for stream, scores in {**result.scores, whole: result.overall}.items():
             where = (data_title(result), protocol_title(result), stream)
-            found.setdefault(where, {}).setdefault(key, {})[seed] = 100 * accuracy
+            examples.setdefault(where, result)
+            accuracies.setdefault(where, {}).setdefault(key, {})[seed] = 100 * scores.accuracy
     pairs = []
-    for where, figures in found.items():
+    for where, by_combination in accuracies.items():
         compared = []
-        for key, own in figures.items():
+        for key, own in by_combination.items():
             base = _key(baseline(by_key[key]))
-            if base != key and base in figures:
-                seeds = tuple(sorted(own.keys() & figures[base].keys()))
-                values = tuple(own[seed] - figures[base][seed] for seed in seeds)
+            if base != key and base in by_combination:
+                seeds = tuple(sorted(own.keys() & by_combination[base].keys()))
+                values = tuple(own[seed] - by_combination[base][seed] for seed in seeds)
                 if values:
-                    compared.append((labels[key], labels[base], *where, seeds, values, fmean(values)))
-        tests = corrected_tests([paired_tests(values) for *_, values, _ in compared])
-        pairs += [PairedDifference(*fields, *test) for fields, test in zip(compared, tests, strict=True)]
+                    compared.append((labels[key], labels[base], seeds, values))
+        tests = corrected_tests([paired_tests(values) for *_, values in compared])
+        data, protocol, stream = where
+        example = examples[where]
+        fields = (f"{data}, {protocol}", example.dataset, example.split, example.protocol, asdict(example.variant))
+        for (of, against, seeds, values), test in zip(compared, tests, strict=True):
+            pairs.append(PairedDifference(of, against, *fields, stream, seeds, values, fmean(values), *test))
     return pairs
 
 
-def ensemble_name(results: Sequence[ComparedResult]) -> str:
-    """Return the title of the streams' ensemble, of runs of one stream that stream; "all streams" where they differ."""
-    names = {list(stream_titles(each.result).values())[-1] for each in results}
-    return names.pop() if len(names) == 1 else "all streams"
+def overall_stream(results: Sequence[Result]) -> str:
+    """Return the stream that stands for a run as a whole: the ensemble, or the one stream that all results have."""
+    streams = {tuple(result.streams) for result in results}
+    only = streams.pop() if len(streams) == 1 else ()
+    return only[0] if len(only) == 1 else ENSEMBLE
+
+
+def overall_title(results: Sequence[Result]) -> str:
+    """Return the title of `overall_stream`: "joint", "3-stream", or "all streams" where runs have different ones."""
+    streams = {tuple(result.streams) for result in results}
+    if len(streams) > 1 or not streams:
+        return "all streams"
+    only = streams.pop()
+    return only[0] if len(only) == 1 else ensemble_title(only)
 
 
 def _key(combination: Combination) -> tuple:

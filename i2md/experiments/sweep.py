@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from i2md.evaluation.comparison import ComparedResult, compare_runs, decides_ini
 from i2md.evaluation.evaluate import choose_split
 from i2md.evaluation.protocols import PROTOCOLS
 from i2md.evaluation.report.pages import write_comparison
-from i2md.evaluation.table import accuracy_table
+from i2md.evaluation.table import accuracy_rows, markdown
 from i2md.experiments.grid import (
     Ablation,
     Combination,
@@ -27,9 +28,16 @@ from i2md.experiments.grid import (
     with_values,
 )
 from i2md.experiments.job import Evaluation, Job
+from i2md.experiments.latex import latex_comments, latex_table
 from i2md.experiments.plots import plot_ablation, plot_by_value, plot_differences
 from i2md.experiments.runner import Failure, require_some, run_jobs, worker_environments
-from i2md.experiments.statistics import PairedDifference, ensemble_name, paired_differences
+from i2md.experiments.statistics import (
+    TEST_COLUMNS,
+    PairedDifference,
+    overall_stream,
+    overall_title,
+    paired_differences,
+)
 from i2md.pretraining.pretrain import plan
 from i2md.pretraining.run import CONFIG, RunConfig, read_config
 from i2md.pretraining.settings import PretrainSettings
@@ -184,14 +192,14 @@ def _write_results(
     failed: Mapping[str, Failure],
     ablation: Ablation | None,
 ) -> dict[str, Any]:
-    """Write table.md, results.json, report.html and plots/ for the finished runs; return what results.json holds."""
+    """Write tables, results.json, report.html and plots of the finished runs; return what results.json holds."""
     labels = {out / name: ablation.label(combination) for name, (combination, _) in runs.items()} if ablation else {}
     comparison = compare_runs([out / name for name in runs], labels)
-    by_path = {str(out / name): run for name, run in runs.items()}
-    results = [{"combination": dict(by_path[str(each.run)][0]), **each.to_dict()} for each in comparison.results()]
+    by_path = {out / name: run for name, run in runs.items()}
     pretrained = [each for each in comparison.results(average=True) if each.result.baseline is None]
     pairs = _compare_with_baseline(pretrained, by_path, against, ablation)
-    shown = [pair for pair in pairs if pair.stream == ensemble_name(pretrained)]
+    whole = overall_stream([each.result for each in pretrained])
+    shown = [pair for pair in pairs if pair.stream == whole]
     plots = {
         "By value": ("by-value", _plot_values(pretrained, by_path, grid, ablation)),
         "Differences by seed": ("differences", plot_differences(shown)),
@@ -201,7 +209,7 @@ def _write_results(
         "vary": {name: list(values) for name, values in ablation.others.items()} if ablation else None,
         "base": dict(ablation.base) if ablation else None,
         "against": dict(against) if against else None,
-        "results": results,
+        "results": [{"combination": dict(by_path[each.run][0]), **each.to_dict()} for each in comparison.results()],
         "differences": [asdict(pair) for pair in pairs],
         "failed": {name: asdict(failure) for name, failure in failed.items()},
         "report": str(out / "report.html"),
@@ -211,6 +219,7 @@ def _write_results(
             write_text(out / "plots" / f"{name}.svg", svg)
     write_text(out / "results.json", json.dumps(data, indent=1) + "\n")
     write_text(out / "table.md", markdown_results(data) + "\n")
+    write_text(out / "table.tex", latex_results(data))
     figures = [(title, svg[svg.index("<svg") :]) for title, (_, svg) in plots.items() if svg]
     notes = [f"{name} failed: {failure.reason}" for name, failure in failed.items()]
     write_comparison(comparison, out / "report.html", figures, [str(pair) for pair in shown], notes)
@@ -219,7 +228,7 @@ def _write_results(
 
 def _plot_values(
     results: Sequence[ComparedResult],
-    runs: Mapping[str, tuple[Combination, int]],
+    runs: Mapping[Path, tuple[Combination, int]],
     grid: Mapping[str, Sequence[Any]],
     ablation: Ablation | None,
 ) -> str | None:
@@ -228,7 +237,7 @@ def _plot_values(
 
 def _compare_with_baseline(
     results: Sequence[ComparedResult],
-    runs: Mapping[str, tuple[Combination, int]],
+    runs: Mapping[Path, tuple[Combination, int]],
     against: Combination | None,
     ablation: Ablation | None,
 ) -> list[PairedDifference]:
@@ -239,12 +248,42 @@ def _compare_with_baseline(
 
 def markdown_results(data: Mapping[str, Any]) -> str:
     """Return what `sweep` returned as Markdown: the table, the ensemble's differences, and the failed runs."""
-    results = [ComparedResult.from_dict(each) for each in data["results"]]
-    stream = ensemble_name([each for each in results if each.result.baseline is None])
-    pairs = [PairedDifference(**pair) for pair in data["differences"] if pair["stream"] == stream]
-    parts = [accuracy_table([each.result for each in results], [each.label for each in results])]
+    title, pairs = _ensemble_differences(data)
+    parts = [markdown(_accuracy_rows(data))]
     if pairs:
-        parts.append("\n".join([f"Differences paired by seed, {stream}, in points:\n", *(f"- {p}" for p in pairs)]))
+        parts.append("\n".join([f"Differences paired by seed, {title}, in points:\n", *(f"- {p}" for p in pairs)]))
     if data["failed"]:
         parts.append("\n".join(["Failed:\n", *(f"- {name}: {f['reason']}" for name, f in data["failed"].items())]))
     return "\n\n".join(parts)
+
+
+def latex_results(data: Mapping[str, Any]) -> str:
+    r"""Return what `sweep` returned as LaTeX for \usepackage{booktabs}: the table, and the ensemble's differences."""
+    (_, *heading), *rows = _accuracy_rows(data)
+    by_data = groupby(rows, key=lambda row: row[0])
+    sections = [(title, [cells[1:] for cells in group]) for title, group in by_data]
+    lines = latex_comments([r"\usepackage{booktabs}"])
+    lines += latex_table("ll" + "r" * (len(heading) - 2), heading, sections)
+    title, pairs = _ensemble_differences(data)
+    if pairs:
+        by_title = groupby(pairs, key=lambda pair: pair.title)
+        sections = [
+            (f"{name}, {title}", [[f"{pair.of} - {pair.baseline}", *pair.tests.cells(pair.mean)] for pair in group])
+            for name, group in by_title
+        ]
+        lines += ["", *latex_table("lrrrrr", ["difference in points", *TEST_COLUMNS], sections)]
+    return "\n".join(lines) + "\n"
+
+
+def _accuracy_rows(data: Mapping[str, Any]) -> list[list[str]]:
+    results = [ComparedResult.from_dict(each) for each in data["results"]]
+    return accuracy_rows([each.result for each in results], [each.label for each in results])
+
+
+def _ensemble_differences(data: Mapping[str, Any]) -> tuple[str, list[PairedDifference]]:
+    """Title and differences of the ensemble, or of the one stream that all runs have."""
+    results = [ComparedResult.from_dict(each).result for each in data["results"]]
+    pretrained = [result for result in results if result.baseline is None]
+    stream = overall_stream(pretrained)
+    pairs = [PairedDifference(**pair) for pair in data["differences"] if pair["stream"] == stream]
+    return overall_title(pretrained), pairs

@@ -13,8 +13,7 @@ from refusal import refusing
 
 import i2md
 from i2md.cli.main import main
-from i2md.evaluation.comparison import ComparedResult
-from i2md.evaluation.table import stream_titles
+from i2md.evaluation.results import Result
 from i2md.experiments.grid import Ablation
 from i2md.pretraining.run import read_config
 
@@ -59,8 +58,9 @@ def test_variant_is_labelled_by_its_change_and_listed_after_the_base(varied: Pat
     results = _json(varied / "results.json")["results"]
     assert results == _json(varied.parent / "said.json")["results"]
     order = ["untrained, baseline", "untrained, hidden_size=16", *LABELS.values()]
-    labels = [(r["settings"], r["result"]["seed"]) for r in results]
-    assert labels == [(name, seed) for name in order for seed in (0, 1)]
+    assert [(r["settings"], r["result"]["seed"]) for r in results] == [
+        (name, seed) for name in order for seed in (0, 1)
+    ]
     for result in results[4:]:
         change = Path(result["run"]).name.partition("seed=")[0]
         assert result["settings"] == LABELS[change]
@@ -74,9 +74,9 @@ def test_variant_is_labelled_by_its_change_and_listed_after_the_base(varied: Pat
 def test_every_variant_is_compared_with_the_base_by_seed(varied: Path) -> None:
     data = _json(varied / "results.json")
     figures = {
-        (each.label, each.result.seed, stream_titles(each.result)[name]): 100 * scores.accuracy
-        for each in map(ComparedResult.from_dict, data["results"])
-        for name, scores in each.result.scores.items()
+        (each["settings"], each["result"]["seed"], stream): 100 * scores.accuracy
+        for each in data["results"]
+        for stream, scores in Result.from_dict(each["result"]).scores.items()
     }
     assert len(data["differences"]) == 2 * 4
     for pair in data["differences"]:

@@ -15,7 +15,14 @@ from scipy import special
 
 from i2md.evaluation.comparison import ComparedResult
 from i2md.evaluation.results import Result, Scores
-from i2md.experiments.statistics import PairedTests, corrected_tests, paired_differences, paired_tests
+from i2md.experiments.statistics import (
+    PairedTests,
+    corrected_tests,
+    overall_stream,
+    overall_title,
+    paired_differences,
+    paired_tests,
+)
 
 
 def _wilcoxon_by_enumeration(differences: list[float]) -> float:
@@ -63,28 +70,28 @@ def test_corrected_p_value_is_the_lowest_rate_at_which_a_comparison_is_found(val
             assert test.corrected == pytest.approx(min(1.0, *rates, 1.0))
 
 
-def _compared(run: str, label: str, accuracy: dict[str, float], ensemble: float | None = None) -> ComparedResult:
-    streams = {name: Scores(value) for name, value in accuracy.items()}
-    both = None if ensemble is None else Scores(ensemble)
-    result = Result("knn", "i2md", dataset="d", split="s", seed=0, streams=streams, ensemble=both)
-    return ComparedResult(label, Path(run), result)
+def _compared(label: str, run: Path, seed: int, **accuracies: float) -> ComparedResult:
+    scores = {stream: Scores(value) for stream, value in accuracies.items()}
+    ensemble = scores.pop("ensemble", None)
+    return ComparedResult(label, run, Result("knn", "i2md", "d", "s", seed, scores, ensemble))
 
 
 def test_baseline_has_the_same_other_settings_and_the_same_seed() -> None:
     runs = {
-        f"{method}-{queue}-{seed}": ({"method": method, "objectives.queue_size": queue}, seed)
+        Path(f"{method}-{queue}-{seed}"): ({"method": method, "objectives.queue_size": queue}, seed)
         for method in ("moco", "cmd")
         for queue in (8, 16)
         for seed in (0, 1)
     }
     results = [
         _compared(
+            f"{combination['method']}, queue_size={combination['objectives.queue_size']}",
             run,
-            f"{c['method']}, queue_size={c['objectives.queue_size']}",
-            {"joint": (c["objectives.queue_size"] + seed * (c["method"] == "cmd")) / 100},
+            seed,
+            joint=(combination["objectives.queue_size"] + seed * (combination["method"] == "cmd")) / 100,
         )
-        for run, (c, seed) in runs.items()
-        if run != "cmd-16-1"
+        for run, (combination, seed) in runs.items()
+        if run != Path("cmd-16-1")
     ]
     pairs = paired_differences(results, runs, lambda combination: {**combination, "method": "moco"})
     assert [(p.of, p.baseline, p.seeds) for p in pairs] == [
@@ -96,12 +103,15 @@ def test_baseline_has_the_same_other_settings_and_the_same_seed() -> None:
 
 def test_runs_of_different_streams_are_compared_by_all_their_streams() -> None:
     results = [
-        _compared("base", "as is", {"joint": 0.5, "bone": 0.5}, 0.75),
-        _compared("alone", "streams=bone", {"bone": 0.625}),
+        _compared("baseline", Path("base"), 0, joint=0.5, bone=0.5, ensemble=0.75),
+        _compared("streams=bone", Path("alone"), 0, bone=0.625),
     ]
-    runs = {"base": ({}, 0), "alone": ({"streams": ["bone"]}, 0)}
+    runs = {Path("base"): ({}, 0), Path("alone"): ({"streams": ["bone"]}, 0)}
     pairs = paired_differences(results, runs, lambda combination: {})
     assert [(p.of, p.baseline, p.stream, p.mean) for p in pairs] == [
-        ("streams=bone", "as is", "bone", 12.5),
-        ("streams=bone", "as is", "all streams", -12.5),
+        ("streams=bone", "baseline", "bone", 12.5),
+        ("streams=bone", "baseline", "ensemble", -12.5),
     ]
+    assert overall_title([each.result for each in results]) == "all streams"
+    assert overall_title([results[0].result]) == "2-stream"
+    assert overall_title([results[1].result]) == overall_stream([results[1].result]) == "bone"

@@ -19,12 +19,12 @@ import torch
 from refusal import one_line
 from safetensors.torch import load_file
 from scipy import stats
+from valid_latex import require_valid_latex
 
 import i2md
 from i2md.cli.main import main
 from i2md.evaluation.comparison import ComparedResult
-from i2md.evaluation.results import read_results
-from i2md.evaluation.table import stream_titles
+from i2md.evaluation.results import Result
 
 # Only a deadlock takes as long.
 DEADLOCK_SECONDS = 300.0
@@ -67,22 +67,35 @@ def test_run_has_the_weights_that_pretrain_gives(swept: Path, clips: Path, tmp_p
 def test_results_of_every_run_are_kept_and_averaged(swept: Path) -> None:
     results = _json(swept / "results.json")["results"]
     assert results == _json(swept.parent / "said.json")["results"]
-    trained = [each for each in results if each["result"]["baseline"] is None]
-    assert {(each["combination"]["method"], each["result"]["seed"]) for each in trained} == {
-        (m, s) for m in ("cmd", "i2md") for s in (0, 1)
-    }
-    for each in map(ComparedResult.from_dict, results):
-        assert each.result in [result.summary() for result in read_results(each.run / "evaluation")]
+    compared = [ComparedResult.from_dict(each) for each in results]
+    pretrained = {(each["combination"]["method"], each["result"]["seed"]) for each in results if not _baseline(each)}
+    assert pretrained == {(method, seed) for method in ("cmd", "i2md") for seed in (0, 1)}
+    for each in compared:
+        suffix = "-untrained" if each.result.baseline else ""
+        own = Result.from_dict(_json(each.run / "evaluation" / f"knn-k=1-synthetic-xsub{suffix}.json"))
+        assert each.result == own.summary()
     cells = _cells((swept / "table.md").read_text(encoding="utf-8"))
     assert list(cells) == [("untrained", "knn"), ("cmd", "knn"), ("i2md", "knn")]
-    for method in ("untrained", "cmd", "i2md"):
-        figures = [
-            100 * each.result.streams["joint"].accuracy
-            for each in map(ComparedResult.from_dict, results)
-            if each.result.evaluated == method
-        ]
-        assert cells[method, "knn"][0] == f"{fmean(figures):.1f} ± {stdev(figures):.1f}"
-        assert cells[method, "knn"][-1] == "2"
+    for name in ("untrained", "cmd", "i2md"):
+        figures = [100 * c.result.streams["joint"].accuracy for c in compared if c.result.evaluated == name]
+        assert cells[name, "knn"][0] == f"{fmean(figures):.1f} ± {stdev(figures):.1f}"
+        assert cells[name, "knn"][-1] == "2"
+
+
+def _baseline(compared: dict[str, Any]) -> bool:
+    return compared["result"]["baseline"] is not None
+
+
+def test_latex_table_has_the_rows_of_the_table(swept: Path) -> None:
+    page = (swept / "table.tex").read_text(encoding="utf-8")
+    require_valid_latex(page)
+    assert r"\emph{synthetic xsub}" in page and r"\emph{synthetic xsub, knn, 3-stream}" in page
+    rows = [line.removesuffix(r" \\").split(" & ") for line in page.splitlines() if " & " in line]
+    cells = _cells((swept / "table.md").read_text(encoding="utf-8"))
+    expected = [[name, protocol, *values] for (name, protocol), values in cells.items()]
+    assert [[cell.replace(r"$\pm$", "±") for cell in row] for row in rows[1:4]] == expected
+    assert rows[4][1:] == ["mean", r"95 \% CI", "t-test p", "corrected", "Wilcoxon p"]
+    assert rows[5][0] == "i2md - cmd"
 
 
 def test_untrained_encoders_are_evaluated_once_per_seed(swept: Path) -> None:
@@ -92,12 +105,14 @@ def test_untrained_encoders_are_evaluated_once_per_seed(swept: Path) -> None:
 
 def test_differences_are_paired_by_seed(swept: Path) -> None:
     data = _json(swept / "results.json")
+    results = [Result.from_dict(each["result"]) for each in data["results"]]
     figures = {
-        (each.result.evaluated, each.result.seed, stream_titles(each.result)[name]): 100 * scores.accuracy
-        for each in map(ComparedResult.from_dict, data["results"])
-        for name, scores in each.result.scores.items()
+        (result.evaluated, result.seed, stream): 100 * scores.accuracy
+        for result in results
+        for stream, scores in result.scores.items()
     }
-    assert {pair["stream"] for pair in data["differences"]} == {"joint", "motion", "bone", "3-stream"}
+    assert {pair["stream"] for pair in data["differences"]} == {"joint", "motion", "bone", "ensemble"}
+    assert {pair["variant"]["k"] for pair in data["differences"]} == {1}
     for pair in data["differences"]:
         of, base = ([figures[m, seed, pair["stream"]] for seed in (0, 1)] for m in ("i2md", "cmd"))
         assert pair["differences"] == pytest.approx([a - b for a, b in zip(of, base, strict=True)])
@@ -105,7 +120,7 @@ def test_differences_are_paired_by_seed(swept: Path) -> None:
             assert pair["t_test"] == pytest.approx(stats.ttest_rel(of, base).pvalue)
         assert pair["wilcoxon"] is None
     (shown,) = re.findall(r"^- i2md - cmd, synthetic xsub, knn: .*$", (swept / "table.md").read_text(), re.M)
-    (ensemble,) = [pair for pair in data["differences"] if pair["stream"] == "3-stream"]
+    (ensemble,) = [pair for pair in data["differences"] if pair["stream"] == "ensemble"]
     assert ", ".join(f"{value:+.1f}" for value in ensemble["differences"]) in shown
 
 
@@ -266,7 +281,7 @@ def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
         (["--grid", "batch_size=8,8"], "two runs would be named batch_size=8,seed=0"),
         (["--grid", "seed=1,2"], "give --seeds 0 1 2"),
         (["--seeds", "0", "0"], "two runs would be named seed=0"),
-        (["--seed", "1"], "unknown option --seed: did you mean --seeds?"),
+        (["--seed", "1"], "unknown option --seed: did you mean seeds?"),
         (["--grid", "batch_size=8,16", "--against", "batch_size=32"], "batch_size=32 is not in the grid"),
         (["--grid", "batch_size=8,16", "--against", "batch_size=8,16"], "give one value"),
         (["--grid", "batch_size=12"], "all 3 runs failed; batch_size=12,seed=0: objectives.queue_size 32"),
@@ -335,7 +350,7 @@ def test_function_takes_values_of_settings(swept: Path, clips: Path, tmp_path: P
         protocol=["knn"],
         device="cpu",
     )
-    assert len([each for each in data["results"] if each["result"]["baseline"] is None]) == 4
+    assert len([each for each in data["results"] if not _baseline(each)]) == 4
 
 
 def _recipe(out: Path, folder: Path) -> Path:

@@ -1,26 +1,98 @@
-"""The figures of a table out of its runs' folders, and its blocks: ours with mean and spread, then the published."""
+"""The figures of a table: accuracies read from the folders of its runs, and published accuracies to compare with."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
-from i2md.evaluation.results import Result, average_draws, read_results
-from i2md.evaluation.table import stream_titles
+from i2md.evaluation.results import UNTRAINED, Result, average_draws, read_results
 from i2md.experiments.job import has_settings
-from i2md.experiments.reproduce.claims import Cell
-from i2md.experiments.reproduce.published import NOT_TOLD, Published, published_beside
-from i2md.experiments.reproduce.table import SUPERVISED, UNTRAINED, Table, outcome_name
+from i2md.experiments.reproduce.claims import Block, Cell
+from i2md.experiments.reproduce.table import SUPERVISED, Table
 
-BEST = ", best test epoch"
+# The protocol of published figures whose source does not state it.
+NOT_STATED = "not stated"
+
+
+class Published(NamedTuple):
+    """One published accuracy.
+
+    Attributes:
+        method: Name of the method.
+        venue: Where it was published; may be empty.
+        streams: Its streams or other input, as in "3-stream".
+        protocol: Name of the protocol.
+        dataset: Data set.
+        split: Its split.
+        label_percent: Percent of the training labels, for the semi-supervised protocol; else empty.
+        accuracy: Top-1 accuracy in percent, as its source writes it.
+        source: Where it was read.
+        recalled: Whether it was quoted from memory and not checked against the paper.
+    """
+
+    method: str
+    venue: str
+    streams: str
+    protocol: str
+    dataset: str
+    split: str
+    label_percent: str
+    accuracy: str
+    source: str
+    recalled: bool
+
+    @property
+    def name(self) -> str:
+        """Method and venue."""
+        return f"{self.method}, {self.venue}" if self.venue else self.method
+
+
+@cache
+def published_figures() -> tuple[Published, ...]:
+    """Return all published accuracies that come with the package, in the order of published_results.csv."""
+    text = (files(__package__) / "published_results.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(text.splitlines())
+    return tuple(Published(**{**row, "recalled": row["recalled"] == "yes"}) for row in rows)  # type: ignore[arg-type]
+
+
+def published_in(where: Mapping[str, str], block: Block) -> list[Published]:
+    """Return the published accuracies that belong in a block of a table.
+
+    >>> where = {"dataset": "ntu60", "split": "xview"}
+    >>> [figure.accuracy for figure in published_in(where, Block("semi", 0.2))]
+    ['84.3']
+
+    Args:
+        where: `dataset` and `split`, and protocols that the file calls otherwise, as in `finetune: supervised`.
+        block: Protocol and label fraction.
+    """
+    if block.k is not None:
+        return []
+    wanted = (where["dataset"], where["split"], where.get(block.protocol, block.protocol))
+    percent = None if block.label_fraction is None else round(100 * block.label_fraction, 6)
+    return [
+        figure
+        for figure in published_figures()
+        if (figure.dataset, figure.split, figure.protocol) == wanted
+        and (percent is None or float(figure.label_percent) == percent)
+    ]
 
 
 @dataclass
 class Figures:
-    """Accuracies in percent on one split: by cell and seed; and how many clips they were measured with."""
+    """Accuracies on one split.
+
+    Attributes:
+        cells: Accuracy in percent by cell and seed.
+        train_clips: Number of training clips.
+        test_clips: Number of test clips.
+    """
 
     cells: dict[Cell, dict[int, float]] = field(default_factory=dict)
     train_clips: int = 0
@@ -31,107 +103,121 @@ class Figures:
         """All streams, the ensemble last."""
         return list(dict.fromkeys(cell.stream for cell in self.cells))
 
-    def take(self, method: str, protocol: str, seed: int, accuracy: Mapping[str, float]) -> None:
-        """Keep one result."""
-        for stream, value in accuracy.items():
-            # Beside whichever run the untrained encoders were evaluated, they are the same.
-            self.cells.setdefault(Cell(method, protocol, stream), {}).setdefault(seed, 100 * value)
+    def add(self, method: str, block: Block, seed: int, result: Result) -> None:
+        """Add the accuracies of one result."""
+        for stream, scores in result.scores.items():
+            cell = Cell(method, block, stream)
+            # The untrained encoders have the same results in the folders of all runs of a seed.
+            self.cells.setdefault(cell, {}).setdefault(seed, 100 * scores.accuracy)
+            if block.protocol == "linear" and scores.best_test_accuracy is not None:
+                best = cell._replace(best_epoch=True)
+                self.cells.setdefault(best, {}).setdefault(seed, 100 * scores.best_test_accuracy)
 
 
 def read_figures(table: Table, runs: Mapping[Path, tuple[str, int]], dataset: str, split: str) -> Figures:
-    """What the runs, told by method and seed, have reached in the table's protocols on one split of a data set.
+    """Read what the runs have reached by the table's protocols on one split of a data set.
 
-    Accuracies are those of the last epoch; where labels were drawn several times, a seed's is the mean of its draws.
+    Accuracies are those of the last epoch; where labels were drawn several times, a seed has the mean of its draws.
+
+    Args:
+        table: The table.
+        runs: Method and seed by the folder of the run.
+        dataset: Name of the data set evaluated on.
+        split: Its split.
     """
-    figures = Figures()
-    for run, (method, seed) in runs.items():
-        here = [
+    figures, protocols = Figures(), {*table.protocols, "supervised"}
+    for run, (run_method, seed) in runs.items():
+        results = [
             result
             for result in read_results(run / "evaluation")
             if (result.dataset, result.split) == (dataset, split)
-            and result.protocol in {*table.protocols, "supervised"}
+            and result.protocol in protocols
             and has_settings(result, table.evaluation)
         ]
-        for result in average_draws(here):
-            name, protocol = _place(method, result)
-            if name not in table.methods or protocol not in table.outcomes:
-                continue
-            titles = stream_titles(result)
-            scores = {titles[stream]: scores for stream, scores in result.scores.items()}
-            figures.take(name, protocol, seed, {stream: each.accuracy for stream, each in scores.items()})
-            if protocol == "linear":
-                best = {stream: each.best_test_accuracy or 0.0 for stream, each in scores.items()}
-                figures.take(name, protocol + BEST, seed, best)
-            figures.train_clips, figures.test_clips = result.train_clips, result.test_clips
+        for result in average_draws(results):
+            method, block = _position(run_method, result)
+            if method in table.methods and block in table.blocks:
+                figures.add(method, block, seed, result)
+                figures.train_clips, figures.test_clips = result.train_clips, result.test_clips
     return figures
 
 
-def _place(method: str, result: Result) -> tuple[str, str]:
-    """The row and the block that a result of a method's run belongs to."""
+def _position(method: str, result: Result) -> tuple[str, Block]:
+    """The row and the block of a result in the folder of a method's run."""
     if result.protocol == "supervised":
-        return SUPERVISED, "finetune"
-    return (UNTRAINED if result.baseline else method), outcome_name(result.protocol, result.variant)
+        return SUPERVISED, Block("finetune")
+    return (UNTRAINED if result.baseline else method), Block.of_variant(result.protocol, result.variant)
 
 
 def make_blocks(table: Table, split: str, figures: Figures) -> list[dict[str, Any]]:
-    """A block an outcome of the protocols, as JSON data."""
+    """Return the blocks of a table on one split as JSON data: title, our rows and the published ones of each."""
     where = table.specification.published.get(split)
     blocks = []
-    for outcome in table.outcomes:
-        rows = [row for best in ("", BEST) for row in _rows(table, outcome + best, figures)]
-        beside = [_published_row(figure) for figure in published_beside(where, outcome)] if where else []
-        missing = [_not_at_hand(name) for name in table.not_at_hand]
-        blocks.append(_block(split, outcome, _title(table, outcome), rows, [*beside, *missing]))
-    untold = [_published_row(figure) for figure in published_beside(where, NOT_TOLD)] if where else []
-    if untold:
-        blocks.append(_block(split, NOT_TOLD, "Published without labels, protocol not told", [], untold))
+    for block in table.blocks:
+        rows = [row for best_epoch in (False, True) for row in _rows(table, block, best_epoch, figures)]
+        published = [_published_row(figure) for figure in published_in(where, block)] if where else []
+        unavailable = [_unavailable_row(name) for name in table.unavailable]
+        blocks.append(_block_data(split, block, _title(table, block), rows, [*published, *unavailable]))
+    unstated = Block(NOT_STATED)
+    others = [_published_row(figure) for figure in published_in(where, unstated)] if where else []
+    if others:
+        blocks.append(_block_data(split, unstated, "Published results whose protocol is not stated", [], others))
     return blocks
 
 
-def _block(
-    split: str, protocol: str, title: str, rows: list[dict[str, Any]], published: list[dict[str, Any]]
+def _block_data(
+    split: str, block: Block, title: str, rows: list[dict[str, Any]], published: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    return {"split": split, "protocol": protocol, "title": title, "rows": rows, "published": published}
+    return {"split": split, **block._asdict(), "title": title, "rows": rows, "published": published}
 
 
-def _rows(table: Table, protocol: str, figures: Figures) -> list[dict[str, Any]]:
+def _rows(table: Table, block: Block, best_epoch: bool, figures: Figures) -> list[dict[str, Any]]:
     rows = []
     for method in table.methods:
-        by_stream = {s: figures.cells[c] for s in figures.streams if (c := Cell(method, protocol, s)) in figures.cells}
-        if by_stream:
-            accuracy = {stream: _summary(values) for stream, values in by_stream.items()}
-            seeds = max(len(values) for values in by_stream.values())
-            rows.append({"method": method, "name": _row_name(method, protocol), "seeds": seeds, "accuracy": accuracy})
+        accuracy = {}
+        for stream in figures.streams:
+            by_seed = figures.cells.get(Cell(method, block, stream, best_epoch))
+            if by_seed:
+                accuracy[stream] = _summary(by_seed)
+        if accuracy:
+            seeds = max(len(each["by_seed"]) for each in accuracy.values())
+            name = _row_name(method, block) + ", best test epoch" * best_epoch
+            row = {"method": method, "best_epoch": best_epoch, "name": name, "seeds": seeds, "accuracy": accuracy}
+            rows.append(row)
     return rows
 
 
 def _summary(by_seed: Mapping[int, float]) -> dict[str, Any]:
     values = list(by_seed.values())
-    spread = stdev(values) if len(values) > 1 else None
-    return {"mean": fmean(values), "spread": spread, "by_seed": {str(seed): by_seed[seed] for seed in sorted(by_seed)}}
+    std = stdev(values) if len(values) > 1 else None
+    return {"mean": fmean(values), "std": std, "by_seed": {str(seed): by_seed[seed] for seed in sorted(by_seed)}}
 
 
-def _row_name(method: str, protocol: str) -> str:
-    if protocol == "finetune" and method == SUPERVISED:
+def _row_name(method: str, block: Block) -> str:
+    if block.protocol == "finetune" and method == SUPERVISED:
         return "from scratch (supervised)"
-    if protocol.startswith("semi-") and method == UNTRAINED:
+    if block.protocol == "semi" and method == UNTRAINED:
         return "from scratch (untrained)"
-    return method + (BEST if protocol.endswith(BEST) else "")
+    return method
 
 
-def _title(table: Table, outcome: str) -> str:
-    settings = table.evaluation
-    if outcome.startswith("semi-"):
-        share, draws = 100 * float(outcome.removeprefix("semi-")), settings.semi.draws
-        return f"Fine-tuned on {share:g} % of the labels, {draws} draw{'s' * (draws > 1)} a seed"
-    linear = "Linear" if settings.linear.exact else f"Linear, {settings.linear.crops} crops a clip"
-    return {"knn": "Nearest neighbour", "linear": linear, "finetune": "Fine-tuned on all labels"}.get(outcome, outcome)
+def _title(table: Table, block: Block) -> str:
+    linear, semi = table.evaluation.linear, table.evaluation.semi
+    if block.label_fraction is not None:
+        draws = f"{semi.draws} draw{'s' * (semi.draws > 1)} per seed"
+        return f"Semi-supervised: fine-tuned on {100 * block.label_fraction:g} % of the labels, {draws}"
+    titles = {
+        "knn": "kNN evaluation" + (f", k = {block.k}" if block.k else ""),
+        "linear": "Linear evaluation" + ("" if linear.exact else f", {linear.crops} crops per clip"),
+        "finetune": "Fine-tuned on all labels",
+    }
+    return titles.get(block.protocol, block.protocol)
 
 
 def _published_row(figure: Published) -> dict[str, Any]:
-    told = {"streams": figure.streams, "accuracy": figure.accuracy, "source": figure.source}
-    return {"name": figure.name, **told, "recalled": figure.recalled}
+    fields = {"streams": figure.streams, "accuracy": figure.accuracy, "source": figure.source}
+    return {"name": figure.name, **fields, "recalled": figure.recalled}
 
 
-def _not_at_hand(name: str) -> dict[str, Any]:
-    return {"name": name, "streams": None, "accuracy": None, "source": "not at hand", "recalled": False}
+def _unavailable_row(name: str) -> dict[str, Any]:
+    return {"name": name, "streams": None, "accuracy": None, "source": "not available", "recalled": False}

@@ -1,124 +1,106 @@
-"""A table to read: as Markdown, and as LaTeX for a paper."""
+"""A reproduced table as Markdown, and as LaTeX for a paper."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from i2md.evaluation.table import markdown
-from i2md.experiments.reproduce.claims import claim_line
+from i2md.evaluation.results import ENSEMBLE
+from i2md.evaluation.table import ensemble_title, markdown
+from i2md.experiments.latex import latex_comments, latex_table, latex_text
+from i2md.experiments.reproduce.claims import format_verdict
+from i2md.experiments.statistics import TEST_COLUMNS, PairedTests
 
 _RECALLED = "†"
-_FOOTNOTE = "recalled: not checked against the paper."
+_FOOTNOTE = "recalled: quoted from memory, not checked against the paper."
 _OTHER = "other input"
-_LATEX = {
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"±": r"$\pm$", "†": r"$^\dagger$", ">": "$>$", "<": "$<$"},
-}
 
 
 def markdown_page(data: Mapping[str, Any]) -> str:
-    """What `reproduce` returns, as Markdown: notes, a table a block, the claims, and what failed."""
+    """Return what `reproduce` returned as Markdown: notes, a table per block, claims, and failed runs."""
     parts = [f"# {data['title']}", "\n".join(f"- {note}" for note in data["notes"])]
     for block in data["blocks"]:
-        parts += [f"## {block['title']} ({block['split']})", markdown(_cells(block, data["streams"]))]
+        streams, other = data["streams"], _has_other([block], data["streams"])
+        parts += [f"## {_block_title(block)}", markdown([_heading(streams, other), *_rows(block, streams, other)])]
     if _has_recalled(data):
         parts.append(f"{_RECALLED} {_FOOTNOTE}")
     if data["claims"]:
         parts += [
             "## Claims",
-            "Differences in points by seed; tests are two-sided and paired; the word goes by p of the t-test "
-            "corrected for their number (false discovery rate).",
+            "Differences in points by seed, with their mean, its 95 % confidence interval and two-sided paired tests. "
+            "The verdict depends on the p-value of the t-test, corrected for the number of hypotheses of the claim "
+            "(false discovery rate).",
         ]
-    for says, judged in _by_claim(data):
-        parts.append("\n".join([f"{says}:\n", *(f"- {claim_line(each)}" for each in judged)]))
+    for claim, evaluated in _by_claim(data):
+        parts.append("\n".join([f"{claim}:\n", *(f"- {format_verdict(each)}" for each in evaluated)]))
     if data["failed"]:
-        parts += ["## Failed", "\n".join(f"- {name}: {each['reason']}" for name, each in data["failed"].items())]
+        lines = [f"- {name}: {failure['reason']}" for name, failure in data["failed"].items()]
+        parts += ["## Failed", "\n".join(lines)]
     return "\n\n".join(parts)
 
 
 def latex_page(data: Mapping[str, Any]) -> str:
-    """The blocks as one table for \\usepackage{booktabs}, and the claims as a second one."""
-    width = len(data["streams"]) + 2 + _has_other(data)
-    lines = [f"% {_one_line(note)}" for note in (data["title"], *data["notes"])]
-    lines += [r"% \usepackage{booktabs}", r"\begin{tabular}{l" + "r" * (width - 2) + "l}", r"\toprule"]
-    lines.append(_latex_row(_heading(data["streams"], _has_other(data))))
-    for block in data["blocks"]:
-        title = f"{block['title']} ({block['split']})"
-        lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{latex_text(title)}}}}} \\"]
-        lines += [_latex_row(row) for row in _cells(block, data["streams"], _has_other(data))[1:]]
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    r"""Return all blocks as one LaTeX table for \usepackage{booktabs}, and the claims as a second one."""
+    streams, other = data["streams"], _has_other(data["blocks"], data["streams"])
+    sections = [(_block_title(block), _rows(block, streams, other)) for block in data["blocks"]]
+    lines = latex_comments([data["title"], *data["notes"], r"\usepackage{booktabs}"])
+    lines += latex_table("l" + "r" * (len(streams) + other) + "l", _heading(streams, other), sections)
     if _has_recalled(data):
         lines.append(rf"\par {latex_text(f'{_RECALLED} {_FOOTNOTE}')}")
-    return "\n".join(lines + _latex_claims(data)) + "\n"
+    if data["claims"]:
+        heading = ["hypothesis", *TEST_COLUMNS, "verdict"]
+        claims = [(claim, [_claim_row(each) for each in evaluated]) for claim, evaluated in _by_claim(data)]
+        lines += ["", *latex_table("lrrrrrl", heading, claims)]
+    return "\n".join(lines) + "\n"
 
 
-def latex_text(text: str) -> str:
-    r"""A text that LaTeX prints as it is.
-
-    >>> latex_text("P&C, 5 % of a_b")
-    'P\\&C, 5 \\% of a\\_b'
-    >>> latex_text("semi-0.1: -2.5")
-    'semi-0.1: $-$2.5'
-    """
-    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", "".join(_LATEX.get(sign, sign) for sign in text))
+def _claim_row(evaluated: Mapping[str, Any]) -> list[str]:
+    tests = PairedTests(*(evaluated[name] for name in PairedTests._fields))
+    return [evaluated["hypothesis"], *tests.cells(evaluated["mean"]), evaluated["verdict"]]
 
 
-def _latex_claims(data: Mapping[str, Any]) -> list[str]:
-    if not data["claims"]:
-        return []
-    heading = ["claim", "mean", "95 % within", "t-test p", "corrected", "Wilcoxon p", ""]
-    lines = ["", r"\begin{tabular}{lrrrrrl}", r"\toprule", _latex_row(heading)]
-    for says, judged in _by_claim(data):
-        lines += [r"\midrule", rf"\multicolumn{{7}}{{l}}{{\emph{{{latex_text(says)}}}}} \\"]
-        for each in judged:
-            within = "-" if each["interval"] is None else "{:+.1f} to {:+.1f}".format(*each["interval"])
-            tests = [each[name] for name in ("t_test", "corrected", "wilcoxon")]
-            told = [f"{each['mean']:+.1f}", within, *("-" if p is None else f"{p:.2g}" for p in tests)]
-            lines.append(_latex_row([each["compares"], *told, each["verdict"]]))
-    return [*lines, r"\bottomrule", r"\end{tabular}"]
+def _block_title(block: Mapping[str, Any]) -> str:
+    return f"{block['title']} ({block['split']})"
 
 
-def _latex_row(cells: Sequence[str]) -> str:
-    # A dash alone stands for no figure; within a text it is a hyphen.
-    return " & ".join("--" if cell == "-" else latex_text(cell) for cell in cells) + r" \\"
+def _titles(streams: Sequence[str]) -> dict[str, str]:
+    """Titles of the streams' columns."""
+    single = [stream for stream in streams if stream != ENSEMBLE]
+    return {stream: ensemble_title(single) if stream == ENSEMBLE else stream for stream in streams}
 
 
 def _heading(streams: Sequence[str], other: bool) -> list[str]:
-    return ["method", *streams, *([_OTHER] * other), "seeds / source"]
+    return ["method", *_titles(streams).values(), *([_OTHER] * other), "seeds / source"]
 
 
-def _cells(block: Mapping[str, Any], streams: Sequence[str], other: bool | None = None) -> list[list[str]]:
-    """Rows of a block, a heading first: ours, then the published ones, each figure in the column of its streams."""
-    other = _has_other({"blocks": [block], "streams": streams}) if other is None else other
-    columns = [*streams, *([_OTHER] * other)]
-    rows = [_heading(streams, other)]
+def _rows(block: Mapping[str, Any], streams: Sequence[str], other: bool) -> list[list[str]]:
+    """The rows of a block: ours, then the published ones, each accuracy in the column of its streams."""
+    titles = _titles(streams)
+    rows = []
     for row in block["rows"]:
-        figures = [_figure(row["accuracy"].get(column)) for column in columns]
-        rows.append([row["name"], *figures, f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}"])
+        cells = [_cell(row["accuracy"].get(stream)) for stream in streams] + ["-"] * other
+        rows.append([row["name"], *cells, f"{row['seeds']} seed{'s' * (row['seeds'] > 1)}"])
     for row in block["published"]:
-        column = row["streams"] if row["streams"] in streams else _OTHER
+        column = row["streams"] if row["streams"] in titles.values() else _OTHER
         accuracy = f"{row['accuracy']}{_RECALLED * row['recalled']}" if row["accuracy"] else "-"
-        streams_told = f"; {row['streams']}" if row["streams"] and column == _OTHER else ""
-        figures = [accuracy if name == column else "-" for name in columns]
-        rows.append([f"{row['name']} (published{streams_told})", *figures, row["source"]])
+        streams_text = f"; {row['streams']}" if row["streams"] and column == _OTHER else ""
+        cells = [accuracy if title == column else "-" for title in (*titles.values(), *([_OTHER] * other))]
+        rows.append([f"{row['name']} (published{streams_text})", *cells, row["source"]])
     return rows
 
 
-def _figure(summary: Mapping[str, Any] | None) -> str:
+def _cell(summary: Mapping[str, Any] | None) -> str:
     if summary is None:
         return "-"
-    spread = "" if summary["spread"] is None else f" ± {summary['spread']:.1f}"
-    return f"{summary['mean']:.1f}{spread}"
+    std = "" if summary["std"] is None else f" ± {summary['std']:.1f}"
+    return f"{summary['mean']:.1f}{std}"
 
 
-def _has_other(data: Mapping[str, Any]) -> bool:
-    """Whether any published figure is of other streams than ours."""
-    shown = [row["streams"] for block in data["blocks"] for row in block["published"] if row["accuracy"]]
-    return any(streams not in data["streams"] for streams in shown)
+def _has_other(blocks: Sequence[Mapping[str, Any]], streams: Sequence[str]) -> bool:
+    """Whether a published accuracy is of other streams than ours."""
+    published = [row["streams"] for block in blocks for row in block["published"] if row["accuracy"]]
+    return any(name not in _titles(streams).values() for name in published)
 
 
 def _has_recalled(data: Mapping[str, Any]) -> bool:
@@ -127,8 +109,4 @@ def _has_recalled(data: Mapping[str, Any]) -> bool:
 
 def _by_claim(data: Mapping[str, Any]) -> list[tuple[str, list[Mapping[str, Any]]]]:
     found = groupby(data["claims"], key=lambda each: f"{each['claim']} ({each['split']})")
-    return [(says, list(judged)) for says, judged in found]
-
-
-def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text)
+    return [(claim, list(evaluated)) for claim, evaluated in found]

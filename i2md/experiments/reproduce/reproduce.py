@@ -1,8 +1,8 @@
-"""A published table: prepared, pretrained, evaluated, and printed beside the published figures."""
+"""Reproduce a published table: prepare, pretrain and evaluate its methods, and write them next to published results."""
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,25 +12,30 @@ from i2md.data.prepare import prepare
 from i2md.data.storage.remote import to_path
 from i2md.data.store import Clips, open_clips
 from i2md.errors import InputError
+from i2md.evaluation.comparison import compare_runs
+from i2md.evaluation.report.pages import write_comparison
+from i2md.evaluation.results import UNTRAINED
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.experiments.grid import folder_name, plain, settings_kind, with_values
 from i2md.experiments.job import Evaluation, Job
 from i2md.experiments.reproduce import dry_run as dry
-from i2md.experiments.reproduce.outcome import gather
-from i2md.experiments.reproduce.table import SUPERVISED, UNTRAINED, Table, load_table
+from i2md.experiments.reproduce.claims import evaluate_claims, format_verdict
+from i2md.experiments.reproduce.figures import make_blocks, read_figures
+from i2md.experiments.reproduce.pages import latex_page, markdown_page
+from i2md.experiments.reproduce.table import SUPERVISED, Table, load_table
 from i2md.experiments.runner import Failure, require_some, run_jobs, worker_environments
-from i2md.experiments.sweep import LOGS, require_same_run
+from i2md.experiments.sweep import LOGS, PathLike, require_same_run
 from i2md.pretraining.pretrain import plan
 from i2md.pretraining.settings import PretrainSettings
 from i2md.recipes import load_recipe
+from i2md.runtime.io import write_text
 from i2md.runtime.settings import flatten
 
-PathLike = str | os.PathLike[str]
 KINDS = (PretrainSettings, EvaluationSettings)
 
 
 class Data(NamedTuple):
-    """Clips to pretrain on and clips to evaluate on, mostly the same."""
+    """The clips to pretrain on and the clips to evaluate on; the same unless the table transfers."""
 
     clips: Clips
     target: Clips
@@ -53,50 +58,108 @@ def reproduce(
     device: str = "auto",
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Pretrain and evaluate what a published table asks for, and write it beside the published figures.
+    """Pretrain and evaluate the methods of a published table, and write them next to published results.
 
-    `table` is a name, or a YAML file of one's own. `clips` (by default `out`/clips) are prepared from the recordings at
-    `source` where they are not there; `target` and `target_source` are those to transfer to. Runs lie in `runs` (by
-    default `out`), a folder a method and seed; finished ones and their results are kept, unfinished ones go on.
-    `seeds`, `methods`, `protocol` and `split` choose a part of the table. `changes` are settings of pretraining or
-    evaluation, by dotted name, that depart from the recipe, and are told. `dry_run` tries the full recipe, for one
-    epoch, on generated recordings in `out`/dry-run, where all that comes of it lies too.
+    Called again with the same arguments it resumes: finished runs and their results are kept, unfinished ones
+    continue. A failed run is listed with its reason, and the others continue.
 
-    Returns what table.json holds; runs that failed stand there with their reasons under `failed`. Raises InputError
-    where an argument is wrong or no run at all succeeds, KeyboardInterrupt when interrupted.
+    Args:
+        table: Name of a table, or path of a YAML file like those in i2md/experiments/reproduce/tables.
+        out: Folder of the table, and by default of runs and clips.
+        clips: Folder of the clips; by default `out`/clips.
+        source: Recordings that the clips are prepared from if they do not exist.
+        target: Folder of the clips to transfer to; by default `out`/target.
+        target_source: Recordings that these are prepared from.
+        runs: Folder of the runs, one per method and seed; by default `out`.
+        seeds: Seeds; by default those of the table. As with `methods`, `protocol` and `split`, a part of the table.
+        methods: Methods of the table.
+        protocol: Protocols of the table.
+        split: Splits of the table to evaluate on.
+        changes: Settings of pretraining or evaluation to change, by dotted name; the table lists them.
+        jobs: Runs at once; by default one per core or GPU.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        dry_run: Run the full recipe for one epoch on synthetic recordings, all in `out`/dry-run.
+
+    Returns:
+        What `table.json` holds.
+
+    Raises:
+        InputError: An argument is invalid, or every run failed.
+        KeyboardInterrupt: On Ctrl-C.
     """
     asked, out = load_table(table), Path(out)
     environments = worker_environments(device, jobs)
     changes = dict(changes or {})
     if dry_run:
         if clips or source or target or target_source:
-            raise InputError("--dry_run makes its own recordings; name no clips and no recordings")
+            raise InputError("--dry_run writes its own recordings; leave clips and recordings out")
         out, runs = out / "dry-run", None
         seeds, changes = dry.SEEDS if seeds is None else seeds, dry.CHANGES | changes
     asked = asked.narrowed(seeds, methods, protocol, split)
     departing, asked, departures = _depart(asked, changes)
     if dry_run:
-        source, target_source = dry.generated_recordings(asked, out)
+        source, target_source = dry.synthetic_recordings(asked, out)
     data = _open(asked, out, (clips, source), (target, target_source))
     for split in asked.specification.splits:
         data.target.part(split, "test")
     folder = Path(runs) if runs is not None else out
-    told = {folder_name(f"{method},seed={seed}"): (method, seed) for seed in asked.seeds for method in asked.pretrained}
-    planned, failed = _plan_jobs(asked, data, folder, told, departing, device)
+    by_name = {
+        folder_name(f"{method},seed={seed}"): (method, seed) for seed in asked.seeds for method in asked.pretrained
+    }
+    planned, failed = _plan_jobs(asked, data, folder, by_name, departing, device)
     require_some(folder, planned, failed)
     failed |= run_jobs(list(planned.values()), environments, folder / LOGS, asked.name)
-    done = {folder / name: run for name, run in told.items() if name not in failed}
+    done = {folder / name: run for name, run in by_name.items() if name not in failed}
     require_some(folder, done, failed)
-    notes = [dry.MEANING] * dry_run + _notes(asked, departures)
-    return gather(asked, out, done, data.target.dataset.name, notes, failed, dry_run)
+    notes = [dry.NOTE] * dry_run + _notes(asked, departures)
+    return _write_table(asked, out, done, data.target.dataset.name, notes, failed, dry_run)
+
+
+def _write_table(
+    table: Table,
+    out: Path,
+    runs: Mapping[Path, tuple[str, int]],
+    dataset: str,
+    notes: Sequence[str],
+    failed: Mapping[str, Failure],
+    dry_run: bool,
+) -> dict[str, Any]:
+    """Write table.md, table.tex, table.json and report.html for the finished runs; return what table.json holds."""
+    blocks: list[dict[str, Any]] = []
+    claims: list[dict[str, Any]] = []
+    sizes: list[str] = []
+    streams: dict[str, None] = {}
+    for split in table.specification.splits:
+        figures = read_figures(table, runs, dataset, split)
+        streams |= dict.fromkeys(figures.streams)
+        blocks += make_blocks(table, split, figures)
+        claims += [{"split": split, **evaluated} for evaluated in evaluate_claims(table.claims, figures.cells)]
+        sizes.append(f"{dataset} {split}: {figures.train_clips} training clips, {figures.test_clips} test clips")
+    data = {
+        "table": table.name,
+        "title": table.specification.title,
+        "dry_run": dry_run,
+        "notes": [*notes, *sizes],
+        "streams": list(streams),
+        "blocks": blocks,
+        "claims": claims,
+        "failed": {name: asdict(failure) for name, failure in failed.items()},
+        "report": str(out / "report.html"),
+    }
+    write_text(out / "table.md", markdown_page(data) + "\n")
+    write_text(out / "table.tex", latex_page(data))
+    write_text(out / "table.json", json.dumps(data, indent=1) + "\n")
+    lines = [*notes, *sizes, *(f"{name} failed: {failure.reason}" for name, failure in failed.items())]
+    write_comparison(compare_runs(list(runs)), out / "report.html", (), list(map(format_verdict, claims)), lines)
+    return data
 
 
 def _depart(table: Table, changes: Mapping[str, Any]) -> tuple[Mapping[str, Any], Table, list[str]]:
-    """The changes of pretraining, the table with those of evaluation, and what departs from the recipe by them."""
+    """The changes of pretraining, the table with the changes of the evaluation, and a line for each departure."""
     decided = {"method": "--methods", "seed": "--seeds", "split": "another table"}
     for name, by in decided.items():
         if name in changes:
-            raise InputError(f"{name} is no change of the recipe: the table decides it; choose by {by}")
+            raise InputError(f"{name} cannot be changed: the table sets it; choose by {by}")
     by_kind: dict[type, dict[str, Any]] = {kind: {} for kind in KINDS}
     for name, value in changes.items():
         by_kind[settings_kind(name, KINDS)][name] = value
@@ -104,7 +167,7 @@ def _depart(table: Table, changes: Mapping[str, Any]) -> tuple[Mapping[str, Any]
     for settings in (load_recipe(table.specification.recipe), table.evaluation):
         before |= dict(flatten(asdict(settings)))
     departures = [
-        f"{name} {value} in place of {before[name]}" for name, value in changes.items() if value != before[name]
+        f"{name} {value} instead of {before[name]}" for name, value in changes.items() if value != before[name]
     ]
     evaluation = with_values(table.evaluation, by_kind[EvaluationSettings])
     return by_kind[PretrainSettings], replace(table, evaluation=evaluation), departures
@@ -116,10 +179,10 @@ def _open(
     first: tuple[PathLike | None, PathLike | None],
     second: tuple[PathLike | None, PathLike | None],
 ) -> Data:
-    """The clips, prepared where they are not there and their recordings are named."""
+    """The clips, prepared from their recordings if they do not exist."""
     spec = table.specification
     if spec.target is None and any(second):
-        raise InputError(f"table {table.name} transfers to no other clips; leave out --target")
+        raise InputError(f"table {table.name} does not transfer to other clips; leave --target out")
     clips = _prepared(table, spec.format, out / "clips" if first[0] is None else first[0], first[1], "")
     if spec.target is None:
         return Data(clips, clips)
@@ -130,11 +193,11 @@ def _open(
 def _prepared(table: Table, format: str, clips: PathLike, source: PathLike | None, which: str) -> Clips:
     if (to_path(clips) / "dataset.json").exists():
         return open_clips(clips)
-    options = table.reading.get(format, {})
+    options = table.reader_options.get(format, {})
     if source is None:
         typed = "".join(f" --options.{name} {value}" for name, value in options.items())
         raise InputError(
-            f"{clips}: no clips there; make them by i2md prepare {format} RECORDINGS {clips}{typed}, or give this"
+            f"{clips}: no clips; prepare them with i2md prepare {format} RECORDINGS {clips}{typed}, or give this"
             f" command --{which}source RECORDINGS"
         )
     return prepare(format, source, clips, **options)
@@ -148,36 +211,39 @@ def _plan_jobs(
     changes: Mapping[str, Any],
     device: str,
 ) -> tuple[dict[str, Job], dict[str, Failure]]:
-    """A job for each run whose settings agree with one another; for the others, why they don't."""
+    """Jobs by the name of their run; failures of the runs whose settings contradict one another."""
     spec, split = table.specification, table.pretrained_on
     recipe = load_recipe(spec.recipe)
     jobs: dict[str, Job] = {}
     failed: dict[str, Failure] = {}
     for name, (method, seed) in runs.items():
         try:
-            # All at once: with another method of the recipe's some changes may not agree.
+            # All at once: some changes may contradict the recipe's own method.
             settings = with_values(recipe, {**changes, "split": split, **table.pretrained[method], "seed": seed})
             require_same_run(folder / name, plan(data.clips, settings)[1])
         except InputError as error:
             failed[name] = Failure(str(error), 2)
             continue
-        beside = name == _carrier(table, data.target, folder, [n for n, run in runs.items() if run[1] == seed])
-        evaluations = tuple(_evaluations(table, data.target, beside))
+        with_baselines = name == _baseline_run(
+            table, data.target, folder, [n for n, run in runs.items() if run[1] == seed]
+        )
+        evaluations = tuple(_evaluations(table, data.target, with_baselines))
         settings_data = plain(asdict(settings))
         jobs[name] = Job(str(folder / name), str(data.clips.path), settings_data, evaluations, device, spec.recipe)
     return jobs, failed
 
 
-def _evaluations(table: Table, clips: Clips, beside: bool) -> list[Evaluation]:
-    """What a run goes through: its own protocols, and `beside` them those of the methods without runs."""
+def _evaluations(table: Table, clips: Clips, with_baselines: bool) -> list[Evaluation]:
+    """The evaluations of a run: its own, and with them those of the methods that need no pretraining."""
     found = []
     for split in table.specification.splits:
-        found += _without_runs(table, clips, split) if beside else []
+        found += _baselines(table, clips, split) if with_baselines else []
         found.append(Evaluation.of_clips(clips, split, table.protocols, settings=table.evaluation))
     return found
 
 
-def _without_runs(table: Table, clips: Clips, split: str) -> list[Evaluation]:
+def _baselines(table: Table, clips: Clips, split: str) -> list[Evaluation]:
+    """The evaluations of the methods that need no pretraining."""
     found = []
     # Fine-tuned on all labels, the untrained encoders are the supervised ones.
     protocols = tuple(name for name in table.protocols if name != "finetune")
@@ -188,21 +254,21 @@ def _without_runs(table: Table, clips: Clips, split: str) -> list[Evaluation]:
     return found
 
 
-def _carrier(table: Table, clips: Clips, folder: Path, names: Sequence[str]) -> str:
-    """The run of a seed beside which the methods without runs are evaluated: one that has it done, or the first."""
-    wanted = [each for split in table.specification.splits for each in _without_runs(table, clips, split)]
+def _baseline_run(table: Table, clips: Clips, folder: Path, names: Sequence[str]) -> str:
+    """The run of a seed whose folder gets the results of the methods without runs: one that has them, or the first."""
+    wanted = [each for split in table.specification.splits for each in _baselines(table, clips, split)]
     done = (name for name in names if not any(each.missing(folder / name)[0] for each in wanted))
     return next(done, names[0])
 
 
 def _notes(table: Table, departures: Sequence[str]) -> list[str]:
-    """What the figures depend on."""
-    told = [f"recipe {table.specification.recipe}, seeds {', '.join(map(str, table.seeds))}"]
-    usual = dict(flatten(asdict(EvaluationSettings())))
+    """Lines about recipe, seeds and settings."""
+    notes = [f"recipe {table.specification.recipe}, seeds {', '.join(map(str, table.seeds))}"]
+    defaults = dict(flatten(asdict(EvaluationSettings())))
     protocols = [
-        f"{name} {value} in place of {usual[name]}"
+        f"{name} {value} instead of {defaults[name]}"
         for name, value in flatten(asdict(table.evaluation))
-        if value != usual[name]
+        if value != defaults[name]
     ]
-    told += [f"protocols by default, but: {'; '.join(protocols)}"] if protocols else []
-    return [*told, *([f"departs from the table: {'; '.join(departures)}"] if departures else [])]
+    notes += [f"settings of the protocols: {'; '.join(protocols)}"] if protocols else []
+    return [*notes, *([f"departs from the table: {'; '.join(departures)}"] if departures else [])]

@@ -1,4 +1,4 @@
-"""What a table is: its data, recipe, methods, protocols and claims, as tables/NAME.yaml and shared.yaml have it."""
+"""The specification of a table: data, recipe, methods, protocols and claims, from tables/NAME.yaml and shared.yaml."""
 
 from __future__ import annotations
 
@@ -13,40 +13,54 @@ import yaml
 
 from i2md.errors import InputError
 from i2md.evaluation.protocols import PROTOCOLS
-from i2md.evaluation.results import Variant
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.experiments.grid import with_values
-from i2md.experiments.reproduce.claims import Claim, Comparison
+from i2md.experiments.reproduce.claims import Block, Claim, Hypothesis
 from i2md.recipes import recipe_path
 from i2md.runtime.settings import checked_settings
 
-UNTRAINED, SUPERVISED = "untrained", "supervised"
+SUPERVISED = "supervised"
 
 
 @dataclass(frozen=True)
 class Specification:
-    """What the YAML of a table says, `kind` and all that it brings aside."""
+    """The YAML file of a table, without what its kind adds from shared.yaml."""
 
     title: str
+    """Title of the table."""
     format: str
-    """Of the recordings, as `i2md prepare` calls it."""
+    """Format of the recordings, a name that `i2md prepare` knows."""
     recipe: str
+    """Recipe of pretraining."""
     splits: tuple[str, ...]
-    """Evaluated on."""
+    """Splits to evaluate on."""
     kind: str
+    """Kind of the table in shared.yaml: methods, protocols and settings of the evaluation."""
     pretrain: str | None = None
-    """The split pretrained on; by default the first of `splits`."""
+    """Split to pretrain on; by default the first of `splits`."""
     target: str | None = None
-    """Format of other recordings to evaluate on."""
+    """Format of the recordings to transfer to."""
     published: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By split, where its published figures are found."""
+    """By split, where its published accuracies are found in published_results.csv."""
     evaluation: dict[str, Any] = field(default_factory=dict)
-    """Settings of the protocols, by dotted name, besides those of its kind."""
+    """Settings of the evaluation by dotted name, in addition to those of the kind."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table, as published or as it was asked for. A method without settings needs no run of its own."""
+    """A table, or the part of one that was asked for.
+
+    Attributes:
+        name: Name of the table.
+        specification: Its YAML file.
+        seeds: Seeds of every method.
+        methods: Changes of the recipe by method; None for a method that needs no pretraining.
+        protocols: Names of the protocols.
+        evaluation: Settings of the evaluation.
+        claims: Claims to test.
+        reader_options: Options of the readers by format.
+        unavailable: Methods whose published tables were not available; they are shown without figures.
+    """
 
     name: str
     specification: Specification
@@ -55,32 +69,28 @@ class Table:
     protocols: tuple[str, ...]
     evaluation: EvaluationSettings
     claims: tuple[Claim, ...]
-    reading: Mapping[str, Mapping[str, Any]]
-    """Options of the readers, by format."""
-    not_at_hand: tuple[str, ...] = ()
-    """Methods with published tables that were not to be had: a dash, never a guess."""
+    reader_options: Mapping[str, Mapping[str, Any]]
+    unavailable: tuple[str, ...] = ()
 
     @property
     def pretrained_on(self) -> str:
-        """The split whose training clips are pretrained on."""
+        """The split to pretrain on."""
         return self.specification.pretrain or self.specification.splits[0]
 
     @property
     def pretrained(self) -> dict[str, Mapping[str, Any]]:
-        """The methods that have runs, with their settings."""
+        """The methods that are pretrained, with their changes of the recipe."""
         return {name: settings for name, settings in self.methods.items() if settings is not None}
 
     @property
-    def outcomes(self) -> list[str]:
-        """What its protocols bring forth."""
-        return list(
-            dict.fromkeys(
-                outcome_name(name, variant)
-                for name in self.protocols
-                for protocol in [PROTOCOLS[name]]
-                for variant in protocol.variants(*protocol.sections(self.evaluation).values())
-            )
-        )
+    def blocks(self) -> list[Block]:
+        """The blocks, in the order of the protocols and of their settings."""
+        blocks = []
+        for name in self.protocols:
+            protocol = PROTOCOLS[name]
+            variants = protocol.variants(*protocol.sections(self.evaluation).values())
+            blocks += [Block.of_variant(name, variant) for variant in variants]
+        return list(dict.fromkeys(blocks))
 
     def narrowed(
         self,
@@ -89,48 +99,49 @@ class Table:
         protocols: Sequence[str] | None,
         splits: Sequence[str] | None,
     ) -> Table:
-        """The part of it that is asked for, None meaning all; InputError where that is no part of it.
+        """Return a part of the table; whichever splits it has, the split to pretrain on is the same.
 
-        Whichever splits are asked for, the one pretrained on stays.
+        Args:
+            seeds: Seeds; None for those of the table.
+            methods: Names of methods; None for all, as below.
+            protocols: Names of protocols.
+            splits: Splits to evaluate on.
+
+        Raises:
+            InputError: The table has no such part, or none of the methods is pretrained.
         """
-        chosen = _among("method", methods, self.methods)
+        chosen = _choose("method", methods, self.methods)
         spec = self.specification
         narrow = replace(
             self,
-            specification=replace(spec, splits=_among("split", splits, spec.splits), pretrain=self.pretrained_on),
+            specification=replace(spec, splits=_choose("split", splits, spec.splits), pretrain=self.pretrained_on),
             seeds=self.seeds if seeds is None else tuple(dict.fromkeys(seeds)),
             methods={name: self.methods[name] for name in chosen},
-            protocols=_among("protocol", protocols, self.protocols),
+            protocols=_choose("protocol", protocols, self.protocols),
         )
         if not narrow.seeds:
-            raise InputError("no seed to run with; give --seeds 0 1 2")
+            raise InputError("no seed given; give --seeds 0 1 2")
         if not narrow.pretrained:
             known = ", ".join(self.pretrained)
-            raise InputError(f"{', '.join(chosen)}: evaluated beside a run of another method; add one of {known}")
+            raise InputError(f"{', '.join(chosen)}: evaluated in the run of another method; add one of {known}")
         return narrow
 
 
-def outcome_name(protocol: str, variant: Variant) -> str:
-    """What the claims and published.py call the results of a protocol: its name, and what sets them apart within it.
-
-    >>> outcome_name("semi", Variant(label_fraction=0.05, draw=1))
-    'semi-0.05'
-    """
-    if variant.label_fraction is not None:
-        return f"{protocol}-{variant.label_fraction:g}"
-    if variant.labels_per_class is not None:
-        return f"{protocol}-{variant.labels_per_class}"
-    return protocol if variant.k in (None, 1) else f"{protocol}-{variant.k}"
-
-
 def table_names() -> tuple[str, ...]:
-    """The tables that come with the package."""
+    """Return the names of the tables that come with the package."""
     names = (entry.name for entry in (files(__package__) / "tables").iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
 def load_table(name: str) -> Table:
-    """A table by its name, or one's own by its YAML file; InputError where it is neither."""
+    """Load a table.
+
+    Args:
+        name: Name of a table of the package, or path of a YAML file.
+
+    Raises:
+        InputError: There is no such table, or its file is invalid.
+    """
     if name in table_names():
         text = (files(__package__) / "tables" / f"{name}.yaml").read_text(encoding="utf-8")
     elif Path(name).is_file():
@@ -138,7 +149,7 @@ def load_table(name: str) -> Table:
     else:
         near = difflib.get_close_matches(name, table_names(), n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise InputError(f"table {name!r} is not known: {hint}The tables are {', '.join(table_names())}")
+        raise InputError(f"unknown table {name!r}: {hint}The tables are {', '.join(table_names())}")
     try:
         return _as_table(Path(name).stem, yaml.safe_load(text))
     except (yaml.YAMLError, TypeError, KeyError, InputError) as error:
@@ -148,7 +159,7 @@ def load_table(name: str) -> Table:
 def _as_table(name: str, data: Mapping[str, Any]) -> Table:
     specification = checked_settings(Specification, data)
     shared = yaml.safe_load((files(__package__) / "shared.yaml").read_text(encoding="utf-8"))
-    kind = shared["kinds"][_among("kind", [specification.kind], shared["kinds"])[0]]
+    kind = shared["kinds"][_choose("kind", [specification.kind], shared["kinds"])[0]]
     recipe_path(specification.recipe)
     return Table(
         name=name,
@@ -158,19 +169,19 @@ def _as_table(name: str, data: Mapping[str, Any]) -> Table:
         protocols=tuple(kind["protocols"]),
         evaluation=with_values(EvaluationSettings(), {**kind["evaluation"], **specification.evaluation}),
         claims=tuple(
-            Claim(claim["says"], tuple(Comparison.parse(text) for text in claim["compare"]))
+            Claim(claim["claim"], tuple(Hypothesis.parse(text) for text in claim["hypotheses"]))
             for claim in shared["claims"]
         ),
-        reading=shared["reading"],
-        not_at_hand=tuple(kind["not_at_hand"]),
+        reader_options=shared["reader_options"],
+        unavailable=tuple(kind["unavailable"]),
     )
 
 
-def _among(what: str, asked: Sequence[str] | None, known: Mapping[str, Any] | Sequence[str]) -> tuple[str, ...]:
-    """Those asked for, in the table's order."""
+def _choose(what: str, asked: Sequence[str] | None, known: Mapping[str, Any] | Sequence[str]) -> tuple[str, ...]:
+    """The names asked for, in the table's order."""
     if asked is None:
         return tuple(known)
-    strange = [name for name in asked if name not in known]
-    if strange or not asked:
-        raise InputError(f"{what} {', '.join(strange)!r} is not one of the table's; choose among {', '.join(known)}")
+    unknown = [name for name in asked if name not in known]
+    if unknown or not asked:
+        raise InputError(f"the table has no {what} {', '.join(unknown)!r}; choose among {', '.join(known)}")
     return tuple(name for name in known if name in asked)

@@ -1,4 +1,4 @@
-"""The published figures and the tables: what is carried over is what was read, and every table is whole."""
+"""Published accuracies and tables: the CSV file has what was read, and every table is complete."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import pytest
 
 from i2md.errors import InputError
 from i2md.experiments.grid import settings_kind
-from i2md.experiments.reproduce.claims import Cell
-from i2md.experiments.reproduce.figures import Figures, make_blocks
-from i2md.experiments.reproduce.published import NOT_TOLD, published_beside, published_figures
+from i2md.experiments.reproduce.claims import Block, Cell
+from i2md.experiments.reproduce.figures import NOT_STATED, Figures, make_blocks, published_figures, published_in
 from i2md.experiments.reproduce.reproduce import KINDS
 from i2md.experiments.reproduce.table import Table, load_table, table_names
 from i2md.recipes import load_recipe
@@ -26,7 +25,7 @@ COLUMNS = {
     "ntu120_xset": ("ntu120", "xset"),
     "pku_mmd2_xsub": ("pku-mmd-2", "xsub"),
 }
-# Cell by cell, what a published figure is told by.
+# The columns of a published accuracy.
 Row = tuple[str, ...]
 
 
@@ -43,74 +42,74 @@ def _read(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(lines))
 
 
-def test_every_figure_is_carried_over_as_it_was_read_and_no_other() -> None:
+def test_csv_file_has_exactly_the_accuracies_that_were_read() -> None:
     wide, long = _read("published_results.csv"), _read("published_semi_transfer.csv")
     read: list[Row] = []
     for row in wide:
         protocol = row["protocol"].replace("fine-tune", "finetune")
-        told = (row["method"], row["streams"], protocol)
-        read += [(*told, *place, "", row[column], row["source"]) for column, place in COLUMNS.items() if row[column]]
+        fields = (row["method"], row["streams"], protocol)
+        read += [(*fields, *data, "", row[column], row["source"]) for column, data in COLUMNS.items() if row[column]]
     for row in long:
-        told = (row["method"], row["streams"], row["protocol"], row["data"], row["split"])
-        read.append((*told, row["share_of_labels"], row["accuracy"], row["source"]))
-    ours = [f for f in published_figures() if f.data not in ("utd-mhad", "nw-ucla")]
-    carried = [(f.method, f.streams, f.protocol, f.data, f.split, f.share, f.accuracy, f.source) for f in ours]
-    assert Counter(carried) == Counter(read)
+        fields = (row["method"], row["streams"], row["protocol"], row["data"], row["split"])
+        read.append((*fields, row["share_of_labels"], row["accuracy"], row["source"]))
+    ours = [f for f in published_figures() if f.dataset not in ("utd-mhad", "nw-ucla")]
+    names = ("method", "streams", "protocol", "dataset", "split", "label_percent", "accuracy", "source")
+    assert Counter(tuple(getattr(figure, name) for name in names) for figure in ours) == Counter(read)
     venues = {row["method"]: row["venue"] for row in wide}
     assert all(f.venue == venues.get(f.method, "") for f in ours)
 
 
-def test_what_was_recalled_is_marked_and_nothing_else() -> None:
+def test_recalled_accuracies_are_marked() -> None:
     assert all(figure.recalled == (figure.source == "recalled") for figure in published_figures())
     assert all(figure.source for figure in published_figures())
 
 
-def test_the_small_sets_figures_are_those_of_the_results() -> None:
+def test_accuracies_of_small_data_sets_are_in_the_results() -> None:
     results = (Path(__file__).resolve().parents[3] / "docs" / "results.md").read_text(encoding="utf-8")
-    small = [figure for figure in published_figures() if figure.data in ("utd-mhad", "nw-ucla")]
+    small = [figure for figure in published_figures() if figure.dataset in ("utd-mhad", "nw-ucla")]
     assert len(small) == 9
     assert all(figure.accuracy in results for figure in small)
 
 
-def test_every_table_has_a_recipe_methods_and_claims_that_exist(tables: list[Table]) -> None:
-    outcomes = {name for table in tables for name in table.outcomes}
+def test_recipes_methods_and_claims_of_every_table_exist(tables: list[Table]) -> None:
+    blocks = {block for table in tables for block in table.blocks}
     methods = {name for table in tables for name in table.methods}
     for table in tables:
         assert load_recipe(table.specification.recipe)
         assert table.seeds == (0, 1, 2)
         names = [name for settings in table.pretrained.values() for name in settings]
         assert all(settings_kind(name, KINDS) is KINDS[0] for name in names)
-    cells = [cell for claim in tables[0].claims for c in claim.comparisons for cell in (*c.left, *c.right)]
-    assert {cell.protocol for cell in cells} <= outcomes
+    cells = [cell for claim in tables[0].claims for h in claim.hypotheses for cell in (*h.left, *h.right)]
+    assert {cell.block for cell in cells} <= blocks
     assert {cell.method for cell in cells} <= methods
-    assert {cell.stream for cell in cells} == {"joint", "motion", "bone", "3-stream"}
+    assert {cell.stream for cell in cells} == {"joint", "motion", "bone", "ensemble"}
 
 
-def test_every_published_figure_stands_in_some_table(tables: list[Table]) -> None:
+def test_every_published_accuracy_is_in_a_table(tables: list[Table]) -> None:
     shown = set()
     for table in tables:
         for where in table.specification.published.values():
-            for outcome in (*table.outcomes, NOT_TOLD):
-                shown.update(published_beside(where, outcome))
+            for block in (*table.blocks, Block(NOT_STATED)):
+                shown.update(published_in(where, block))
     assert shown == set(published_figures())
 
 
-def test_a_dash_stands_for_the_methods_own_tables_beside_ntu_and_pku(tables: list[Table]) -> None:
-    figures = Figures({Cell("i2md", "knn", "joint"): {0: 50.0}})
+def test_unavailable_tables_of_the_method_are_shown_without_accuracies(tables: list[Table]) -> None:
+    figures = Figures({Cell("i2md", Block("knn"), "joint"): {0: 50.0}})
     for table in tables:
         blocks = [block for split in table.specification.splits for block in make_blocks(table, split, figures)]
         own = [row for block in blocks for row in block["published"] if row["name"].startswith("I2MD")]
         assert len(own) == (0 if table.specification.kind == "small" else len(blocks))
-        assert all(row["accuracy"] is None and row["source"] == "not at hand" for row in own)
+        assert all(row["accuracy"] is None and row["source"] == "not available" for row in own)
 
 
-def test_a_share_of_labels_has_its_own_figures() -> None:
-    where = {"data": "ntu60", "split": "xsub"}
-    assert [figure.accuracy for figure in published_beside(where, "semi-0.1")] == ["75.4", "88.0"]
-    assert [figure.accuracy for figure in published_beside(where, "finetune")] == ["93.0"]
+def test_a_label_fraction_has_its_own_published_accuracies() -> None:
+    where = {"dataset": "ntu60", "split": "xsub"}
+    assert [figure.accuracy for figure in published_in(where, Block("semi", 0.1))] == ["75.4", "88.0"]
+    assert [figure.accuracy for figure in published_in(where, Block("finetune"))] == ["93.0"]
 
 
-def test_a_part_of_a_table_is_in_its_own_order() -> None:
+def test_part_of_a_table_keeps_its_order() -> None:
     narrow = _narrowed(["i2md", "untrained", "moco"], ["finetune", "knn"])
     assert list(narrow.methods) == ["untrained", "moco", "i2md"]
     assert narrow.protocols == ("knn", "finetune")
@@ -120,7 +119,7 @@ def test_a_part_of_a_table_is_in_its_own_order() -> None:
         _narrowed(["untrained"], None)
 
 
-def test_whichever_split_is_asked_for_the_runs_are_those_of_the_table() -> None:
+def test_part_of_the_splits_keeps_the_split_to_pretrain_on() -> None:
     table = load_table("nw-ucla")
     for splits in (["xview"], ["xview-clean"], ["xview-clean", "xview"]):
         narrow = table.narrowed(None, None, None, splits)

@@ -1,4 +1,4 @@
-"""A table from beginning to end, as a user types it: printed, written, taken up again, refused, and tried dry."""
+"""Tables by the command line: figures, claims, pages, resuming, invalid arguments, dry runs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 import tiny
 from refusal import one_line
-from test_claims import require_sound_latex
+from valid_latex import require_valid_latex
 
 from i2md.cli.main import main
 from i2md.data.store import open_clips
-from i2md.evaluation.results import Result, average_draws, read_results
+from i2md.evaluation.results import Result, read_results
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.experiments.grid import with_values
 from i2md.experiments.job import Evaluation
-from i2md.experiments.reproduce.claims import Cell
+from i2md.experiments.reproduce.claims import Block, Cell
 from i2md.experiments.reproduce.figures import read_figures
-from i2md.experiments.reproduce.table import load_table, outcome_name
+from i2md.experiments.reproduce.table import load_table
 from i2md.recipes import load_recipe
 
-# Sizes alone: everything else is the table's.
+# Sizes; everything else is the table's.
 SMALL = [
     *("batch_size=8", "views.frames=8", "encoder.hidden_size=8", "encoder.num_layers=1", "objectives.embedding_dim=8"),
     *("objectives.queue_size=32", "objectives.num_neighbours=8"),
@@ -71,89 +71,98 @@ def _times(out: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for run in RUNS for path in (out / run).rglob("*")}
 
 
-def _results(out: Path, name: str, seed: int) -> dict[tuple[str, str], Result]:
-    """Results of a run, draws averaged, by what the table calls their protocol and by what was evaluated."""
-    found = average_draws(read_results(out / f"{name},seed={seed}" / "evaluation"))
-    return {(outcome_name(result.protocol, result.variant), result.evaluated): result for result in found}
+def _results(out: Path, name: str, seed: int, protocol: str, fraction: float | None = None) -> list[Result]:
+    return [
+        result
+        for result in read_results(out / f"{name},seed={seed}" / "evaluation")
+        if (result.protocol, result.label_fraction) == (protocol, fraction)
+    ]
 
 
-def _accuracy(result: Result, stream: str) -> float:
-    return (result.overall if stream == "3-stream" else result.streams[stream]).accuracy
-
-
-def _labelled_clips(out: Path, name: str, seed: int, evaluated: str) -> list[list[str] | None]:
-    results = read_results(out / f"{name},seed={seed}" / "evaluation")
-    return [r.labelled_clips for r in results if (r.label_fraction, r.evaluated) == (0.25, evaluated)]
-
-
-def test_every_figure_is_that_of_its_run_averaged_over_seeds(made: Path) -> None:
+def test_accuracies_are_those_of_the_runs_averaged_over_seeds(made: Path) -> None:
     data = _json(made / "table.json")
     assert data == _json(made.parent / "said.json")
-    rows = {(block["protocol"], row["name"]): row for block in data["blocks"] for row in block["rows"]}
+    rows = {
+        (block["protocol"], block["label_fraction"], row["name"]): row
+        for block in data["blocks"]
+        for row in block["rows"]
+    }
+    # Protocol, label fraction and row; run, protocol and baseline.
     sources = {
-        ("knn", "untrained"): ("moco", "knn", "untrained"),
-        ("knn", "i2md"): ("i2md", "knn", "i2md"),
-        ("linear", "moco"): ("moco", "linear", "moco"),
-        ("semi-0.25", "from scratch (untrained)"): ("moco", "semi-0.25", "untrained"),
-        ("semi-0.5", "i2md"): ("i2md", "semi-0.5", "i2md"),
-        ("finetune", "from scratch (supervised)"): ("moco", "supervised", "untrained"),
-        ("finetune", "i2md"): ("i2md", "finetune", "i2md"),
+        ("knn", None, "untrained"): ("moco", "knn", "untrained"),
+        ("knn", None, "i2md"): ("i2md", "knn", None),
+        ("linear", None, "moco"): ("moco", "linear", None),
+        ("semi", 0.25, "from scratch (untrained)"): ("moco", "semi", "untrained"),
+        ("semi", 0.5, "i2md"): ("i2md", "semi", None),
+        ("finetune", None, "from scratch (supervised)"): ("moco", "supervised", "untrained"),
+        ("finetune", None, "i2md"): ("i2md", "finetune", None),
     }
     assert sources.keys() <= rows.keys()
-    for place, (run, protocol, method) in sources.items():
-        results = [_results(made, run, seed)[protocol, method] for seed in (0, 1)]
-        for stream in ("joint", "motion", "bone", "3-stream"):
-            figures = [100 * _accuracy(result, stream) for result in results]
-            told = rows[place]["accuracy"][stream]
-            assert list(told["by_seed"].values()) == figures
-            assert (told["mean"], told["spread"]) == pytest.approx((fmean(figures), stdev(figures)))
-    linear = [_results(made, "i2md", seed)["linear", "i2md"].streams["joint"] for seed in (0, 1)]
-    best = [100 * scores.best_test_accuracy for scores in linear]
-    assert list(rows["linear", "i2md, best test epoch"]["accuracy"]["joint"]["by_seed"].values()) == best
-    assert [block["protocol"] for block in data["blocks"]] == ["knn", "linear", "semi-0.25", "semi-0.5", "finetune"]
+    for key, (run, protocol, baseline) in sources.items():
+        by_seed = [_accuracies(made, run, seed, protocol, key[1], baseline) for seed in (0, 1)]
+        for stream in ("joint", "motion", "bone", "ensemble"):
+            accuracies = [accuracy[stream] for accuracy in by_seed]
+            shown = rows[key]["accuracy"][stream]
+            assert list(shown["by_seed"].values()) == pytest.approx(accuracies)
+            assert (shown["mean"], shown["std"]) == pytest.approx((fmean(accuracies), stdev(accuracies)))
+    best = [_results(made, "i2md", seed, "linear")[0].streams["joint"].best_test_accuracy or 0 for seed in (0, 1)]
+    row = rows["linear", None, "i2md, best test epoch"]
+    assert list(row["accuracy"]["joint"]["by_seed"].values()) == pytest.approx([100 * value for value in best])
+    blocks = [(block["protocol"], block["label_fraction"]) for block in data["blocks"]]
+    assert blocks == [("knn", None), ("linear", None), ("semi", 0.25), ("semi", 0.5), ("finetune", None)]
 
 
-def test_what_needs_no_pretraining_is_evaluated_once_a_seed(made: Path) -> None:
+def _accuracies(
+    out: Path, name: str, seed: int, protocol: str, fraction: float | None, baseline: str | None
+) -> dict[str, float]:
+    """Accuracy in percent by stream, the mean over draws of the labels."""
+    results = [result for result in _results(out, name, seed, protocol, fraction) if result.baseline == baseline]
+    assert len(results) == (1 if fraction is None else 2)
+    return {stream: 100 * fmean(r.scores[stream].accuracy for r in results) for stream in results[0].scores}
+
+
+def test_methods_without_pretraining_are_evaluated_once_per_seed(made: Path) -> None:
     for seed in (0, 1):
-        kinds = {protocol for protocol, method in _results(made, "moco", seed) if method == "untrained"}
-        assert kinds == {"knn", "linear", "semi-0.25", "semi-0.5", "supervised"}
-        assert not any(method == "untrained" for _, method in _results(made, "i2md", seed))
-        # The draws are the same, so that from scratch and pretrained learn from the same labels.
-        drawn = _labelled_clips(made, "moco", seed, "untrained")
-        assert drawn and drawn == _labelled_clips(made, "i2md", seed, "i2md")
+        baselines = [result for result in read_results(made / f"moco,seed={seed}" / "evaluation") if result.baseline]
+        assert {(result.protocol, result.label_fraction) for result in baselines} == {
+            *(("knn", None), ("linear", None), ("semi", 0.25), ("semi", 0.5), ("supervised", None))
+        }
+        assert not any(result.baseline for result in read_results(made / f"i2md,seed={seed}" / "evaluation"))
+        # Training from scratch and fine-tuning use the same labels.
+        scratch = [r for r in _results(made, "moco", seed, "semi", 0.25) if r.baseline]
+        tuned = _results(made, "i2md", seed, "semi", 0.25)
+        assert {r.draw: r.labelled_clips for r in scratch} == {r.draw: r.labelled_clips for r in tuned}
+        assert len(tuned) == 2
 
 
-def test_claims_are_paired_by_seed_and_departures_are_told(made: Path) -> None:
+def test_claims_are_paired_by_seed_and_departures_are_listed(made: Path) -> None:
     data = _json(made / "table.json")
-    (judged,) = [
-        each for each in data["claims"] if each["compares"].startswith("i2md, finetune, 3-stream > supervised")
+    hypothesis = "i2md, finetune, ensemble > supervised, finetune, ensemble"
+    (evaluated,) = [each for each in data["claims"] if each["hypothesis"] == hypothesis]
+    differences = [
+        _accuracies(made, "i2md", seed, "finetune", None, None)["ensemble"]
+        - _accuracies(made, "moco", seed, "supervised", None, "untrained")["ensemble"]
+        for seed in (0, 1)
     ]
-    left, right = (
-        [_results(made, *run)[which].overall.accuracy for run in runs]
-        for which, runs in (
-            (("finetune", "i2md"), (("i2md", 0), ("i2md", 1))),
-            (("supervised", "untrained"), (("moco", 0), ("moco", 1))),
-        )
-    )
-    assert judged["differences"] == pytest.approx([100 * (a - b) for a, b in zip(left, right, strict=True)])
-    assert not any("cmd" in each["compares"] for each in data["claims"])
-    (told,) = [note for note in data["notes"] if note.startswith("departs from the table")]
-    assert f"epochs 2 in place of {load_recipe('utd-mhad').epochs}" in told
-    assert "finetune.epochs 2 in place of 80" in told
+    assert evaluated["differences"] == pytest.approx(differences)
+    assert not any("cmd" in each["hypothesis"] for each in data["claims"])
+    (note,) = [note for note in data["notes"] if note.startswith("departs from the table")]
+    assert f"epochs 2 instead of {load_recipe('utd-mhad').epochs}" in note
+    assert "finetune.epochs 2 instead of 80" in note
     assert "synthetic xsub: 16 training clips, 16 test clips" in data["notes"]
 
 
-def test_the_pages_hold_the_published_figures_and_are_whole(made: Path) -> None:
+def test_pages_have_the_published_accuracies(made: Path) -> None:
     page = (made / "table.md").read_text(encoding="utf-8")
     assert re.search(
         r"^\| data set's paper \(published; Kinect and inertial sensor\) .* 79\.1 .*docs/results\.md", page, re.M
     )
-    require_sound_latex((made / "table.tex").read_text(encoding="utf-8"))
+    require_valid_latex((made / "table.tex").read_text(encoding="utf-8"))
     report = (made / "report.html").read_text(encoding="utf-8")
     assert "departs from the table" in report and not re.search(r'(src|href)="(?!#)', report)
 
 
-def test_what_is_done_is_not_done_again(
+def test_finished_runs_and_results_are_kept(
     made: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = _times(made)
@@ -169,7 +178,9 @@ def test_what_is_done_is_not_done_again(
     assert _times(made) == before
 
 
-def test_a_result_of_other_settings_or_a_lost_share_is_made_anew(made: Path, clips: Path, tmp_path: Path) -> None:
+def test_results_of_other_settings_and_missing_results_are_computed_again(
+    made: Path, clips: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(made / "moco,seed=0", run)
     protocols = ("knn", "linear", "semi", "finetune", "supervised")
@@ -186,20 +197,25 @@ def test_a_result_of_other_settings_or_a_lost_share_is_made_anew(made: Path, cli
     assert missing({"linear.exact": True})[0] == ["linear"]
     assert missing({"finetune.epochs": 3})[0] == ["semi", "finetune", "supervised"]
     assert missing({"semi.draws": 3})[0] == ["semi"]
+    assert missing({"semi.draws": 1})[0] == []
     assert missing({"semi.label_fractions": (0.25, 0.5, 0.75)})[1].semi.label_fractions == (0.75,)
     for epochs, there in ((2, True), (3, False)):
         asked = replace(table, evaluation=with_values(settings, {"linear.epochs": epochs}))
         cells = read_figures(asked, {run: ("moco", 0)}, "synthetic", "xsub").cells
-        assert Cell("moco", "knn", "joint") in cells
-        assert (Cell("untrained", "linear", "joint") in cells) == there
-    (run / "evaluation" / "semi-label_fraction=0.5-draw=0-synthetic-xsub.json").unlink()
+        assert Cell("moco", Block("knn"), "joint") in cells
+        assert (Cell("untrained", Block("linear"), "joint") in cells) == there
+    one_draw = with_values(settings, {"semi.draws": 1})
+    cells = read_figures(replace(table, evaluation=one_draw), {run: ("moco", 0)}, "synthetic", "xsub").cells
+    (first,) = [
+        result for result in _results(made, "moco", 0, "semi", 0.25) if result.draw == 0 and not result.baseline
+    ]
+    assert cells[Cell("moco", Block("semi", 0.25), "joint")] == {0: 100 * first.streams["joint"].accuracy}
+    (run / "evaluation" / "semi-label_fraction=0.5-draw=1-synthetic-xsub.json").unlink()
     left, narrowed = missing({})
     assert (left, narrowed.semi.label_fractions) == (["semi"], (0.5,))
 
 
-def test_a_table_of_ones_own_from_recordings_and_what_fails_in_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_own_table_from_recordings_with_a_failed_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = tmp_path / "mine.yaml"
     own.write_text("kind: small\ntitle: Mine\nformat: synthetic\nrecipe: synthetic\nsplits: [xsub]\n", encoding="utf-8")
     words = [str(own), str(tmp_path / "out"), "--source", "x", "--seeds", "0", "--methods", "moco", "positive mining"]
@@ -223,23 +239,23 @@ def test_a_table_of_ones_own_from_recordings_and_what_fails_in_it(
             ["pku-mmd2", "out"],
             "i2md prepare pku-mmd RECORDINGS out/clips --options.phase 2, or give this command --source",
         ),
-        (["utd-mhad", "out", "--methods", "cmd2"], "method 'cmd2' is not one of the table's; choose among untrained"),
+        (["utd-mhad", "out", "--methods", "cmd2"], "the table has no method 'cmd2'; choose among untrained"),
         (["utd-mhad", "out", "--methods", "supervised"], "add one of moco, positive mining, cmd, imd, i2md"),
         (["utd-mhad", "out", "--protocol", "svm"], "choose among knn, linear, semi, finetune"),
-        (["utd-mhad", "out", "--target", "x"], "transfers to no other clips; leave out --target"),
+        (["utd-mhad", "out", "--target", "x"], "does not transfer to other clips; leave --target out"),
         (["utd-mhad", "out", "--dry_run"], "--dry_run is for NTU RGB+D and PKU-MMD; try this table with --epochs 1"),
-        (["ntu60-xsub", "out", "--dry_run", "--clips", "x"], "name no clips and no recordings"),
+        (["ntu60-xsub", "out", "--dry_run", "--clips", "x"], "leave clips and recordings out"),
         (
-            ["utd-mhad", "out", "--change", "encoder.unit=8"],
-            "unknown setting 'encoder.unit': did you mean encoder.hidden_size?",
+            ["utd-mhad", "out", "--change", "encoder.hidden_sizes=8"],
+            "unknown setting 'encoder.hidden_sizes': did you mean encoder.hidden_size?",
         ),
-        (["utd-mhad", "out", "--change", "method=cmd"], "the table decides it; choose by --methods"),
+        (["utd-mhad", "out", "--change", "method=cmd"], "the table sets it; choose by --methods"),
         (["utd-mhad", "out", "--change", "batch_size=8,16"], "--change batch_size: give one value"),
         (["utd-mhad", "out", "--precision", "fp8"], "'fp32', 'tf32', 'bf16'"),
         (["utd-mhad", "out", "--jobs", "0"], "--jobs 0: give at least 1"),
     ],
 )
-def test_what_is_typed_wrong_is_refused_before_anything_begins(
+def test_invalid_arguments_are_refused_before_anything_is_written(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -268,29 +284,30 @@ SMALL_DRY = ["--change", *SMALL[1:5], "objectives.queue_size=64", "objectives.nu
 
 
 @pytest.mark.parametrize("table", [pytest.param("ntu120-xset", marks=pytest.mark.slow), "transfer-ntu60-pku-mmd2"])
-def test_a_dry_run_goes_all_the_way_on_generated_recordings(table: str, tmp_path: Path) -> None:
+def test_dry_run_on_synthetic_recordings(table: str, tmp_path: Path) -> None:
     words = ["reproduce", table, str(tmp_path), "--dry_run", "--device", "cpu", "--methods", "supervised", "i2md"]
     assert main([*words, *SMALL_DRY]) == 0
-    _require_whole_dry_run(tmp_path / "dry-run", table, {"supervised", "i2md"})
+    _require_complete_dry_run(tmp_path / "dry-run", table, {"supervised", "i2md"})
     assert [path.name for path in tmp_path.iterdir()] == ["dry-run"]
 
 
 @pytest.mark.slow
-def test_a_dry_run_of_the_full_size(tmp_path: Path) -> None:
+def test_dry_run_at_full_size(tmp_path: Path) -> None:
     assert main(["reproduce", "ntu60-xsub", str(tmp_path), "--dry_run"]) == 0
-    _require_whole_dry_run(
+    _require_complete_dry_run(
         tmp_path / "dry-run", "ntu60-xsub", {"untrained", "supervised", "moco", "cmd", "imd", "i2md"}
     )
 
 
-def _require_whole_dry_run(out: Path, name: str, methods: set[str]) -> None:
+def _require_complete_dry_run(out: Path, name: str, methods: set[str]) -> None:
     data, table = _json(out / "table.json"), load_table(name)
     assert data["dry_run"] and data["notes"][0].endswith("the figures mean nothing.")
     assert "mean nothing" in (out / "table.md").read_text() and "mean nothing" in (out / "table.tex").read_text()
     assert not data["failed"]
-    assert [block["protocol"] for block in data["blocks"]] == table.outcomes
+    blocks = [(block["protocol"], block["label_fraction"], block["k"]) for block in data["blocks"]]
+    assert blocks == [tuple(block) for block in table.blocks]
     assert {row["method"] for block in data["blocks"] for row in block["rows"]} == methods
-    require_sound_latex((out / "table.tex").read_text(encoding="utf-8"))
+    require_valid_latex((out / "table.tex").read_text(encoding="utf-8"))
     (line,) = (out / "i2md,seed=0" / "log.jsonl").read_text().splitlines()
     terms = {name.split("/")[0] for name in json.loads(line)}
     assert {"contrast", "cmd", "dna", "imd"} <= terms, terms
