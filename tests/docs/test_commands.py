@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +26,7 @@ PAGES = sorted(
     if ROOT / "docs/results" not in path.parents
 )
 BLOCK = re.compile(r"^(?P<run><!-- run -->\n)?```(?P<language>\w+)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+ENTRY_POINT = re.compile(r'\[project\.entry-points\."([\w.]+)"\]\n\s+([\w-]+) = "([^"]+)"')
 # What a command that is run gets in addition, to be done in a second.
 SMALL = {
     "prepare": "--options.actions 3 --options.subjects 4 --options.repeats 2 --jobs 1",
@@ -87,7 +88,15 @@ def options() -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_each_command_is_accepted_by_the_parser(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_command_is_accepted_by_the_parser(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry_point: Callable[..., None]
+) -> None:
+    """With the examples of docs/examples installed, as their heads say."""
+    if page.name == "extend.md":
+        for example in sorted((ROOT / "docs/examples").glob("*.py")):
+            declared = ENTRY_POINT.search(example.read_text(encoding="utf-8"))
+            assert declared, example
+            entry_point(*declared.groups(), example.parent)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("epochs: 1\n")
     for words in commands_of(page):
