@@ -128,7 +128,7 @@ def test_each_setting_in_the_text_exists(page: Path) -> None:
     assert not {name for name in named - options() if not name.endswith(".py")}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "<!-- run -->\n```" in page.read_text("utf-8")], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if "<!-- run -->\n" in page.read_text("utf-8")], ids=name_of)
 def test_blocks_marked_run_do_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
