@@ -1,6 +1,7 @@
-"""Representations of 3D human action from unlabelled skeleton sequences, by I2MD.
+"""Self-supervised representation learning for skeleton-based action recognition, by I2MD.
 
-Names here are public, and loaded when first used: importing i2md does not import torch.
+The public names of the package. They are imported when first used, so that importing i2md does not import torch. The
+commands (`prepare`, `pretrain`, `evaluate`, ...) are the functions behind the command line of the same name.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from i2md.recipes import load_recipe
     from i2md.skeletons import Layout, get_layout
 
-_HOMES = {
+_MODULES = {
     "Clips": "i2md.data.store",
     "EvaluationSettings": "i2md.evaluation.settings",
     "InputError": "i2md.errors",
@@ -77,9 +78,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("i2md")
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'i2md' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

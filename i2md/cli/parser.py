@@ -114,7 +114,7 @@ def _parsed(parser: ArgumentParser, words: Sequence[str], where: str = "") -> Na
     try:
         return parser.parse_args(list(words))
     except ArgumentError as error:
-        raise InputError(where + " ".join(str(error).split())) from None
+        raise InputError(f"{where}{' '.join(str(error).split())}; see {parser.prog} --help") from None
 
 
 def _hints(command: Command) -> dict[str, Any]:

@@ -60,7 +60,10 @@ def as_text(command: str, data: Mapping[str, Any], arguments: Mapping[str, Any])
 
 def _info(data: Mapping[str, Any], classes: bool) -> str:
     hidden = ("path", "classes", "warnings", "report", "next", "inferred")
-    lines = [f"{name + ':':13}{words(value)}" for name, value in data.items() if name not in hidden]
+    shown = {name: value for name, value in data.items() if name not in hidden}
+    shown["persons"] = ", ".join(f"{persons} in {clips} clips" for persons, clips in data["persons"].items())
+    shown["size"] = f"{shown.pop('bytes') / 1e6:.1f} MB"
+    lines = [f"{name + ':':13}{words(value)}" for name, value in shown.items()]
     lines.append(f"{'prepared:':13}{words(_preparation(data['report'])) or 'nothing was changed or left out'}")
     lines.append(f"{'classes:':13}{len(data['classes'])}")
     if "inferred" in data:

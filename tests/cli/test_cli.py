@@ -57,6 +57,33 @@ def test_info_prints_what_prepare_printed(clips: Path, tmp_path: Path, capsys: p
     assert _json(tmp_path / "j.json")["clips"] == 32
 
 
+def test_info_fits_a_screen_with_all_warnings_and_lists_classes_on_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    positions = np.random.default_rng(0).normal(size=(8, 6, 20, 3)).astype(np.float32)
+    positions[1] = positions[0]
+    positions[2, 3] = 0
+    positions[4] = positions[4, :1]
+    class_names = np.array([f"class-{number}" for number in range(60)])
+    split = np.array(["train", "test"] * 4)
+    labels = np.arange(8)
+    np.savez(tmp_path / "a.npz", positions=positions, labels=labels, class_names=class_names, split=split)
+    words = ["--preset", "none", "--layout", "kinect-v1"]
+    assert main(["prepare", "arrays", str(tmp_path / "a.npz"), str(tmp_path / "c"), *words]) == 0
+    capsys.readouterr()
+    assert main(["info", str(tmp_path / "c"), "--json", str(tmp_path / "j.json")]) == 0
+    lines, data = capsys.readouterr().out.splitlines(), _json(tmp_path / "j.json")
+    assert len(lines) <= 24
+    assert len(data["warnings"]) >= 3
+    assert [line.removeprefix("warning: ") for line in lines if line.startswith("warning: ")] == data["warnings"]
+    assert not [line for line in lines if "class-7" in line and not line.startswith("warning")]
+    assert main(["info", str(tmp_path / "c"), "--classes"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line for line in listed if line not in lines] == [
+        f"  {int(number < 8):6} class-{number}" for number in range(60)
+    ]
+
+
 def test_prepare_passes_options_and_preset_on(tmp_path: Path) -> None:
     words = ["--options.actions", "1", "--options.subjects", "2", "--options.repeats", "1", "--preset", "none"]
     assert main(["prepare", "synthetic", "x", str(tmp_path / "c"), *words]) == 0
