@@ -62,8 +62,8 @@ def main() -> int:
 def drawn(frames: int, grus: int, channels: int, units: int, batch_size: int, device: str) -> list[Tensor]:
     """Inputs, weights and biases, and a gradient of the hidden states."""
     draws = torch.Generator().manual_seed(0)
-    shapes = [(frames, grus, channels, batch), (grus, 3 * units, channels), (grus, 3 * units)]
-    shapes += [(grus, 3 * units, units), (grus, 3 * units), (frames, grus, units, batch)]
+    shapes = [(frames, grus, channels, batch_size), (grus, 3 * units, channels), (grus, 3 * units)]
+    shapes += [(grus, 3 * units, units), (grus, 3 * units), (frames, grus, units, batch_size)]
     scales = [1.0, channels**-0.5, units**-0.5, units**-0.5, units**-0.5, 1.0]
     return [(torch.randn(s, generator=draws) * by).to(device) for s, by in zip(shapes, scales, strict=True)]
 

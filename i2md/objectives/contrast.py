@@ -1,4 +1,4 @@
-"""Contrast (InfoNCE): tell a clip's own key from those in a queue."""
+"""Contrast (InfoNCE): identify a clip's own key among those in a queue."""
 
 from __future__ import annotations
 

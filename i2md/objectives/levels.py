@@ -105,7 +105,7 @@ class BatchLevels:
 
     @cached_property
     def intra_modal(self) -> dict[str, Float[Tensor, ""]]:
-        """KL divergence between the levels of each stream, both ways added up."""
+        """KL divergence between the levels of each stream, both ways summed."""
         return self._divergences[1]
 
     @cached_property

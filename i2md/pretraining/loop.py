@@ -69,25 +69,25 @@ class Training:
                     if self.step % self.steps_per_epoch:
                         self._pause(stopped)
                 seconds = time.monotonic() - started
-                figures = self._close_epoch((self.step - first) * s.batch_size / max(seconds, 1e-9), seconds)
-                bar.set_postfix_str(_summary(figures))
-                figures |= self._monitored(monitor)
-                ranks.run_on_main(partial(self._write_log, figures))
-                asked_for = bool(s.checkpoint_epochs) and figures["epoch"] % s.checkpoint_epochs == 0
-                self._pause(stopped, save=asked_for)
+                numbers = self._close_epoch((self.step - first) * s.batch_size / max(seconds, 1e-9), seconds)
+                bar.set_postfix_str(_summary(numbers))
+                numbers |= self._monitored(monitor)
+                ranks.run_on_main(partial(self._write_log, numbers))
+                requested = bool(s.checkpoint_epochs) and numbers["epoch"] % s.checkpoint_epochs == 0
+                self._pause(stopped, save=requested)
             self.save()
             ranks.run_on_main(lambda: save_tensors(self.run / MODEL, self._finished_model()))
 
     def _open_log(self) -> None:
         self.log = RunLog(self.run, self.step // self.steps_per_epoch)
 
-    def _write_log(self, figures: Mapping[str, float]) -> None:
-        self.log.write(figures)
+    def _write_log(self, numbers: Mapping[str, float]) -> None:
+        self.log.write(numbers)
 
     def _pause(self, stopped: list[int], save: bool = False) -> None:
-        """Save where that is asked for, due by the clock, or the last thing to do before stopping.
+        """Save a checkpoint where it is requested, due by the clock, or the last thing before stopping.
 
-        What one process is asked for, or finds due, all of them do, after the same step.
+        If one process has to, all of them do, after the same step.
         """
         due = save or time.monotonic() - self.saved_at > 60 * self.settings.checkpoint_minutes
         wanted = ranks.all_reduce_max(2 if stopped else int(due))
@@ -97,7 +97,7 @@ class Training:
             raise KeyboardInterrupt
 
     def _rest_of_epoch(self) -> Iterator[Tensor]:
-        """The batches of the current epoch that are still to come; what doesn't fill a batch is dropped."""
+        """The remaining batches of the current epoch; clips that do not fill a batch are dropped."""
         epoch, done = divmod(self.step, self.steps_per_epoch)
         order = torch.randperm(len(self.clips), generator=generator(self.settings.seed, "order", epoch))
         batches = order[: self.steps_per_epoch * self.settings.batch_size].view(self.steps_per_epoch, -1)
@@ -159,7 +159,7 @@ class Training:
         if bad:
             raise InputError(
                 f"{self.run}: the loss {bad[0]} is not finite at step {self.step};"
-                " lower --optimizer.learning_rate or use --precision fp32 (the last saved state is kept)"
+                " lower --optimizer.learning_rate or use --precision fp32 (the last checkpoint is kept)"
             )
 
     def _monitored(self, monitor: Monitor | None) -> dict[str, float]:
@@ -170,7 +170,7 @@ class Training:
         return dict(monitor(self.model))
 
     def save(self) -> None:
-        """Save all that the next step depends on."""
+        """Save everything that the next step depends on."""
         self._check_finite()
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= optimizer_tensors(self.optimizer)
@@ -180,7 +180,11 @@ class Training:
         self.saved_at = time.monotonic()
 
     def restore(self) -> None:
-        """Go back to the state that `save` wrote; InputError where the file holds another."""
+        """Restore the state that `save` wrote.
+
+        Raises:
+            InputError: The file holds something else.
+        """
         tensors = load_tensors(self.run / STATE)
         try:
             self.step = int(tensors.pop("progress.step"))
@@ -199,14 +203,14 @@ def _captured(model: I2MD, device: torch.device) -> ComputeGradients | None:
     return CapturedStep(model, GraphRecorder(device)) if device.type == "cuda" and ranks.world_size() == 1 else None
 
 
-def _summary(figures: Mapping[str, float]) -> str:
-    """Losses as the progress bar shows them: by kind, a number a stream (or a student, its teachers' added up)."""
+def _summary(numbers: Mapping[str, float]) -> str:
+    """Losses as the progress bar shows them: by term, one number a stream (or student, summed over its teachers)."""
     kinds: dict[str, dict[str, float]] = {}
-    for name, value in figures.items():
+    for name, value in numbers.items():
         kind, _, of = name.partition("/")
         if of:
             of = of.rpartition(">")[2]
             kinds.setdefault(kind, {}).setdefault(of, 0.0)
             kinds[kind][of] += value
     words = [f"{kind} " + "/".join(f"{value:.2f}" for value in streams.values()) for kind, streams in kinds.items()]
-    return f"epoch {figures['epoch']}, {'/'.join(kinds['contrast'])}: {', '.join(words)}"
+    return f"epoch {numbers['epoch']}, {'/'.join(kinds['contrast'])}: {', '.join(words)}"

@@ -24,7 +24,7 @@ _DECIDING_NO_WEIGHT = ("versions.", "clips.path", "recipe", "settings.knn_every"
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What config.yaml holds: enough to run again, and to know what the encoders eat."""
+    """The content of config.yaml: enough to repeat the run and to build its encoders."""
 
     settings: PretrainSettings
     layout: Layout

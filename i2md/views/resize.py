@@ -10,7 +10,7 @@ from torch import Tensor
 from i2md.data.packed import PackedClips
 from i2md.views.augment import JointMatrices, transform
 
-# 600 kB a buffer: of several sizes the quickest where cores share a cache; all at once takes up to three times as long.
+# 600 kB a buffer, the fastest of several sizes; all frames at once take up to 3 times as long.
 CACHED_NUMBERS = 160_000
 
 
@@ -23,11 +23,11 @@ def crop_resize(
     persons: int,
     matrices: JointMatrices | None = None,
 ) -> Float32[Tensor, "batch frames joints channels persons"]:
-    """Frames begin to begin + length of each clip, resized to `frames`; people that a clip lacks are zeros.
+    """Frames begin to begin + length of each clip, resized to `frames`; persons that a clip lacks are zeros.
 
     Each position is then multiplied by its joint's of `matrices`. Output frame i reads the source at
-    (i + 1/2) length / frames - 1/2, held within the crop, between its two neighbours (PyTorch's bilinear without
-    aligned corners; golden: crop_resize.npz). In memory the batch is the last axis, as recurrent encoders like it.
+    (i + 1/2) length / frames - 1/2, clamped to the crop, between its two neighbours (PyTorch's bilinear without
+    aligned corners; golden: crop_resize.npz). In memory the batch is the last axis, the fastest for the GRU encoder.
     """
     rows, weights = _reading(clips, indices, begin, length, frames, persons)
     of_bodies = None if matrices is None else matrices.permute(1, 2, 3, 0).repeat(1, 1, 1, persons)
@@ -68,14 +68,14 @@ def _reading(
 
 
 def _bodies_last(x: Float32[Tensor, "frames bodies features"]) -> Float32[Tensor, "frames features bodies"]:
-    """x.transpose(1, 2).contiguous(), three times as quick on a CPU by what it is to images: a shuffle of channels."""
+    """x.transpose(1, 2).contiguous(), computed as a channel shuffle of images, three times as fast on a CPU."""
     frames, bodies, features = x.shape
     images = x.view(1, frames, 1, bodies * features).permute(0, 3, 1, 2)
     return F.channel_shuffle(images, bodies).permute(0, 2, 3, 1).view(frames, features, bodies)
 
 
 def _parts(x: Float32[Tensor, "frames joints channels bodies"]) -> list[slice]:
-    """Frames by and by, so that a processor core's cache holds what it works at; all at once on a GPU."""
+    """Chunks of frames that fit a core's cache; all frames at once on a GPU."""
     frames = len(x)
     step = max(1, CACHED_NUMBERS // x[0].numel()) if x.device.type == "cpu" else frames
     return [slice(first, first + step) for first in range(0, frames, step)]
@@ -84,7 +84,7 @@ def _parts(x: Float32[Tensor, "frames joints channels bodies"]) -> list[slice]:
 def centre_crop(
     clips: PackedClips, indices: Int64[Tensor, " batch"], fraction: float = 0.95
 ) -> tuple[Int64[Tensor, " batch"], Int64[Tensor, " batch"]]:
-    """Begin and length of the evaluation crop: the middle `fraction`, the same number of frames off either end.
+    """Begin and length of the evaluation crop: the middle `fraction`, the same number of frames removed at each end.
 
     Source: published program; golden: crop_resize.npz, centre_0.95.
     """
@@ -104,7 +104,7 @@ def random_crop(
     """Begin and length of a crop of a uniform random fraction of each clip, anywhere in it.
 
     Not shorter than `floor` frames, or than the clip where that is shorter. `uniform` numbers in [0, 1) decide the
-    length and the place. Source: docs/method.md section 2.
+    length and the position. Source: docs/method.md section 2.
     """
     total = clips.frames[indices]
     low, high = fraction

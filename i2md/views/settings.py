@@ -35,7 +35,7 @@ class ViewSettings:
     corrupt_fraction: float = 0.6
     """Share of the joints that a corruption touches."""
     rotation: float = 0.0
-    """Every view is rotated about the y axis, the vertical of most presets, by up to so many degrees either way."""
+    """Largest angle, in degrees, of a view's rotation about the y axis, which is the vertical of most presets."""
     augmentations: tuple[str, ...] = ()
     """Further augmentations, registered ones (entry point group i2md.augmentations), applied in this order."""
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from i2md.encoders.gru.encoder import GRUEncoder
 from i2md.encoders.settings import GRUSettings
 
 
-def test_the_plain_way_computes_the_same() -> None:
+def test_the_plain_implementation_computes_the_same() -> None:
     encoders = {
         name: GRUEncoder(extraction.LAYOUT, 2, GRUSettings(hidden_size=6, num_layers=2)) for name in extraction.STREAMS
     }
@@ -24,7 +24,7 @@ def test_the_plain_way_computes_the_same() -> None:
         torch.testing.assert_close(ours[name], plain[name])
 
 
-def test_operations_are_two_a_term() -> None:
+def test_operations_count_multiplications_and_additions() -> None:
     """Layer by layer, gate by gate: a product of a matrix with a vector."""
     by_hand = 0
     for below in (150, 12, 12):
@@ -33,7 +33,7 @@ def test_operations_are_two_a_term() -> None:
     assert extraction.operations(150, hidden_size=6, num_layers=3) == by_hand
 
 
-def test_it_tells_all_its_figures() -> None:
+def test_it_prints_all_results() -> None:
     sizes = {"clips": 6, "batch_size": 4, "frames": 5, "hidden_size": 4, "num_layers": 1, "rounds": 2, "product": 64}
     words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, extraction.__file__, *words, "--device", "cpu"]

@@ -19,14 +19,14 @@ def started(*typed: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_it_says_so() -> None:
+def test_without_a_gpu_it_prints_an_error() -> None:
     done = started()
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "recurrence_gpu: no GPU; it compares what runs on one\n"
 
 
 @pytest.mark.parametrize("name", ["frame by frame", "Triton"])
-def test_the_ways_compute_the_same(name: str) -> None:
+def test_all_implementations_compute_the_same(name: str) -> None:
     pytest.importorskip("triton", reason="Triton is not installed")
     spec = importlib.util.spec_from_file_location("recurrence_gpu", SCRIPT)
     benchmark = importlib.util.module_from_spec(spec)
@@ -38,7 +38,7 @@ def test_the_ways_compute_the_same(name: str) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_on_a_gpu_it_tells_all_its_figures() -> None:
+def test_on_a_gpu_it_prints_all_results() -> None:
     sizes = ["--grus", "2", "--units", "64", "--channels", "32", "--batch_size", "16", "--frames", "4", "--rounds", "2"]
     done = started(*sizes)
     assert done.returncode == 0, done.stderr

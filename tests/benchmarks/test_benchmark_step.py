@@ -14,7 +14,7 @@ from i2md.encoders.settings import GRUSettings
 from i2md.skeletons import get_layout
 
 
-def test_the_plain_way_computes_the_same() -> None:
+def test_the_plain_implementation_computes_the_same() -> None:
     encoders = [GRUEncoder(get_layout("openni-15"), 1, GRUSettings(hidden_size=5, num_layers=2)) for _ in range(2)]
     clips = [torch.randn(4, 7, 15, 3, 1) for _ in encoders]
     ours = GRUEncoder.forward_parallel(encoders, clips)
@@ -24,7 +24,7 @@ def test_the_plain_way_computes_the_same() -> None:
         torch.testing.assert_close(one, other)
 
 
-def test_it_tells_all_its_figures() -> None:
+def test_it_prints_all_results() -> None:
     sizes = {
         "hidden_size": 4,
         "num_layers": 1,

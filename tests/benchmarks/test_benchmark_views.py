@@ -28,7 +28,7 @@ class Feeder:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_plain_way_makes_the_same(seed: int) -> None:
+def test_the_plain_implementation_makes_the_same_views(seed: int) -> None:
     clips = views.packed(views.ntu_shaped(40), torch.device("cpu"))
     assert clips.max_persons == 2
     draws = ViewDraws.draw(40, 25, 3, torch.Generator().manual_seed(seed))
@@ -36,7 +36,7 @@ def test_the_plain_way_makes_the_same(seed: int) -> None:
     torch.testing.assert_close(views.plain_view(*way), make_view(*way), atol=1e-5, rtol=1e-5)
 
 
-def test_it_tells_all_its_figures(tmp_path: Path) -> None:
+def test_it_prints_all_results(tmp_path: Path) -> None:
     (tmp_path / "feeder").mkdir()
     (tmp_path / "feeder" / "feeder_pretraining_inter.py").write_text(OFFICIAL)
     sizes = ["--clips", "20", "--batch_size", "4", "--batches", "2", "--rounds", "2", "--device", "cpu"]

@@ -12,19 +12,19 @@ from i2md.objectives.contrast import contrast, contrast_logits
 
 
 @pytest.mark.parametrize("size", [1, 7, 96])
-def test_identical_embeddings_give_the_logarithm_of_all_choices(size):
+def test_identical_embeddings_give_the_log_of_the_number_of_choices(size):
     same = F.normalize(torch.ones(5, 16), dim=1)
     logits = contrast_logits((same * same).sum(1), same @ same[:1].expand(size, -1).T, 0.07)
     assert contrast(logits).item() == pytest.approx(math.log(size + 1), abs=1e-5)
 
 
-def test_a_clip_told_apart_from_all_others_costs_nothing():
+def test_loss_of_a_perfectly_separated_clip_is_zero():
     logits = contrast_logits(torch.ones(3), -torch.ones(3, 50), 0.07)
     assert 0 <= contrast(logits).item() < 1e-9
 
 
 @pytest.mark.parametrize("temperature", [0.07, 1.0])
-def test_loops(temperature):
+def test_it_matches_plain_loops(temperature):
     torch.manual_seed(0)
     positive, negatives = torch.rand(4).double() * 2 - 1, torch.rand(4, 9).double() * 2 - 1
     excluded = torch.rand(4, 9) < 0.4

@@ -31,7 +31,7 @@ def slowly(teacher, student, neighbours, teacher_temperature, student_temperatur
 
 
 @pytest.mark.parametrize(("count", "temperatures"), [(1, (0.05, 0.1)), (5, (0.05, 0.1)), (12, (0.3, 0.2))])
-def test_loops(count, temperatures):
+def test_it_matches_plain_loops(count, temperatures):
     torch.manual_seed(count)
     teacher, student = torch.rand(4, 12).double() * 2 - 1, torch.rand(4, 12).double() * 2 - 1
     neighbours = nearest(teacher, count)
@@ -39,7 +39,7 @@ def test_loops(count, temperatures):
     assert taught(teacher, student, neighbours, *temperatures).item() == pytest.approx(expected, abs=1e-10)
 
 
-def test_several_teachers_at_once_are_each_alone_and_their_gradients_add_up():
+def test_several_teachers_at_once_equal_one_after_another():
     torch.manual_seed(0)
     student = (torch.rand(4, 12).double() * 2 - 1).requires_grad_()
     teachers = [teach(t, nearest(t, 5), 0.05) for t in torch.rand(3, 4, 12).double() * 2 - 1]
@@ -54,14 +54,14 @@ def test_several_teachers_at_once_are_each_alone_and_their_gradients_add_up():
     torch.testing.assert_close(grad, expected)
 
 
-def test_the_gradient_that_is_written_out_is_that_of_the_loss():
+def test_the_explicit_gradient_is_the_numerical_one():
     torch.manual_seed(1)
     student = (torch.rand(3, 8).double() * 2 - 1).requires_grad_()
     teachers = [teach(t, nearest(t, k), 0.2) for t, k in zip(torch.rand(2, 3, 8).double(), (3, 8), strict=True)]
     assert torch.autograd.gradcheck(lambda x: tuple(distil(x, teachers, 0.3)), student)
 
 
-def test_the_same_similarities_at_the_same_temperature_have_nothing_to_teach():
+def test_divergence_of_equal_distributions_is_zero():
     same = torch.rand(3, 20).double()
     assert taught(same, same.clone(), nearest(same, 8), 0.1, 0.1).item() == pytest.approx(0, abs=1e-12)
     assert taught(same, same.clone(), nearest(same, 8), 0.05, 0.1).item() > 1e-3
@@ -76,7 +76,7 @@ def test_a_one_hot_teacher_against_a_uniform_student():
     assert taught(teacher, student, neighbours, 0.0).item() == pytest.approx(math.log(6), abs=1e-6)
 
 
-def test_positive_mining_is_the_limit_of_a_cold_teacher():
+def test_positive_mining_is_the_limit_of_teacher_temperature_zero():
     torch.manual_seed(0)
     teacher = torch.stack([torch.randperm(30) for _ in range(6)]).double() / 30
     student = torch.rand(6, 30).double()
@@ -88,7 +88,7 @@ def test_positive_mining_is_the_limit_of_a_cold_teacher():
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.0])
-def test_the_student_alone_learns_and_at_the_neighbours_alone(temperature):
+def test_only_the_student_gets_a_gradient_and_only_at_the_neighbours(temperature):
     teacher, student = (torch.rand(3, 9, requires_grad=True) for _ in range(2))
     neighbours = nearest(teacher, 4)
     taught(teacher, student, neighbours, temperature).backward()
@@ -97,7 +97,7 @@ def test_the_student_alone_learns_and_at_the_neighbours_alone(temperature):
 
 
 @given(st.integers(1, 40), st.data())
-def test_the_nearest_are_the_exact_set(queue, data):
+def test_nearest_is_the_exact_set(queue, data):
     count = data.draw(st.integers(1, queue))
     rows = [data.draw(st.permutations(range(queue))) for _ in range(2)]
     found = nearest(torch.tensor(rows).float() / queue, count)
@@ -105,7 +105,7 @@ def test_the_nearest_are_the_exact_set(queue, data):
         assert {rank for rank, near in zip(row, inside, strict=True) if near} == set(range(queue - count, queue))
 
 
-def test_where_the_last_of_the_nearest_are_equal_all_of_them_are_taken():
+def test_ties_at_the_kth_neighbour_are_all_included():
     assert nearest(torch.tensor([[0.5, 0.9, 0.5, 0.1]]), 2).tolist() == [[True, True, True, False]]
 
 
@@ -119,7 +119,7 @@ def test_excluded_entries_are_never_among_the_nearest(queue, data):
     assert {j for j, near in enumerate(inside) if near} == set(allowed[:count])
 
 
-def test_excluded_neighbours_weigh_nothing():
+def test_excluded_neighbours_have_zero_weight():
     torch.manual_seed(0)
     teacher, student = torch.rand(2, 3, 10).double() * 2 - 1
     excluded = torch.zeros(3, 10, dtype=torch.bool)
@@ -130,7 +130,7 @@ def test_excluded_neighbours_weigh_nothing():
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.0])
-def test_a_clip_whose_entries_are_all_excluded_learns_nothing(temperature):
+def test_a_clip_whose_entries_are_all_excluded_has_no_loss(temperature):
     teacher, student = torch.rand(2, 5), torch.rand(2, 5, requires_grad=True)
     excluded = torch.tensor([[True] * 5, [False] * 5])
     loss = taught(teacher, student, nearest(teacher, 3, excluded), temperature)

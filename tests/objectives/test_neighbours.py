@@ -30,7 +30,7 @@ def slowly(f, queue, places, temperature):
 
 @pytest.mark.parametrize("temperature", [0.07, 1.0])
 @pytest.mark.parametrize("excluding", [False, True])
-def test_loops(temperature, excluding):
+def test_it_matches_plain_loops(temperature, excluding):
     torch.manual_seed(0)
     features, queue = unit(5, 6), unit(11, 6)
     neighbours = torch.stack([torch.randperm(11)[:4] for _ in range(5)])
@@ -43,7 +43,7 @@ def test_loops(temperature, excluding):
     torch.testing.assert_close(drawn, torch.tensor(expected, dtype=torch.float64), atol=1e-9, rtol=0)
 
 
-def test_a_feature_whose_neighbours_are_all_excluded_stays_itself():
+def test_a_feature_whose_neighbours_are_all_excluded_is_unchanged():
     features, queue = unit(2, 4), unit(6, 4)
     excluded = torch.zeros(2, 6, dtype=torch.bool)
     excluded[0] = True
@@ -52,7 +52,7 @@ def test_a_feature_whose_neighbours_are_all_excluded_stays_itself():
     assert not torch.allclose(drawn[1], features[1], atol=1e-3)
 
 
-def test_a_cold_temperature_heeds_the_nearest_alone_and_a_hot_one_all_alike():
+def test_low_temperature_uses_the_nearest_alone_and_high_temperature_all_equally():
     features, queue = unit(3, 8), unit(5, 8)
     all_of_them = torch.arange(5).expand(3, -1)
     cold = F.normalize(features + queue[(features @ queue.T).argmax(dim=1)], dim=1)
@@ -61,7 +61,7 @@ def test_a_cold_temperature_heeds_the_nearest_alone_and_a_hot_one_all_alike():
     torch.testing.assert_close(aggregate(features, queue, all_of_them, 1e6), hot, atol=1e-5, rtol=0)
 
 
-def test_an_aggregate_lies_nearer_to_its_neighbours():
+def test_an_aggregate_is_closer_to_its_neighbours():
     features, queue = unit(6, 8), unit(40, 8)
     neighbours = (features @ queue.T).topk(3, dim=1).indices
     drawn = aggregate(features, queue, neighbours)

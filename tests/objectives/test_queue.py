@@ -14,7 +14,7 @@ from i2md.objectives.queue import KeyQueue
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 30), st.integers(0, 2**31))
-def test_it_keeps_the_newest_as_a_queue_does(batch, batches_held, batches, seed):
+def test_it_keeps_the_newest_keys_first_in_first_out(batch, batches_held, batches, seed):
     torch.manual_seed(seed)
     size = batch * batches_held
     queue, newest = KeyQueue(size, 3), deque(maxlen=size)
@@ -30,7 +30,7 @@ def test_it_keeps_the_newest_as_a_queue_does(batch, batches_held, batches, seed)
     assert real == list(newest)
 
 
-def test_a_new_bank_is_random_unit_vectors_of_no_clip():
+def test_a_new_queue_holds_random_unit_vectors_of_no_clip():
     torch.manual_seed(0)
     queue = KeyQueue(64, 16)
     torch.testing.assert_close(queue.keys.norm(dim=1), torch.ones(64))
@@ -39,7 +39,7 @@ def test_a_new_bank_is_random_unit_vectors_of_no_clip():
     assert not queue.holds(torch.arange(10)).any()
 
 
-def test_it_knows_the_older_keys_of_a_clip():
+def test_holds_finds_older_keys_of_the_same_clip():
     queue = KeyQueue(6, 2)
     queue.enqueue(torch.ones(4, 2), torch.tensor([7, 3, 7, 0]))
     assert queue.holds(torch.tensor([7, 0, 5])).tolist() == [
@@ -57,14 +57,14 @@ def test_similarity_is_the_inner_product_with_each_entry():
             torch.testing.assert_close(queue.similarity(features)[b, j], torch.dot(features[b], queue.keys[j]))
 
 
-def test_keys_are_stored_without_their_gradients():
+def test_keys_are_stored_without_gradients():
     queue = KeyQueue(4, 3)
     queue.enqueue(torch.randn(2, 3, requires_grad=True) * 2, torch.tensor([0, 1]))
     assert not queue.keys.requires_grad
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
-def test_a_saved_bank_goes_on_as_if_never_interrupted(steps):
+def test_a_restored_queue_continues_with_the_same_keys(steps):
     torch.manual_seed(0)
     batches = [(torch.randn(2, 3), torch.randint(0, 9, (2,))) for _ in range(8)]
     whole, first, second = KeyQueue(4, 3), KeyQueue(4, 3), KeyQueue(4, 3)

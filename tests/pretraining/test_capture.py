@@ -91,7 +91,7 @@ class RunsAgain:
         return result, replay
 
 
-def test_replays_are_the_steps_across_the_beginning_of_distillation():
+def test_replays_equal_plain_steps_before_and_after_distillation_begins():
     (model, optimizer), theirs = start(), start()
     recorder = RunsAgain(model)
     given = [batch_of(step) for step in range(14)]
@@ -103,7 +103,7 @@ def test_replays_are_the_steps_across_the_beginning_of_distillation():
         assert all(torch.equal(x, drawn) for x, drawn in zip(batch, batch_of(step), strict=True))
 
 
-def test_another_batch_size_is_captured_anew():
+def test_another_batch_size_is_captured_again():
     def batches(step):
         return batch_of(step, size=4 if step < 5 else 2)
 
@@ -114,7 +114,7 @@ def test_another_batch_size_is_captured_anew():
     assert recorder.recorded == 2
 
 
-def test_a_step_that_cannot_be_captured_says_so_once_and_goes_on(capsys):
+def test_a_step_that_cannot_be_captured_runs_without_a_graph_after_one_warning(capsys):
     (model, optimizer), theirs = start(), start()
     recorder = RunsAgain(model, refuse=True)
     figures = train_by(CapturedStep(model, recorder), model, optimizer, steps=14)
@@ -126,7 +126,7 @@ def test_a_step_that_cannot_be_captured_says_so_once_and_goes_on(capsys):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("method", METHODS)
-def test_on_a_gpu_replays_are_the_steps(method, capsys):
+def test_replays_on_a_gpu_equal_plain_steps(method, capsys):
     def batches(step):
         return batch_of(step, device="cuda")
 

@@ -27,7 +27,7 @@ print(min(counted))
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc hands memory back at once")
-def test_the_same_pages_serve_again() -> None:
+def test_freed_memory_is_reused() -> None:
     counted = {}
     for kept in (True, False):
         command = [sys.executable, "-c", FAULTS.format(kept=kept)]

@@ -64,7 +64,7 @@ def logits(model, query_view, key_view, name):
     return contrast_logits((z * k).sum(dim=1), level.query_queue, 0.07)
 
 
-def test_three_published_steps(numbers):
+def test_three_steps_of_the_reference_implementation(numbers):
     model, optimizer = published(numbers)
     for step in range(3):
         model.steps = step
@@ -82,7 +82,7 @@ def test_three_published_steps(numbers):
             torch.testing.assert_close(state[name], value, atol=1e-5, rtol=0, msg=name)
 
 
-def test_the_published_gradients(numbers):
+def test_gradients_of_the_reference_implementation(numbers):
     model, _ = published(numbers)
     model.train().update_keys()
     losses, _ = model(*views(numbers, 0), torch.arange(8))
@@ -96,7 +96,7 @@ def test_the_published_gradients(numbers):
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_the_published_logits(numbers, name):
+def test_logits_of_the_reference_implementation(numbers, name):
     model, optimizer = published(numbers)
     for step in range(3):
         with torch.no_grad():
@@ -125,7 +125,7 @@ def with_objectives(method, **changes):
 
 
 @pytest.mark.parametrize(("weightless", "plain"), [("i2md", "cmd"), ("imd", "moco")])
-def test_without_the_weights_of_its_intra_modal_part_it_is_the_plain_method_bit_for_bit(weightless, plain):
+def test_with_zero_intra_modal_weights_it_equals_the_plain_method_bit_for_bit(weightless, plain):
     trained = []
     for settings in (with_objectives(weightless, w_dna=0.0, w_imd=0.0), with_objectives(plain)):
         model, optimizer = start(settings)
@@ -138,7 +138,7 @@ def test_without_the_weights_of_its_intra_modal_part_it_is_the_plain_method_bit_
         assert torch.equal(trained[0][name], trained[1][name]), name
 
 
-def test_a_seed_gives_every_method_the_same_encoders():
+def test_all_methods_start_from_the_same_encoders_for_one_seed():
     states = [start(replace(TINY, method=method))[0].state_dict() for method in METHODS]
     for state in states[1:]:
         for name, value in states[0].items():
@@ -150,14 +150,14 @@ KINDS = {"moco": set(), "cmd": {"cmd"}, "imd": {"dna", "imd"}, "i2md": {"cmd", "
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("warmup", "first"), [(None, 2), (0, 0), (3, 3)])
-def test_aggregation_and_distillation_wait_for_full_banks_or_the_stated_step(method, warmup, first):
+def test_aggregation_and_distillation_start_with_full_queues_or_at_warmup_steps(method, warmup, first):
     model, optimizer = start(with_objectives(method, warmup_steps=warmup))
     for step in range(5):
         kinds = {name.split("/")[0] for name in random_step(model, optimizer, step)}
         assert kinds == {"contrast"} | (KINDS[method] if step >= first else set()), step
 
 
-def test_positions_correspond_across_streams_and_levels():
+def test_queue_positions_hold_the_same_clips_in_all_streams_and_levels():
     model, optimizer = start(TINY)
     seen = []
     for step in range(7):
@@ -174,7 +174,7 @@ def test_positions_correspond_across_streams_and_levels():
     assert queues[0].clips.roll(-pointer).tolist() == seen[-8:]
 
 
-def test_keys_move_by_the_momentum_and_keep_statistics_of_their_own():
+def test_key_encoders_follow_by_momentum_with_their_own_batch_norm_statistics():
     model, optimizer = start(TINY)
     random_step(model, optimizer, 0)
     before = {n: p.clone() for n, p in model.key.named_parameters()}
@@ -187,7 +187,7 @@ def test_keys_move_by_the_momentum_and_keep_statistics_of_their_own():
     assert not torch.equal(statistics, model.query["joint"].encoder.input_norm.running_mean)
 
 
-def test_bfloat16_changes_the_encoders_products_alone():
+def test_bf16_changes_only_the_encoders_products():
     """Losses and queues stay float32, and near those of full precision."""
     losses = {}
     for precision in ("fp32", "bf16"):
@@ -201,7 +201,7 @@ def test_bfloat16_changes_the_encoders_products_alone():
     assert losses["fp32"]["contrast/joint"] != losses["bf16"]["contrast/joint"]
 
 
-def test_it_learns_something(tmp_path):
+def test_the_loss_decreases(tmp_path):
     """Thirty steps of I2MD on generated recordings lower each stream's contrast and the whole."""
     from i2md.data.packed import pack
     from i2md.data.prepare import prepare

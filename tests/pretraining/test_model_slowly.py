@@ -157,7 +157,7 @@ def check(settings):
 
 
 @pytest.mark.parametrize("reading", list(product(*READINGS.values())), ids=lambda r: "-".join(map(str, r)))
-def test_every_reading_of_i2md(reading):
+def test_every_variant_of_i2md_matches_plain_loops(reading):
     changes = dict(zip(READINGS, reading, strict=True))
     check(replace(TINY, method="i2md", objectives=replace(TINY.objectives, **changes)))
 
@@ -165,11 +165,11 @@ def test_every_reading_of_i2md(reading):
 @pytest.mark.parametrize("mask_self", [False, True])
 @pytest.mark.parametrize("batch_size", [2, 4])
 @pytest.mark.parametrize("method", ["moco", "cmd", "imd", "i2md"])
-def test_every_method_at_two_batch_sizes(method, batch_size, mask_self):
+def test_every_method_matches_plain_loops_at_two_batch_sizes(method, batch_size, mask_self):
     objectives = replace(TINY.objectives, mask_self=mask_self)
     check(replace(TINY, method=method, batch_size=batch_size, objectives=objectives))
 
 
-def test_two_streams_and_one():
+def test_two_streams_and_one_match_plain_loops():
     check(replace(TINY, method="i2md", streams=("bone", "joint")))
     check(replace(TINY, method="imd", streams=("joint",)))

@@ -32,7 +32,7 @@ def model(checkpoint) -> I2MD:
     return model
 
 
-def test_sizes_come_out_of_the_file(model):
+def test_sizes_are_read_from_the_checkpoint(model):
     s = model.settings
     assert (s.method, s.batch_size, s.streams) == ("cmd", 32, STREAMS)
     assert (s.encoder.hidden_size, s.encoder.num_layers) == (24, 3)
@@ -47,7 +47,7 @@ def test_the_file_is_the_final_state_of_the_published_steps(golden, checkpoint):
         np.testing.assert_array_equal(value.numpy(), numbers[f"final/{name}"], err_msg=name)
 
 
-def test_no_number_is_lost_on_the_way(model, checkpoint):
+def test_renaming_keeps_every_number(model, checkpoint):
     """Renaming moves each number once: both sides hold the same multiset."""
     ours = {n: v for n, v in model.state_dict().items() if not n.endswith((".clips", ".filled"))}
     sides = [list(read_official(checkpoint).values()), list(ours.values())]
@@ -56,7 +56,7 @@ def test_no_number_is_lost_on_the_way(model, checkpoint):
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_both_branches_embed_as_the_official_layers_do(model, checkpoint, name):
+def test_both_branches_embed_as_the_reference_layers(model, checkpoint, name):
     """PyTorch's own GRU cell and linear layers on the official names."""
     state = read_official(checkpoint)
     x = stream(torch.randn(4, 6, 25, 3, 2, generator=torch.Generator().manual_seed(0)), name, model.layout)
@@ -81,14 +81,14 @@ def test_both_branches_embed_as_the_official_layers_do(model, checkpoint, name):
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_banks_are_turned_and_full(model, checkpoint, name):
+def test_queues_are_transposed_and_full(model, checkpoint, name):
     theirs = read_official(checkpoint)["queue" if name == "joint" else f"queue_{name}"]
     queue = model.queues[name]
     assert torch.equal(queue.keys, theirs.T)
     assert queue.full and (queue.clips == -1).all() and int(queue.pointer) == 24
 
 
-def test_names_of_a_model_trained_on_many_devices(checkpoint, tmp_path):
+def test_names_of_a_data_parallel_model(checkpoint, tmp_path):
     state = {f"module.{name}": value for name, value in read_official(checkpoint).items()}
     torch.save({"epoch": 1, "state_dict": state}, tmp_path / "many.pth.tar")
     assert read_official(tmp_path / "many.pth.tar").keys() == read_official(checkpoint).keys()
@@ -111,7 +111,7 @@ def plain_pickle(data, path):
 @pytest.mark.parametrize(
     "save", [torch.save, plain_pickle, lambda d, p: torch.save(d, p, _use_new_zipfile_serialization=False)]
 )
-def test_a_hostile_file_is_refused_and_runs_nothing(tmp_path, save):
+def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path, save):
     mark, path = tmp_path / "executed", tmp_path / "hostile.pth.tar"
     save({"state_dict": {"encoder_q.encoder.gru.weight_ih_l0": Hostile(f"touch {mark}")}}, path)
     with pytest.raises(InputError, match=r"hostile\.pth\.tar: not a PyTorch checkpoint"):
@@ -120,7 +120,7 @@ def test_a_hostile_file_is_refused_and_runs_nothing(tmp_path, save):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn", bytes(range(256)) * 40])
-def test_garbage_is_refused(tmp_path, content):
+def test_an_invalid_file_is_an_input_error(tmp_path, content):
     path = tmp_path / "garbage.pth.tar"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"garbage\.pth\.tar: not a PyTorch checkpoint; give"):

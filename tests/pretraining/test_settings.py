@@ -71,14 +71,14 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize(("changes", "message"), CONTRADICTIONS, ids=lambda v: v if isinstance(v, str) else "")
-def test_a_contradiction_is_refused_in_one_line(changes, message):
+def test_contradicting_settings_are_an_input_error(changes, message):
     with pytest.raises(InputError, match=message) as refused:
         PretrainSettings(**changes)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("method", ["moco", "imd"])
-def test_one_stream_is_enough_where_streams_do_not_teach_one_another(method):
+def test_one_stream_suffices_without_cross_modal_distillation(method):
     assert PretrainSettings(method=method, streams=("joint",)).streams == ("joint",)
 
 
@@ -112,34 +112,34 @@ def test_an_unknown_setting_is_named(data, named):
     ("data", "named"),
     [({"epochs": "many"}, "epochs"), ({"method": "simclr"}, "method"), ({"views": {"crop": 0.5}}, "crop")],
 )
-def test_an_ill_typed_setting_is_named(data, named):
+def test_a_setting_of_the_wrong_type_is_named(data, named):
     with pytest.raises(InputError, match=named):
         settings_from_dict(data)
 
 
-def test_a_contradiction_in_a_file_is_told_in_the_same_words():
+def test_a_contradiction_in_a_file_gives_the_same_message():
     with pytest.raises(InputError, match=r"objectives.queue_size 100 must be a multiple of batch_size 64"):
         settings_from_dict({"objectives": {"queue_size": 100, "num_neighbours": 50}})
 
 
-def test_a_number_written_by_its_exponent_is_a_number():
+def test_scientific_notation_in_yaml_is_a_number():
     """YAML reads a bare 1e-4 as text."""
     assert settings_from_dict({"optimizer": {"weight_decay": "1e-4"}}).optimizer.weight_decay == 1e-4
 
 
 @pytest.mark.parametrize("settings", [PretrainSettings(), UNUSUAL])
-def test_plain_data_gives_the_settings_back(settings):
+def test_settings_survive_plain_data(settings):
     assert settings_from_dict(asdict(settings)) == settings
 
 
 @pytest.mark.parametrize("settings", [PretrainSettings(), UNUSUAL])
-def test_the_configuration_of_a_run_gives_itself_back(tmp_path, settings):
+def test_run_config_survives_its_file(tmp_path, settings):
     config = RunConfig(settings, get_layout("mediapipe-33"), "facing", 2, {"name": "x", "count": 3}, {"i2md": "0.1"})
     (tmp_path / CONFIG).write_text(config.to_yaml(), encoding="utf-8")
     assert read_config(tmp_path) == config
 
 
-def test_differences_name_what_decides_the_weights_and_nothing_else():
+def test_differences_name_only_settings_that_decide_the_weights():
     config = RunConfig(UNUSUAL, get_layout("coco-17"), "facing", 1, {"path": "a", "count": 3}, {"torch": "2.4"})
     changed = replace(
         config,

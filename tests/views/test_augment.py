@@ -67,12 +67,12 @@ def test_no_shear_is_the_identity():
 
 
 @given(st.integers(1, 8), st.integers(1, 40), st.floats(0, 1), st.integers(0, 2**31))
-def test_exactly_the_share_of_joints_is_chosen(batch, joints, share, seed):
+def test_exactly_the_fraction_of_joints_is_chosen(batch, joints, share, seed):
     chosen = chosen_joints(uniform(batch, joints, seed=seed), share)
     assert (chosen.sum(dim=1) == round(share * joints)).all()
 
 
-def test_equal_numbers_choose_no_more():
+def test_ties_choose_no_more_joints():
     assert (chosen_joints(torch.full((3, 25), 0.5), 0.6).sum(dim=1) == 15).all()
 
 
@@ -82,7 +82,7 @@ def test_fifteen_of_25_joints_each_equally_often():
     torch.testing.assert_close(chosen.mean(dim=0), torch.full((25,), 0.6), atol=0.03, rtol=0)
 
 
-def test_a_clip_has_one_matrix_for_all_joints_or_for_the_chosen_ones():
+def test_one_matrix_per_clip_on_all_or_on_the_chosen_joints():
     draws = ViewDraws.draw(60, 9, 3, seeded())
     matrices = joint_matrices(draws, ViewSettings())
     shears = shear_matrices(draws.shear, 1.0)
@@ -96,7 +96,7 @@ def test_a_clip_has_one_matrix_for_all_joints_or_for_the_chosen_ones():
             assert torch.equal(matrices[clip, joint], expected)
 
 
-def test_corruption_touches_the_chosen_joints_alone():
+def test_corruption_changes_only_the_chosen_joints():
     x = torch.randn(6, 5, 9, 3, 2, generator=seeded())
     draws = ViewDraws.draw(6, 9, 3, seeded(1))
     corrupted = transformed(x, joint_matrices(draws, ViewSettings(shear_probability=0.0)))
@@ -110,7 +110,7 @@ def test_corruption_touches_the_chosen_joints_alone():
                 assert torch.equal(after, before)
 
 
-def test_half_of_the_corruptions_erase():
+def test_half_of_the_corruptions_set_joints_to_zero():
     matrices = corruption_matrices(uniform(4000, 3, 3), uniform(4000, seed=1))
     erased = (matrices == 0).flatten(1).all(dim=1)
     assert 0.46 < erased.float().mean() < 0.54
@@ -120,7 +120,7 @@ def test_half_of_the_corruptions_erase():
 
 
 @given(st.floats(0, 180), st.integers(0, 2**31))
-def test_a_turn_keeps_heights_and_distances_and_stays_within_its_range(degrees, seed):
+def test_rotation_keeps_heights_and_distances_within_its_range(degrees, seed):
     x, numbers = torch.randn(5, 4, 3, generator=seeded(seed)), uniform(5, seed=seed)
     turned = torch.einsum("bdc,bvc->bvd", rotation_matrices(numbers, degrees), x)
     torch.testing.assert_close(turned[..., 1], x[..., 1])
@@ -133,7 +133,7 @@ def test_a_turn_keeps_heights_and_distances_and_stays_within_its_range(degrees, 
     )
 
 
-def test_a_view_is_turned_before_it_is_sheared_or_corrupted():
+def test_rotation_comes_before_shear_or_corruption():
     draws = ViewDraws.draw(20, 4, 3, seeded())
     plain, turned = (joint_matrices(draws, ViewSettings(rotation=degrees)) for degrees in (0.0, 40.0))
     torch.testing.assert_close(turned, plain @ rotation_matrices(draws.turn, 40.0)[:, None])

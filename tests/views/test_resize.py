@@ -46,19 +46,19 @@ def still(lengths: list[int]) -> PackedClips:
 
 
 @pytest.mark.parametrize(("begin", "length"), CROPS)
-def test_the_published_crops(numbers, ragged, begin, length):
+def test_crops_of_the_reference_implementation(numbers, ragged, begin, length):
     x = crop_resize(ragged, torch.tensor([1]), torch.tensor([begin]), torch.tensor([length]), 64, 2)
     np.testing.assert_allclose(official(x), numbers[f"crop_{begin}_{length}"], atol=1e-5)
 
 
-def test_the_published_evaluation_crop(numbers, ragged):
+def test_evaluation_crop_of_the_reference_implementation(numbers, ragged):
     begin, length = centre_crop(ragged, torch.tensor([1]))
     assert (begin.item(), length.item()) == (2, 76)
     x = evaluation_view(ragged, torch.tensor([1]), 64, 2)
     np.testing.assert_allclose(official(x), numbers["centre_0.95"], atol=1e-5)
 
 
-def test_crops_of_a_batch_are_those_of_each_clip_alone(ragged):
+def test_crops_of_a_batch_equal_those_of_single_clips(ragged):
     indices, begin, length = torch.tensor([2, 1, 0, 1]), torch.tensor([30, 0, 1, 79]), torch.tensor([3, 80, 5, 1])
     together = crop_resize(ragged, indices, begin, length, 16, 3)
     for row in range(4):
@@ -67,7 +67,7 @@ def test_crops_of_a_batch_are_those_of_each_clip_alone(ragged):
         assert torch.equal(together[one], alone)
 
 
-def test_an_absent_person_is_zero_and_the_present_ones_are_not(ragged):
+def test_only_missing_persons_are_zero(ragged):
     x = crop_resize(ragged, torch.tensor([0, 1]), torch.tensor([0, 0]), torch.tensor([7, 80]), 10, 3)
     present = [[True, False, False], [True, True, False]]
     assert (x != 0).flatten(1, 3).any(dim=1).tolist() == present
@@ -83,7 +83,7 @@ def test_the_batch_is_last_in_memory(ragged):
 
 @pytest.mark.parametrize("cached", [1, 700, 2000, 10**6])
 @pytest.mark.parametrize("with_matrices", [False, True])
-def test_however_many_frames_at_a_time_the_numbers_are_the_same(ragged, monkeypatch, cached, with_matrices):
+def test_numbers_do_not_depend_on_the_chunk_size(ragged, monkeypatch, cached, with_matrices):
     crop = ragged, torch.tensor([0, 1]), torch.tensor([0, 3]), torch.tensor([7, 70]), 11, 2
     matrices = torch.randn(2, 25, 3, 3) if with_matrices else None
     together = crop_resize(*crop, matrices)
@@ -93,7 +93,7 @@ def test_however_many_frames_at_a_time_the_numbers_are_the_same(ragged, monkeypa
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 150), st.integers(1, 100), st.integers(0, 9), st.integers(0, 9), st.randoms())
-def test_resizing_is_pytorchs_bilinear(length, frames, before, after, random):
+def test_resizing_equals_bilinear_interpolation_of_pytorch(length, frames, before, after, random):
     values = torch.randn(before + length + after, 4, 3, generator=torch.Generator().manual_seed(random.getrandbits(32)))
     total = torch.tensor([len(values)])
     clips = PackedClips(values, torch.tensor([0]), total, torch.tensor([1]))
@@ -120,7 +120,7 @@ def test_a_crop_lies_within_its_clip_and_is_not_too_short(lengths, fraction, flo
         assert shortest <= size <= max(fraction[1] * total + 1e-3, min(floor, total))
 
 
-def test_crops_cover_the_whole_range_and_every_place():
+def test_crops_cover_all_lengths_and_positions():
     clips = still([100])
     indices = torch.zeros(20_000, dtype=torch.long)
     begin, length = random_crop(clips, indices, (0.1, 1.0), 0, uniform(len(indices), 0))
@@ -132,7 +132,7 @@ def test_crops_cover_the_whole_range_and_every_place():
 
 
 @given(st.integers(1, 5000))
-def test_the_evaluation_crop_leaves_a_fortieth_off_either_end(total):
+def test_the_evaluation_crop_removes_a_fortieth_at_each_end(total):
     begin, length = centre_crop(still([total]), torch.tensor([0]))
     assert begin.item() == total // 40
     assert length.item() == total - 2 * (total // 40)

@@ -31,7 +31,7 @@ def loops(x, name, layout):
 @pytest.mark.parametrize("name", list(STREAMS))
 @pytest.mark.parametrize("layout_name", layout_names())
 @pytest.mark.parametrize("persons", [1, 2])
-def test_streams_by_their_definition(name, layout_name, persons):
+def test_streams_match_plain_loops(name, layout_name, persons):
     layout = get_layout(layout_name)
     x = torch.randn(2, 4, len(layout.joints), layout.channels, persons)
     torch.testing.assert_close(stream(x, name, layout), loops(x, name, layout))
@@ -52,13 +52,13 @@ def test_a_stream_has_a_gradient(name):
     assert torch.autograd.gradcheck(lambda y: stream(y, name, get_layout("kinect-v2")), x, fast_mode=True)
 
 
-def test_the_motion_of_one_frame_is_nothing():
+def test_motion_of_a_single_frame_is_zero():
     layout = get_layout("kinect-v2")
     still = stream(torch.randn(3, 1, 25, 3, 2), "motion", layout)
     assert still.shape == (3, 1, 25, 3, 2) and (still == 0).all()
 
 
-def test_the_published_order_of_a_frame():
+def test_flattened_frames_have_the_reference_order():
     """The official (clips, xyz, frames, joints, persons), permuted as golden/README.md says."""
     official = torch.randn(2, 3, 5, 25, 2)
     theirs = official.permute(0, 2, 3, 1, 4).reshape(2, 5, 150)
@@ -66,7 +66,7 @@ def test_the_published_order_of_a_frame():
     assert torch.equal(ours.flatten(2), theirs)
 
 
-def test_the_root_bone_is_zero_and_no_other():
+def test_only_the_root_bone_is_zero():
     layout = get_layout("kinect-v2")
     bones = stream(torch.randn(1, 1, 25, 3, 1), "bone", layout).view(25, 3)
     assert [v for v in range(25) if (bones[v] == 0).all()] == [20]

@@ -39,7 +39,7 @@ def matrix_between(before, after):
     return solution.T, (a @ solution - b).abs().max()
 
 
-def test_one_matrix_with_a_unit_diagonal_shears_a_clip(clips):
+def test_shear_is_one_matrix_with_unit_diagonal_per_clip(clips):
     plain, sheared = draw(clips, PLAIN), draw(clips, replace(SETTINGS, shear_probability=1.0))
     matrices = []
     for before, after in zip(plain, sheared, strict=True):
@@ -51,7 +51,7 @@ def test_one_matrix_with_a_unit_diagonal_shears_a_clip(clips):
     assert torch.stack(matrices).std(dim=0)[0, 1] > 0.3
 
 
-def test_one_set_of_fifteen_joints_a_clip_is_corrupted_by_one_matrix(clips):
+def test_corruption_is_one_matrix_on_fifteen_joints_per_clip(clips):
     plain, corrupted = draw(clips, PLAIN), draw(clips, replace(SETTINGS, shear_probability=0.0))
     erased, sets = 0, set()
     for before, after in zip(plain, corrupted, strict=True):
@@ -77,7 +77,7 @@ def test_a_view_is_sheared_or_corrupted_never_both(clips):
     assert 8 <= sum(is_sheared) <= 32
 
 
-def test_the_seed_decides_a_view_and_nothing_else_does(clips):
+def test_a_seed_determines_the_view(clips):
     torch.manual_seed(1)
     first = draw(clips, SETTINGS, seed=5)
     torch.manual_seed(2)
@@ -85,14 +85,14 @@ def test_the_seed_decides_a_view_and_nothing_else_does(clips):
     assert not torch.equal(first, draw(clips, SETTINGS, seed=6))
 
 
-def test_the_second_view_of_a_generator_is_another(clips):
+def test_two_views_of_one_generator_differ(clips):
     generator = torch.Generator().manual_seed(0)
     first, second = (draw_view(clips, EVERY, SETTINGS, LAYOUT, 2, generator) for _ in range(2))
     assert not any(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 @given(st.integers(1, 6), st.integers(0, 2**31))
-def test_processes_that_share_a_batch_make_the_views_of_one(clips, processes, seed):
+def test_views_do_not_depend_on_the_number_of_processes(clips, processes, seed):
     """Each draws for the whole batch and applies its own rows."""
     alone = draw(clips, SETTINGS, seed)
     shares = []
@@ -103,7 +103,7 @@ def test_processes_that_share_a_batch_make_the_views_of_one(clips, processes, se
     assert torch.equal(torch.cat(shares), alone)
 
 
-def test_numbers_drawn_at_once_are_those_drawn_one_after_another():
+def test_numbers_drawn_at_once_equal_those_drawn_in_turn():
     """So that a seed gives the views that it always gave."""
     draws, generator = ViewDraws.draw(7, 5, 3, torch.Generator().manual_seed(4)), torch.Generator().manual_seed(4)
     for name in ("crop", "shear", "joints", "erase", "corruption", "choice", "turn"):
@@ -111,13 +111,13 @@ def test_numbers_drawn_at_once_are_those_drawn_one_after_another():
         assert torch.equal(numbers, torch.rand(numbers.shape, generator=generator))
 
 
-def test_an_absent_person_stays_zero_in_every_view(clips):
+def test_a_missing_person_is_zero_in_every_view(clips):
     x = draw(clips, SETTINGS)
     assert (x[0::2, ..., 1] == 0).all()
     assert (x[1::2, ..., 1] != 0).flatten(1).any(dim=1).all()
 
 
-def test_a_floor_of_its_own_makes_crops_shorter_than_a_view(pack_arrays):
+def test_min_crop_frames_allows_crops_shorter_than_a_view(pack_arrays):
     """Joint 0 tells the frame's number, so a view tells how much of the clip it spans."""
     clips = pack_arrays([np.broadcast_to(np.arange(60.0)[None, :, None, None], (1, 60, 25, 3))])
     indices = torch.zeros(200, dtype=torch.long)
@@ -129,7 +129,7 @@ def test_a_floor_of_its_own_makes_crops_shorter_than_a_view(pack_arrays):
     assert spans[None] >= 28 and 3 <= spans[4] < 9
 
 
-def test_a_classifiers_crop_is_not_augmented(clips):
+def test_cropped_view_is_not_augmented(clips):
     fraction = (0.1, 1.0)
     same = cropped_view(clips, EVERY, 12, 2, fraction, torch.Generator().manual_seed(0))
     assert torch.equal(same, draw(clips, PLAIN))

@@ -1,8 +1,8 @@
-"""One frame of several GRUs side by side: forward, and backward through the factors that forward leaves behind.
+"""One frame of several GRUs side by side: forward, and backward through the factors that forward stores.
 
 The batch comes last, so that W h is a plain product of PyTorch's weight (gates, units) with the state
-(units, batch). Products are taken in the type of the weights; state, gates and their gradients are float32.
-Nothing is allocated: memory that is given back and taken anew at every frame has to be cleared every time.
+(units, batch). Products are computed in the type of the weights; state, gates and their gradients are float32.
+Nothing is allocated: the system would clear memory that is freed and allocated again at every frame.
 """
 
 from __future__ import annotations

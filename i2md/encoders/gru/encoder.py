@@ -19,7 +19,7 @@ from i2md.skeletons import Layout
 
 # The update gate's bias of a retentive start: 0.92 of the state stays from frame to frame.
 KEEP = 2.5
-# Bytes of weights that a processor's last cache holds from frame to frame, beside what else it is to hold.
+# Bytes of weights that stay in a processor's last-level cache from frame to frame.
 CACHE = 16 * 2**20
 
 
@@ -61,8 +61,8 @@ def run_pairs(
 ) -> tuple[Float[Tensor, "pairs width frames batch"], Float32[Tensor, "pairs width batch"]]:
     """Hidden states of all frames by several pairs, each of its own sequences, and the last in float32.
 
-    Under autocast products are taken in its type, the states kept in float32. Where the backward pass is to
-    `recompute`, what it needs of the gates is computed anew then, instead of being kept.
+    Under autocast, products are computed in its type and states in float32. With `activation_checkpointing`, the gates
+    are recomputed in the backward pass instead of being stored.
     """
     layer = _layer_on(x.device.type)
     if activation_checkpointing:

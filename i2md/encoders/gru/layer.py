@@ -1,8 +1,8 @@
-"""A layer of GRU pairs side by side, with its gradient written out.
+"""A layer of GRU pairs side by side, with an explicit gradient.
 
-Sequences are (pairs, channels, frames, batch): rows of one frame are a matrix that a product takes as it is, and
-all frames together are the matrix that the weights' gradient takes, so nothing is ever transposed. Autograd
-would take the weights' gradient frame by frame; written out, it is one product over all frames.
+Sequences are (pairs, channels, frames, batch): the rows of one frame are a matrix that enters a product as it is, and
+all frames together the matrix of the weights' gradient, so nothing is transposed. Autograd would compute the weights'
+gradient frame by frame; here it is one product over all frames.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def gru_layer(
 ) -> tuple[Float[Tensor, "pairs width frames batch"], Float32[Tensor, "pairs width batch"]]:
     """Hidden states of all frames, in the type of `x`, and the last one in float32; all GRUs read forward from zero.
 
-    Products are taken in the type of `x`. With r, z = sigmoid(W_i x + b_i + W_h h + b_h) and
+    Products are computed in the type of `x`. With r, z = sigmoid(W_i x + b_i + W_h h + b_h) and
     n = tanh(W_i x + b_i + r (W_h h + b_h)), h becomes (1 - z) n + z h (PyTorch's GRU).
     """
     hidden, last = _Layer.apply(len(pairs), x, *(tensor for pair in pairs for tensor in pair))
@@ -66,7 +66,7 @@ class _Layer(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Weights:
-    """A layer's weights in the type of the products: of the inputs, and recurrent, where all biases stand."""
+    """A layer's weights in the type of the products: of the inputs, and recurrent, with all biases."""
 
     inputs: Float[Tensor, "pairs rows channels"]
     recurrent: Recurrent
@@ -87,12 +87,12 @@ class _Weights:
 
 
 def _stacked(tensors: Sequence[Tensor], products: torch.dtype) -> Tensor:
-    """torch.stack in another type, in one pass; a single tensor that has the type already is only looked at."""
+    """torch.stack in another type, in one pass; a single tensor that has the type already is not copied."""
     if len(tensors) == 1:
         return tensors[0].detach().to(products)[None]
     stacked = tensors[0].new_empty(len(tensors), *tensors[0].shape, dtype=products)
-    for place, tensor in zip(stacked, tensors, strict=True):
-        place.copy_(tensor)
+    for part, tensor in zip(stacked, tensors, strict=True):
+        part.copy_(tensor)
     return stacked
 
 
@@ -121,7 +121,7 @@ def _chunks(frames: int) -> list[slice]:
 
 
 def _join(by_frame: Float[Tensor, "some grus rows batch"], part: Float[Tensor, "grus rows frames batch"]) -> None:
-    """Copy frames that were computed one by one to where rows run on through all frames."""
+    """Copy frames that were computed one by one to where rows continue through all frames."""
     # A chunk at a time, while it is in the cache: rows of a single frame lie far apart in memory.
     part.copy_(by_frame[: part.shape[2]].permute(1, 2, 0, 3))
 
@@ -129,14 +129,14 @@ def _join(by_frame: Float[Tensor, "some grus rows batch"], part: Float[Tensor, "
 def _project(
     x: Float[Tensor, "pairs channels some batch"],
     weights: Float[Tensor, "pairs rows channels"],
-    place: Float[Tensor, "pairs _"],
+    out: Float[Tensor, "pairs _"],
 ) -> tuple[Float[Tensor, "grus gates batch"], ...]:
-    """W_i x of some frames, computed in `place`."""
+    """W_i x of some frames, computed in `out`."""
     pairs, _, frames, batch = x.shape
     rows = weights.shape[1]
-    projected = place[:, : rows * frames * batch].view(pairs, rows, frames * batch)
-    for weight, sequence, out in zip(weights, x, projected, strict=True):
-        torch.mm(weight, sequence.flatten(1), out=out)
+    projected = out[:, : rows * frames * batch].view(pairs, rows, frames * batch)
+    for weight, sequence, part in zip(weights, x, projected, strict=True):
+        torch.mm(weight, sequence.flatten(1), out=part)
     return projected.unflatten(1, (2, -1)).flatten(0, 1).unflatten(2, (frames, batch)).unbind(2)
 
 
@@ -158,7 +158,7 @@ def _run_back(
     total = torch.zeros_like(grad_frame)
     grad_state = blocks.new_zeros(grus, units, batch)
     if grad_last is not None:
-        # Copied, not cloned: a product added in place to what is laid out otherwise takes a thousand times as long.
+        # Copied, not cloned: a product added in place to another memory layout takes a thousand times as long.
         grad_state.copy_(grad_last)
     for chunk in reversed(_chunks(frames)):
         if grad_hidden is not None:

@@ -6,7 +6,7 @@ shared memory of all multiprocessors together holds (30 MB on an H100), less tha
 from frame to frame. The gates are computed where the product ends, in registers.
 
 The batch is the last axis: W h is then a plain product of PyTorch's weight and the state. Importing this module
-needs Triton; whoever may run without it imports it where a GPU is at hand.
+needs Triton, so it is imported where a GPU is used.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def forward_frame(
 
     `factors` are what a gradient of the new state is multiplied by to become that of: n's recurrent part, r, z, n
     (each before its function), and, the fifth block, the old state past the gates. They are stored as products
-    because 1 - z, taken of a z that is rounded to bfloat16, would be lost where the state is kept.
+    because 1 - z of a z rounded to bfloat16 would be lost where z is close to 1.
     """
     units = tl.program_id(0) * BLOCK_UNITS + tl.arange(0, BLOCK_UNITS)
     batch = tl.program_id(1) * BLOCK_BATCH + tl.arange(0, BLOCK_BATCH)

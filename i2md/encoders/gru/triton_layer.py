@@ -1,4 +1,4 @@
-"""The recurrence of several GRUs over all frames by the kernels of `triton_frame`: a launch a frame."""
+"""The recurrence of several GRUs over all frames by the kernels of `triton_cell`: one launch a frame."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import Tensor
 from i2md.encoders.gru.layer import PairWeights
 from i2md.encoders.gru.triton_cell import backward_frame, forward_frame
 
-# How products of float32 are taken; those of bfloat16 are always exact, and all sums are float32.
+# How products of float32 are computed; those of bfloat16 are always exact, and all sums are float32.
 Precision = Literal["ieee", "tf32"]
 
 
 def gru_layer(
     x: Float[Tensor, "pairs channels frames batch"], pairs: Sequence[PairWeights]
 ) -> tuple[Float[Tensor, "pairs width frames batch"], Float[Tensor, "pairs width batch"]]:
-    """What `recurrence.gru_layer` gives: one product projects the inputs of all frames, a kernel a frame the rest."""
+    """As `layer.gru_layer`: one product projects the inputs of all frames, one kernel a frame does the rest."""
     weight_ih = torch.stack([pair.weight_ih for pair in pairs]).to(x.dtype)
     bias_ih = torch.stack([pair.bias_ih for pair in pairs]).to(x.dtype)
     projected = torch.baddbmm(bias_ih[..., None], weight_ih, x.flatten(2))
@@ -45,8 +45,8 @@ def recur(
 ) -> tuple[Float[Tensor, "frames grus units batch"], Float[Tensor, "grus units batch"]]:
     """Hidden states of GRUs that read forward in time from zero, and the last one in float32, with their gradients.
 
-    `inputs` are W_i x + b_i, `weight` and `bias` W_h and b_h, gates in PyTorch's order r, z, n. Products are taken in
-    the type `products` (bfloat16 or float32), which the hidden states have, too; state and sums are float32.
+    `inputs` are W_i x + b_i, `weight` and `bias` W_h and b_h, gates in PyTorch's order r, z, n. Products are
+    computed in the type `products` (bfloat16 or float32), that of the hidden states; state and sums are float32.
     """
     save = torch.is_grad_enabled() and any(x.requires_grad for x in (inputs, weight, bias))
     hidden, last = _Recurrence.apply(inputs, weight, bias, products, precision, save)
@@ -94,7 +94,7 @@ def recur_forward(
     state = torch.zeros(grus, units, batch, dtype=torch.float32, device=weight.device)
     inputs, weight, bias = inputs.contiguous(), weight.contiguous(), bias.contiguous()
     grid, sizes = _launch(grus, units, batch, weight, precision)
-    # Triton launches on the device in hand, not on that of its tensors.
+    # Triton launches on the current device, not on that of its tensors.
     with torch.cuda.device_of(weight):
         for t in range(frames):
             forward_frame[grid](
@@ -121,7 +121,7 @@ def recur_backward(
 ) -> Float[Tensor, "frames grus 4*units batch"]:
     """Gradients of all gates, given those of the hidden states and of the last state in float32; None is zero.
 
-    Rows are n's recurrent part, r, z, n. With `grad_gates` for the answer, grad_gates[:, :, units:] is the gradient of
+    Rows are n's recurrent part, r, z, n. With `grad_gates` for the result, grad_gates[:, :, units:] is the gradient of
     the inputs; grad_gates[:, :, :3 units] that of W_h h + b_h with its gates in the order n, r, z, from which
     `recurrent_gradients` takes the parameters'.
     """
@@ -181,12 +181,12 @@ def _launch(
     grus: int, units: int, batch: int, weight: Tensor, precision: Precision
 ) -> tuple[tuple[int, int, int], dict[str, Any]]:
     grid, sizes = blocks(grus, units, batch, weight.dtype)
-    # Said outright: Triton warns of a default that is to change.
+    # Explicit, since Triton warns that the default will change.
     return grid, {**sizes, "PRECISION": precision, "num_stages": _stages(weight.device), "enable_fp_fusion": True}
 
 
 def _stages(device: torch.device) -> int:
-    """How many blocks of the product are on their way: as many as the shared memory holds, 32 KB each."""
+    """Pipeline stages of the product: as many blocks as the shared memory holds, 32 KB each."""
     if device.type != "cuda":
         return 3
     memory: int = getattr(torch.cuda.get_device_properties(device), "shared_memory_per_block_optin", 0)

@@ -65,7 +65,7 @@ def frame_by_frame(x, encoder):
 @pytest.mark.parametrize(
     ("channels", "units", "layers", "frames"), [(150, 24, 3, 20), (60, 5, 1, 7), (18, 3, 5, 1), (6, 16, 2, 33)]
 )
-def test_features_and_gradients_of_the_frame_by_frame_formulation(channels, units, layers, frames, training):
+def test_features_and_gradients_match_a_frame_by_frame_formulation(channels, units, layers, frames, training):
     torch.manual_seed(0)
     encoder = gru(channels, units, layers).train(training)
     torch.nn.init.normal_(encoder.input_norm.weight)
@@ -83,7 +83,7 @@ def test_features_and_gradients_of_the_frame_by_frame_formulation(channels, unit
         torch.testing.assert_close(mine.grad, other.grad.float(), atol=1e-5, rtol=1e-4, msg=name)
 
 
-def test_encoders_run_together_are_each_alone():
+def test_encoders_in_parallel_equal_each_alone():
     """Features, gradients and statistics, each of its own batch."""
     torch.manual_seed(0)
     together = [gru(9, 5, 2) for _ in range(3)]
@@ -101,7 +101,7 @@ def test_encoders_run_together_are_each_alone():
             torch.testing.assert_close(p.grad, q.grad, atol=1e-5, rtol=1e-4)
 
 
-def test_computing_the_gates_anew_changes_nothing_but_what_is_kept():
+def test_activation_checkpointing_gives_the_same_gradients_in_less_memory():
     torch.manual_seed(0)
     keeping = gru(9, 5, 3)
     anew = gru(9, 5, 3, activation_checkpointing=True)
@@ -120,7 +120,7 @@ def test_computing_the_gates_anew_changes_nothing_but_what_is_kept():
 
 
 @pytest.mark.parametrize("together", [1, 2, 3])
-def test_pairs_in_turn_are_pairs_side_by_side(together, monkeypatch):
+def test_pairs_in_turn_equal_pairs_in_parallel(together, monkeypatch):
     """A processor's cache decides how many run at a time, and nothing else."""
     torch.manual_seed(0)
     pairs = [GRUPair(6, 4) for _ in range(3)]
@@ -133,7 +133,7 @@ def test_pairs_in_turn_are_pairs_side_by_side(together, monkeypatch):
     torch.testing.assert_close(last, torch.cat([one for _, one in expected]), atol=1e-6, rtol=0)
 
 
-def test_bf16_products_are_within_their_rounding():
+def test_bf16_errors_are_within_rounding():
     torch.manual_seed(0)
     encoder = gru(12, 32, 3)
     x = torch.randn(8, 40, 12)
@@ -149,7 +149,7 @@ def test_bf16_products_are_within_their_rounding():
         assert (mine - other).norm() < 2**-5 * other.norm(), name
 
 
-def test_statistics_are_those_of_the_channels_over_clips_and_frames():
+def test_batch_norm_statistics_are_over_clips_and_frames():
     torch.manual_seed(0)
     encoder = gru(6, 2, 1)
     x = torch.randn(8, 6, 6) * 3 + 1
@@ -159,7 +159,7 @@ def test_statistics_are_those_of_the_channels_over_clips_and_frames():
 
 
 @pytest.mark.parametrize("name", ["joint", "motion"])
-def test_the_published_features(golden, name):
+def test_features_of_the_reference_implementation(golden, name):
     numbers = np.load(golden / "cmd_step.npz")
     final = {key[6:]: torch.tensor(numbers[key]) for key in numbers.files if key.startswith("final/")}
     prefix = f"query.{name}.encoder."
@@ -184,13 +184,13 @@ def test_the_feature_depends_on_the_frames_and_their_order():
     assert not torch.allclose(encoder(clips(x.flip(1))), feature, atol=1e-3)
 
 
-def test_an_unknown_encoder_is_refused_and_the_known_one_states_its_width():
+def test_an_unknown_encoder_is_an_input_error_and_gru_states_its_width():
     assert build_encoder(EncoderSettings(hidden_size=6, num_layers=1), get_layout("coco-17"), 1).width == 12
     with pytest.raises(InputError, match=r"encoder 'grU' is unknown \(did you mean gru\?\); choose among gru"):
         build_encoder(EncoderSettings(name="grU"), get_layout("coco-17"), 1)
 
 
-def test_a_retentive_start_remembers_the_first_frames():
+def test_retentive_initialisation_remembers_the_first_frames():
     def influence(initialisation: str) -> float:
         """How much the feature moves, on average, with the first of 32 frames."""
         torch.manual_seed(0)
@@ -204,7 +204,7 @@ def test_a_retentive_start_remembers_the_first_frames():
 
 
 @pytest.mark.parametrize("initialisation", ["orthogonal", "retentive"])
-def test_such_a_start_is_orthogonal_in_each_gate(initialisation):
+def test_recurrent_weights_are_orthogonal_in_each_gate(initialisation):
     pair = GRUPair(channels=5, units=12, initialisation=initialisation)
     blocks = pair.weight_hh.detach().view(-1, 12, 12)
     assert torch.allclose(blocks @ blocks.transpose(1, 2), torch.eye(12).expand(6, 12, 12), atol=1e-5)

@@ -87,7 +87,7 @@ def away(ours, exact):
     ("frames", "grus", "units", "batch_size"),
     [(5, 1, 32, 16), (3, 2, 70, 5), (4, 6, 16, 17), (2, 3, 33, 66), (1, 2, 9, 3), (6, 1, 1, 1)],
 )
-def test_states_and_gradients_are_those_of_torch(frames, grus, units, batch):
+def test_states_and_gradients_equal_torch_gru(frames, grus, units, batch):
     drawings = drawn(frames, grus, units, batch)
     last, ours = by_kernels(*drawings)
     for mine, exact in zip(ours, by_torch(*drawings), strict=True):
@@ -97,14 +97,14 @@ def test_states_and_gradients_are_those_of_torch(frames, grus, units, batch):
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 40), st.integers(1, 20), st.integers(0, 2**31))
-def test_any_size(frames, grus, units, batch, seed):
+def test_random_sizes_equal_torch_gru(frames, grus, units, batch, seed):
     drawings = drawn(frames, grus, units, batch, seed)
     _, ours = by_kernels(*drawings)
     for mine, exact in zip(ours, by_torch(*drawings), strict=True):
         torch.testing.assert_close(mine.double().cpu(), exact, atol=1e-5, rtol=1e-5)
 
 
-def test_a_gradient_that_is_not_given_is_zero():
+def test_a_missing_output_gradient_counts_as_zero():
     inputs, weight, bias, grad_hidden, grad_last = drawn(4, 2, 20, 6)
     _, _, factors = recur_forward(inputs, weight, bias, True)
     nowhere = torch.zeros_like(grad_hidden)
@@ -115,7 +115,7 @@ def test_a_gradient_that_is_not_given_is_zero():
     assert not recur_backward(None, None, weight, factors).any()
 
 
-def test_a_gru_that_is_lost_does_not_touch_its_neighbours():
+def test_nan_in_one_gru_does_not_spread_to_others():
     """Blocks reach past the end of a GRU's units and clips, into those of the next one."""
     drawings = drawn(3, 3, 20, 5)
     _, expected = by_kernels(*drawings)
@@ -128,7 +128,7 @@ def test_a_gru_that_is_lost_does_not_touch_its_neighbours():
             assert torch.equal(mine.select(axis, gru), other.select(axis, gru))
 
 
-def test_without_gradients_nothing_is_saved_and_the_states_are_the_same():
+def test_without_gradients_nothing_is_saved():
     inputs, weight, bias, _, _ = drawn(4, 2, 20, 6)
     hidden, last, factors = recur_forward(inputs, weight, bias, False)
     again, last_again, _ = recur_forward(inputs, weight, bias, True)
@@ -137,7 +137,7 @@ def test_without_gradients_nothing_is_saved_and_the_states_are_the_same():
 
 
 @pytest.mark.parametrize("only_last", [True, False])
-def test_autograd_takes_them_for_one_operation(only_last):
+def test_autograd_through_all_frames(only_last):
     inputs, weight, bias, grad_hidden, grad_last = drawn(4, 2, 20, 6)
     leaves = [x.requires_grad_() for x in (inputs, weight, bias)]
     hidden, last = recur(*leaves, torch.float32)
@@ -186,7 +186,7 @@ def bfloat16_products(monkeypatch):
 
 @pytest.mark.usefixtures("bfloat16_products")
 @pytest.mark.parametrize(("frames", "grus", "units", "batch_size"), [(6, 2, 40, 8), (3, 1, 70, 66)])
-def test_bfloat16_products_are_off_by_their_rounding(frames, grus, units, batch):
+def test_bfloat16_errors_are_within_rounding(frames, grus, units, batch):
     inputs, weight, bias, grad_hidden, grad_last = drawn(frames, grus, units, batch)
     rounded = weight.bfloat16()
     last, ours = by_kernels(inputs, rounded, bias, grad_hidden, grad_last)
@@ -199,7 +199,7 @@ def test_bfloat16_products_are_off_by_their_rounding(frames, grus, units, batch)
 
 
 @pytest.mark.usefixtures("bfloat16_products")
-def test_in_bfloat16_a_state_that_is_kept_still_learns():
+def test_gradients_survive_a_saturated_update_gate_in_bfloat16():
     """Update gates near 1, where 1 - z would be gone in bfloat16."""
     inputs, weight, bias, grad_hidden, grad_last = drawn(3, 1, 16, 4)
     bias[:, 16:32] += 8
@@ -241,7 +241,7 @@ def test_the_published_size_on_a_gpu(kind, precision, bound):
 
 
 @gpu
-def test_captured_in_a_graph_they_give_the_same():
+def test_replay_from_a_cuda_graph_gives_the_same():
     drawings = drawn(8, 6, 256, 32)
     _, expected = by_kernels(*drawings)  # compiles, too: a capture may not
     graph = torch.cuda.CUDAGraph()
@@ -254,7 +254,7 @@ def test_captured_in_a_graph_they_give_the_same():
 
 @pytest.mark.usefixtures("bfloat16_products")
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_the_layer_by_kernels_is_the_layer(kind):
+def test_the_triton_layer_equals_the_plain_layer(kind):
     torch.manual_seed(0)
     pairs = [GRUPair(6, 5) for _ in range(3)]
     below = torch.randn(3, 6, 7, 4)

@@ -1,0 +1,73 @@
+"""What a pretraining returns, and what its progress and its log say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from i2md.data.store import Clips, open_clips
+from i2md.encoders.settings import EncoderSettings
+from i2md.objectives.settings import ObjectiveSettings
+from i2md.pretraining.log import read_log
+from i2md.pretraining.pretrain import plan, pretrain_run
+from i2md.pretraining.settings import PretrainSettings
+from i2md.views.settings import ViewSettings
+
+SETTINGS = PretrainSettings(
+    method="moco",
+    epochs=3,
+    batch_size=8,
+    streams=("joint", "bone"),
+    knn_every=2,
+    views=ViewSettings(frames=8),
+    encoder=EncoderSettings(hidden_size=4, num_layers=1),
+    objectives=ObjectiveSettings(embedding_dim=4, queue_size=16, num_neighbours=4),
+)
+
+
+@pytest.fixture
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    return open_clips(tiny.clips(tmp_path_factory.getbasetemp()))
+
+
+def test_it_returns_time_last_losses_and_last_monitored_accuracy(clips: Clips, tmp_path: Path) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def monitor(all_clips: Clips, split: str, device: torch.device):
+        asked.append((split, device.type))
+        return lambda model: {f"knn/{name}": len(asked) / 4 for name in model.settings.streams}
+
+    done = pretrain_run(clips, tmp_path / "run", SETTINGS, device="cpu", recipe="mine", monitor=monitor)
+    log = read_log(tmp_path / "run")
+    assert asked == [("xsub", "cpu")]
+    assert (done.run, done.clips, done.split, done.epochs) == (tmp_path / "run", 16, "xsub", 3)
+    assert done.seconds == pytest.approx(sum(line["seconds"] for line in log)) and done.seconds > 0
+    assert done.losses == {name: log[-1][name] for name in ("loss", "contrast/joint", "contrast/bone")}
+    assert done.losses["loss"] == pytest.approx(done.losses["contrast/joint"] + done.losses["contrast/bone"])
+    assert done.knn == {"joint": 0.25, "bone": 0.25}
+    assert ["knn/joint" in line for line in log] == [False, True, True]
+
+
+def test_a_finished_run_returns_the_same_again(clips: Clips, tmp_path: Path) -> None:
+    first, again = (pretrain_run(clips, tmp_path / "run", SETTINGS, device="cpu") for _ in range(2))
+    assert asdict(first) == asdict(again)
+    assert first.knn == {}
+
+
+def test_progress_is_one_last_line_without_a_terminal(
+    clips: Clips, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretrain_run(clips, tmp_path / "run", SETTINGS, device="cpu")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("moco: 100%") and "6/6" in line and "epoch 3, joint/bone: contrast" in line
+
+
+def test_plan_states_the_clips_and_the_configuration(clips: Clips) -> None:
+    chosen, config = plan(clips, SETTINGS, "mine")
+    assert len(chosen) == 16
+    assert config.recipe == "mine" and config.persons == chosen.max_persons
+    assert {name: config.clips[name] for name in ("split", "count")} == {"split": "xsub", "count": 16}
