@@ -79,9 +79,8 @@ def class_action(label: int) -> Action:
 
 
 def _other_side(pose: Pose) -> Pose:
-    return {
-        part: float(angle) for part, angle in mirror({part: np.array(angle) for part, angle in pose.items()}).items()
-    }
+    mirrored = mirror({channel: np.array([angle]) for channel, angle in pose.items()})
+    return {channel: float(angles[0]) for channel, angles in mirrored.items()}
 
 
 def draw_motion(seed: int, subject: int, label: int, frames: int, rng: np.random.Generator) -> Motion:

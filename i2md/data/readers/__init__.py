@@ -2,7 +2,7 @@
 
 A Source (i2md.data.recording) streams its recordings one at a time. A reader's keyword parameters are options of
 `i2md prepare`: `fps: float = 0.0` becomes `--options.fps`. A package of your own adds a format by an entry point of the
-group `i2md.readers`; docs/examples/reader.py is a complete one.
+group `i2md.readers` (docs/examples/reader.py is a complete example), a program by `READERS.register`.
 """
 
 from __future__ import annotations
