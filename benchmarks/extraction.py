@@ -23,7 +23,7 @@ from i2md.data.packed import PackedClips
 from i2md.encoders.gru.encoder import GRUEncoder
 from i2md.encoders.settings import GRUSettings
 from i2md.evaluation.features import Encoders, Features, clip_features
-from i2md.runtime.device import choose_device, quick_products
+from i2md.runtime.device import choose_device, fast_cpu_matmul
 from i2md.skeletons import get_layout
 from i2md.views.streams import stream
 from i2md.views.view import evaluation_view
@@ -79,7 +79,7 @@ def ways(encoders: Encoders, clips: PackedClips, frames: int, batch_size: int) -
     plain = {name: PlainEncoder(encoder).eval() for name, encoder in encoders.items()}
 
     def ours() -> Features:
-        with quick_products():
+        with fast_cpu_matmul():
             return clip_features(encoders, LAYOUT, clips, frames, PERSONS, batch_size)
 
     return {"ours": ours, "PyTorch's GRUs": lambda: plain_features(plain, clips, frames, batch_size)}

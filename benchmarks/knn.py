@@ -23,7 +23,7 @@ from torch import Tensor
 
 from i2md.evaluation.features import Features
 from i2md.evaluation.neighbours import nearest_neighbours
-from i2md.runtime.device import choose_device, quick_products
+from i2md.runtime.device import choose_device, fast_cpu_matmul
 
 
 def main() -> None:
@@ -86,7 +86,7 @@ def kept(found: dict[str, Tensor], name: str, way: Callable[[], Tensor]) -> Call
 
 def neighbour_of_each(train: Features, test: Features) -> Tensor:
     """By this program, the streams' average where they are several, as `i2md evaluate` does."""
-    with quick_products():
+    with fast_cpu_matmul():
         return list(nearest_neighbours(train, test).values())[-1][:, 0].cpu()
 
 

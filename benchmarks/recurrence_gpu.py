@@ -40,13 +40,13 @@ def main() -> int:
         print("recurrence_gpu: no GPU; it compares what runs on one", file=sys.stderr)
         return 2
 
-    from i2md.runtime.device import tensor_float32
+    from i2md.runtime.device import tf32_matmul
 
     tensors = drawn(args.frames, args.grus, args.channels, args.hidden_size, args.batch_size, "cuda")
-    with tensor_float32(False):
+    with tf32_matmul(False):
         exact = step(cudnn, *tensors)
     told = {"GPU": torch.cuda.get_device_name(), **vars(args)}
-    with tensor_float32(args.precision == "tf32"):
+    with tf32_matmul(args.precision == "tf32"):
         works = prepared(ways(args.precision), tensors)
         spent: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(args.rounds):

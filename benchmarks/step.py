@@ -35,8 +35,7 @@ from i2md.pretraining.official import rename_official
 from i2md.pretraining.optimizer import build_optimizer
 from i2md.pretraining.settings import PretrainSettings
 from i2md.pretraining.step import train_step
-from i2md.runtime.device import choose_device, quick_products, tensor_float32
-from i2md.runtime.memory import keep_freed_memory
+from i2md.runtime.device import choose_device, fast_cpu_matmul, keep_freed_memory, tf32_matmul
 from i2md.skeletons import get_layout
 from i2md.views.view import draw_view
 
@@ -113,7 +112,7 @@ def ours(model: I2MD, views: Sequence[Tensor]) -> Callable[[], dict[str, Tensor]
     clips = torch.arange(len(views[0]), device=views[0].device)
 
     def step() -> dict[str, Tensor]:
-        with quick_products(), tensor_float32(model.settings.precision == "tf32"):
+        with fast_cpu_matmul(), tf32_matmul(model.settings.precision == "tf32"):
             return train_step(model, optimizer, *views, clips)
 
     return step
@@ -201,7 +200,7 @@ def parts(args: argparse.Namespace, model: I2MD, device: torch.device) -> dict[s
 
     def objectives() -> None:
         query = embeddings[:, :2].clone().requires_grad_()
-        with quick_products():
+        with fast_cpu_matmul():
             losses, _ = model.compare([tuple(x) for x in query], [tuple(x) for x in embeddings[:, 2:]], indices)
             torch.stack(list(losses.values())).sum().backward()
 

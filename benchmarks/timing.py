@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from i2md.runtime.device import quick_products
+from i2md.runtime.device import fast_cpu_matmul
 
 Spent = dict[str, list[float]]
 
@@ -76,7 +76,7 @@ def product_rate(
 ) -> float:
     """GFLOP a second of a large product (median over about so many seconds), by PyTorch's own choice of library.
 
-    Inside `i2md.runtime.device.quick_products` it is the rate of the products that training takes.
+    Inside `i2md.runtime.device.fast_cpu_matmul` it is the rate of the products that training takes.
     """
     rows, inner, columns = shape
     draws = torch.Generator().manual_seed(0)
@@ -97,7 +97,7 @@ def product_rates(
 ) -> dict[str, float]:
     """GFLOP a second of this machine, by precision: what the share of a benchmark is taken of."""
     rates = {"float32": product_rate(torch.float32, seconds, device, shape)}
-    with quick_products():
+    with fast_cpu_matmul():
         rates["float32, quick products"] = product_rate(torch.float32, seconds, device, shape)
     rates["bfloat16"] = product_rate(torch.bfloat16, seconds, device, shape)
     return {name: round(rate, 1) for name, rate in rates.items()}

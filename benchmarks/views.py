@@ -28,8 +28,7 @@ from timing import by_turns, machine, ratios, spread
 from torch import Tensor
 
 from i2md.data.packed import PackedClips
-from i2md.runtime.device import choose_device
-from i2md.runtime.memory import keep_freed_memory
+from i2md.runtime.device import choose_device, keep_freed_memory
 from i2md.skeletons import Layout, get_layout
 from i2md.views.augment import ViewDraws, joint_matrices
 from i2md.views.resize import random_crop

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from i2md import commands
-from i2md.distributed.launch import find_launch
 from i2md.errors import InputError, nearest
-from i2md.runtime.exit_codes import exit_status
+from i2md.runtime.cluster_environment import cluster_environment
+from i2md.runtime.exit_codes import exit_code
 
 # In the order of use; each is a function of i2md.commands, whose name has an underscore for a hyphen.
 COMMANDS = (
@@ -41,21 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What was typed after `i2md`; by default the arguments of this process.
 
     Returns:
-        The exit code: 0 when done, else as `exit_status` says.
+        The exit code: 0 when done, else as `exit_code` says.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return exit_status(lambda: _run(words), goes_on=words[:1] in [[name] for name in _RESUMING])
+    return exit_code(lambda: _run(words), resumes=words[:1] in [[name] for name in _RESUMING])
 
 
 def _run(words: Sequence[str]) -> int:
-    launch = find_launch()
+    environment = cluster_environment()
     name, *typed = words or ["--help"]
     if name in ("-h", "--help", "--version"):
         print(version() if name == "--version" else overview())
         return 0
     if name not in COMMANDS:
         raise InputError(f"unknown command {name!r}: {nearest(name, COMMANDS)}")
-    if launch.count > 1 and name not in _DISTRIBUTED:
+    if environment.world_size > 1 and name not in _DISTRIBUTED:
         raise InputError(f"{name} runs in one process; start it without torchrun or srun")
     # The parser takes a tenth of a second to import, which `i2md --help` can do without.
     from i2md.cli.parser import parse
@@ -64,7 +64,7 @@ def _run(words: Sequence[str]) -> int:
     command = getattr(commands, name.replace("-", "_"))
     chosen, json_file = parse(command, typed)
     result = command(**chosen)
-    if launch.rank:
+    if environment.rank:
         return 0
     data = as_data(name, result, chosen)
     if json_file:

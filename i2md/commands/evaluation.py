@@ -53,10 +53,9 @@ def evaluate(
     from i2md.data.store import Clips, open_clips
     from i2md.distributed.collectives import process_group
     from i2md.evaluation.evaluate import evaluate_run
-    from i2md.runtime.device import choose_device, quick_products
-    from i2md.runtime.memory import keep_freed_memory
+    from i2md.runtime.device import choose_device, fast_cpu_matmul, keep_freed_memory
 
-    with process_group(), quick_products():
+    with process_group(), fast_cpu_matmul():
         opened = clips if isinstance(clips, Clips) else open_clips(clips)
         keep_freed_memory()
         where = choose_device(device)

@@ -5,16 +5,17 @@ Two things are added to `torch.distributed.init_process_group("env://")`:
 - Every group has a key prefix of its own in the job's store. torchrun keeps one store for the whole job; groups opened
   one after another in the same processes read each other's stale keys there, and the third one hangs. Commands open a
   group each, so a script that calls `pretrain` and then `evaluate` needs this
-  (tests/distributed/process_group_job.py opens nine groups under torchrun).
+  (tests/two_ranks.py opens seven groups under torchrun).
 - When processes fail, one of them reports the error: the one that failed first. torchrun names the failed rank but
   cannot print its message, and without it every other rank would report that it lost a process
-  (tests/distributed/test_collectives.py, tests/cli/test_cli_ranks.py).
+  (tests/distributed/test_collectives.py, tests/cli/test_cli_distributed.py).
 """
 
 from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -62,7 +63,7 @@ def process_group() -> Iterator[None]:
         barrier()
         dist.destroy_process_group()
     except BaseException as error:
-        set_reported_here(error, _failed_first(store, environment.rank))
+        set_reported_here(error, _failed_first(store))
         # Destroying an NCCL group waits for messages that a lost process will never send.
         if not (isinstance(error, RankLost) and torch.cuda.is_available()):
             dist.destroy_process_group()
@@ -129,7 +130,7 @@ def _initialize(environment: ClusterEnvironment) -> Store:
     backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     size, rank = environment.world_size, environment.rank
     try:
-        store: Store = dist.PrefixStore(f"group {next(_group_numbers)}", _job_store(environment))  # type: ignore[attr-defined]
+        store: Store = dist.PrefixStore(_group_name(), _job_store(environment))  # type: ignore[attr-defined]
         dist.init_process_group(backends, store=store, rank=rank, world_size=size, timeout=COLLECTIVE_TIMEOUT)
     except RuntimeError as error:
         refused = InputError(
@@ -141,6 +142,11 @@ def _initialize(environment: ClusterEnvironment) -> Store:
     return store
 
 
+def _group_name() -> str:
+    """A name for the next group of these processes; torchrun may keep the store when it restarts them."""
+    return f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)} group {next(_group_numbers)}"
+
+
 @cache
 def _job_store(environment: ClusterEnvironment) -> Store:
     """The job's key-value store, kept for all groups that this process opens; served by torchrun, or else by rank 0."""
@@ -150,21 +156,23 @@ def _job_store(environment: ClusterEnvironment) -> Store:
     return cast("Store", next(rendezvous("env://", timeout=RENDEZVOUS_TIMEOUT))[0])
 
 
-def _failed_first(store: Store, rank: int) -> bool:
-    """Record in the store that this rank fails; True where no other rank has done so before."""
+def _failed_first(store: Store) -> bool:
+    """Count this rank as failed in the store; True where it is the first."""
     try:
-        first = store.add("failures", 1) == 1
-        store.set(f"failed/{rank}", "")
+        return store.add("failures", 1) == 1
     except RuntimeError:  # the process that served the store was killed, so it has not reported anything
         return True
-    return first
 
 
 def _wait_for_failing_ranks(store: Store, environment: ClusterEnvironment) -> None:
     """Keep rank 0, which may serve the store, alive for a moment until all ranks have recorded that they fail."""
-    if environment.rank == 0:
-        with suppress(RuntimeError):
-            store.wait([f"failed/{rank}" for rank in range(environment.world_size)], timedelta(seconds=2))
+    deadline = time.monotonic() + 2
+    with suppress(RuntimeError):
+        # Not store.wait(), which prints warnings on stderr when its time is over.
+        while environment.rank == 0 and store.add("failures", 0) < environment.world_size:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
 
 
 def _reason(error: RuntimeError) -> str:

@@ -13,7 +13,7 @@ import torch
 
 from i2md.data.packed import pack
 from i2md.data.store import Clips
-from i2md.distributed import collectives as ranks
+from i2md.distributed import collectives
 from i2md.errors import InputError
 from i2md.evaluation.features import Encoders
 from i2md.evaluation.probe_data import ProbeData
@@ -74,8 +74,8 @@ def evaluate_run(
         for outcome in protocol.run(probed, *sections.values()):
             plain = {section: asdict(value) for section, value in sections.items()}
             results.append(_result(outcome, protocol, name, plain, config, split, train, test))
-            ranks.run_on_main(partial(write_result, run / "evaluation", results[-1]))
-    ranks.run_on_main(lambda: _report(run, test, data, results))
+            collectives.run_on_main(partial(write_result, run / "evaluation", results[-1]))
+    collectives.run_on_main(lambda: _report(run, test, data, results))
     return results
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from i2md.data.packed import PackedClips
-from i2md.distributed import collectives as ranks
+from i2md.distributed import collectives
 from i2md.encoders.base import Encoder
 from i2md.evaluation.results import ENSEMBLE
 from i2md.skeletons import Layout
@@ -64,7 +64,7 @@ def extract(
     for encoder in encoders.values():
         encoder.eval()
     batches = torch.arange(count, device=device).split(batch_size)
-    mine = ranks.local_range(len(batches))
+    mine = collectives.local_range(len(batches))
     for number, indices in enumerate(batches):
         # Random crops follow one another in the generator: every process draws all of them, which costs little.
         x = draw(indices)
@@ -76,7 +76,7 @@ def extract(
     for name, encoder in encoders.items():
         encoder.train(modes[name])
     # Rows that other processes encoded are still zero here.
-    ranks.all_reduce_sum(found.values())
+    collectives.all_reduce_sum(found.values())
     return found
 
 

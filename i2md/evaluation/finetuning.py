@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from i2md.data.packed import PackedClips
-from i2md.distributed import collectives as ranks
+from i2md.distributed.process_group import single_process
 from i2md.evaluation.features import Encoders, clip_features, with_ensemble
 from i2md.evaluation.linear_probe import is_tested, train_classifier
 from i2md.evaluation.metrics import BestAccuracy, logit_scores
@@ -145,7 +145,7 @@ def finetuning_scores(
         if is_tested(epoch, settings):
             best.update(logits())
 
-    with ranks.single_process():
+    with single_process():
         train_classifier(learner, len(clips), settings, draws, after_epoch, title)
         return logit_scores(logits(), data.test_labels, data.num_classes, best.by_stream)
 

@@ -11,12 +11,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from tqdm import tqdm
 
-from i2md.distributed.launch import find_launch
 from i2md.evaluation.features import Features, with_ensemble
 from i2md.evaluation.metrics import BestAccuracy, logit_scores
 from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.results import Scores
 from i2md.evaluation.settings import LinearSettings, TrainingSettings
+from i2md.runtime.cluster_environment import cluster_environment
 from i2md.runtime.random import generator
 
 
@@ -52,7 +52,7 @@ def train_classifier(
     Source: docs/method.md section 8.
     """
     steps = -(-count // settings.batch_size)
-    hidden = find_launch().rank > 0
+    hidden = cluster_environment().rank > 0
     with tqdm(total=settings.epochs * steps, unit="step", desc=title, leave=False, disable=hidden) as bar:
         for epoch in range(settings.epochs):
             learner.begin(epoch)

@@ -26,9 +26,8 @@ from i2md.evaluation.settings import EvaluationSettings
 from i2md.experiments.grid import plain
 from i2md.pretraining.pretrain import pretrain_run
 from i2md.pretraining.run import MODEL, settings_from_dict
-from i2md.runtime.device import choose_device, quick_products
-from i2md.runtime.exit_codes import exit_status
-from i2md.runtime.memory import keep_freed_memory
+from i2md.runtime.device import choose_device, fast_cpu_matmul, keep_freed_memory
+from i2md.runtime.exit_codes import exit_code
 from i2md.runtime.settings import checked_settings
 
 # Settings that give a protocol several results, which do not depend on one another.
@@ -160,7 +159,7 @@ class Job:
         missing, settings = evaluation.missing(run)
         if missing:
             keep_freed_memory()
-            with quick_products():
+            with fast_cpu_matmul():
                 evaluate_run(
                     run,
                     open_clips(evaluation.clips),
@@ -183,7 +182,7 @@ def main() -> int:
     line = sys.stdin.readline()
     threading.Thread(target=_stop_with_input, daemon=True).start()
     _wait_for_other_worker()
-    return exit_status(lambda: _execute(Job.from_line(line)), goes_on=True)
+    return exit_code(lambda: _execute(Job.from_line(line)), resumes=True)
 
 
 def _execute(job: Job) -> int:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from i2md.errors import InputError, RankLost
 from i2md.experiments.job import Job
-from i2md.runtime.exit_codes import TRY_AGAIN, terminated_as_interrupted
+from i2md.runtime.exit_codes import TRY_AGAIN, sigterm_as_interrupt
 
 WORKER_COMMAND = (sys.executable, "-m", "i2md.experiments.job")
 
@@ -100,7 +100,7 @@ def run_jobs(
     failed: dict[str, Failure] = {}
     waiting = [job for job in jobs if not job.is_done()]
     logs.mkdir(parents=True, exist_ok=True)
-    with terminated_as_interrupted(), WorkerPool(environments, logs, command) as pool:
+    with sigterm_as_interrupt(), WorkerPool(environments, logs, command) as pool:
         ended, total = pool.run(waiting), len(waiting)
         bar = tqdm(ended, total=total, unit="run", desc=title, dynamic_ncols=True, disable=not total)
         for job, failure in bar:

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from i2md.data.storage.remote import is_remote
 from i2md.data.store import Clips
-from i2md.distributed import collectives as ranks
+from i2md.distributed import collectives
+from i2md.distributed.process_group import world_size
 from i2md.errors import InputError
 from i2md.inference.feature_shares import Features, Keep, features_of_shares, share_count, span_of
 from i2md.inference.features import FeatureFolder, key_of, write_npz, write_share
@@ -24,26 +25,26 @@ def embed_into(run: Path, clips: Clips, out: Path, device: str, cluster: str | N
 
     `run` and `out` are places (i2md.data.storage.remote). Raises InputError where things don't fit one another.
     """
-    if cluster and ranks.world_size() > 1:
+    if cluster and world_size() > 1:
         raise InputError("embed: --cluster shares the work out by itself; start it without torchrun or srun")
     if out.suffix == ".npz":
         shares = list(range(share_count(clips)))
         found = [features for _, features in _done(run, clips, shares, device, cluster)]
         together: Features = {name: np.concatenate([features[name] for features in found]) for name in found[0]}
-        ranks.run_on_main(partial(write_npz, out, clips, together))
+        collectives.run_on_main(partial(write_npz, out, clips, together))
         return {"clips": len(clips), "features": {name: list(value.shape) for name, value in together.items()}}
     if out.suffix or (out.exists() and not out.is_dir()):
         raise InputError(
             f"{out}: the features are written as .npz, or as Parquet into a folder; name the file so, or a folder"
         )
     folder = FeatureFolder(out, clips, key_of(RunFiles.read(run).key, clips))
-    missing: list[int] = ranks.broadcast_result(folder.missing)
+    missing: list[int] = collectives.broadcast_result(folder.missing)
     # Whoever made them writes them, where everybody reaches the place; what is on this disk only this process does.
     there = partial(write_share, out)
     for share, features in _done(run, clips, missing, device, cluster, there if cluster and is_remote(out) else None):
         if features:
-            ranks.run_on_main(partial(there, share, span_of(clips, share), features))
-    return {"clips": len(clips), "features": ranks.broadcast_result(folder.finish)}
+            collectives.run_on_main(partial(there, share, span_of(clips, share), features))
+    return {"clips": len(clips), "features": collectives.broadcast_result(folder.finish)}
 
 
 def _done(

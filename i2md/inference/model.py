@@ -18,7 +18,7 @@ from i2md.evaluation.evaluate import require_same_layout
 from i2md.evaluation.features import clip_features
 from i2md.pretraining.checkpoint import load_encoders
 from i2md.pretraining.run import read_config
-from i2md.runtime.device import choose_device, quick_products
+from i2md.runtime.device import choose_device, fast_cpu_matmul
 from i2md.skeletons import get_layout
 
 
@@ -45,7 +45,7 @@ class Model:
             packed = pack(clips, self.device)
         else:
             packed = self._pack_arrays(clips, layout)
-        with quick_products():
+        with fast_cpu_matmul():
             features = clip_features(
                 self.encoders, self.config.layout, packed, self.config.settings.views.frames, self.config.persons
             )

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from i2md.data.packed import PackedClips
-from i2md.distributed import collectives as ranks
+from i2md.distributed import collectives
+from i2md.distributed.process_group import is_main_process, world_size
 from i2md.errors import InputError
 from i2md.pretraining.checkpoint import load_tensors, save_tensors, with_prefix
 from i2md.pretraining.log import RunLog
@@ -57,8 +58,8 @@ class Training:
             monitor: Measures the model every `knn_every` epochs.
         """
         s = self.settings
-        ranks.run_on_main(self._open_log)
-        with progress(self.last_step, s.method, "step", initial=self.step, show=ranks.is_main_process()) as bar:
+        collectives.run_on_main(self._open_log)
+        with progress(self.last_step, s.method, "step", initial=self.step, show=is_main_process()) as bar:
             while self.step < self.last_step:
                 started = time.monotonic()
                 first = self.step
@@ -72,11 +73,11 @@ class Training:
                 numbers = self._close_epoch((self.step - first) * s.batch_size / max(seconds, 1e-9), seconds)
                 bar.set_postfix_str(_summary(numbers))
                 numbers |= self._monitored(monitor)
-                ranks.run_on_main(partial(self._write_log, numbers))
+                collectives.run_on_main(partial(self._write_log, numbers))
                 requested = bool(s.checkpoint_epochs) and numbers["epoch"] % s.checkpoint_epochs == 0
                 self._pause(stopped, save=requested)
             self.save()
-            ranks.run_on_main(lambda: save_tensors(self.run / MODEL, self._finished_model()))
+            collectives.run_on_main(lambda: save_tensors(self.run / MODEL, self._finished_model()))
 
     def _open_log(self) -> None:
         self.log = RunLog(self.run, self.step // self.steps_per_epoch)
@@ -90,7 +91,7 @@ class Training:
         If one process has to, all of them do, after the same step.
         """
         due = save or time.monotonic() - self.saved_at > 60 * self.settings.checkpoint_minutes
-        wanted = ranks.all_reduce_max(2 if stopped else int(due))
+        wanted = collectives.all_reduce_max(2 if stopped else int(due))
         if wanted:
             self.save()
         if wanted == 2:
@@ -105,7 +106,7 @@ class Training:
 
     def _step(self, indices: Tensor) -> dict[str, Tensor]:
         s = self.settings
-        mine = ranks.local_rows(indices)
+        mine = collectives.local_rows(indices)
         query_view, key_view = (self._view(mine, draws) for draws in self._draws())
         rate = learning_rate(s.optimizer, self.step / self.steps_per_epoch, s.epochs)
         for group in self.optimizer.param_groups:
@@ -123,7 +124,7 @@ class Training:
         """The random numbers of this process's part of the query and the key view."""
         numbers = generator(self.settings.seed, "views", self.step, self.device)
         s, model = self.settings, self.model
-        own = ranks.local_range(self.settings.batch_size)
+        own = collectives.local_range(self.settings.batch_size)
         for _ in ("query", "key"):
             # Drawn for the whole batch by every process, so that no view depends on how many they are.
             draws = ViewDraws.for_views(s.views, model.layout, s.batch_size, model.persons, numbers)
@@ -154,7 +155,7 @@ class Training:
 
     def _check_finite(self) -> None:
         # Sums may be averaged in between as well as losses one by one, which would cost every step a message.
-        ranks.all_reduce_mean(self.sums[name] for name in self._summed())
+        collectives.all_reduce_mean(self.sums[name] for name in self._summed())
         bad = [name for name, value in self.sums.items() if not torch.isfinite(value)]
         if bad:
             raise InputError(
@@ -176,7 +177,7 @@ class Training:
         tensors |= optimizer_tensors(self.optimizer)
         tensors |= {f"progress.sums.{name}": value for name, value in self.sums.items()}
         tensors["progress.step"] = torch.tensor(self.step)
-        ranks.run_on_main(lambda: save_tensors(self.run / STATE, tensors))
+        collectives.run_on_main(lambda: save_tensors(self.run / STATE, tensors))
         self.saved_at = time.monotonic()
 
     def restore(self) -> None:
@@ -200,7 +201,7 @@ class Training:
 
 def _captured(model: I2MD, device: torch.device) -> ComputeGradients | None:
     """A step replayed from a CUDA graph, on one GPU: with several, batch norm communicates within the step."""
-    return CapturedStep(model, GraphRecorder(device)) if device.type == "cuda" and ranks.world_size() == 1 else None
+    return CapturedStep(model, GraphRecorder(device)) if device.type == "cuda" and world_size() == 1 else None
 
 
 def _summary(numbers: Mapping[str, float]) -> str:

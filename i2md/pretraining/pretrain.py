@@ -10,7 +10,8 @@ import torch
 
 from i2md.data.packed import pack
 from i2md.data.store import Clips
-from i2md.distributed import collectives as ranks
+from i2md.distributed import collectives
+from i2md.distributed.process_group import process_group, world_size
 from i2md.errors import InputError, RankLost
 from i2md.pretraining.checkpoint import load_tensors
 from i2md.pretraining.log import read_log
@@ -18,11 +19,10 @@ from i2md.pretraining.loop import Monitor, Training
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.run import CONFIG, MODEL, STATE, RunConfig, read_config, versions
 from i2md.pretraining.settings import PretrainSettings
-from i2md.runtime.device import choose_device, quick_products, tensor_float32
+from i2md.runtime.device import choose_device, fast_cpu_matmul, keep_freed_memory, tf32_matmul
+from i2md.runtime.exit_codes import deferred_signals
 from i2md.runtime.io import PARTIAL, write_text
-from i2md.runtime.memory import keep_freed_memory
 from i2md.runtime.random import derive_seed
-from i2md.runtime.stopping import stop_signals
 
 # The name of a split that takes every clip.
 ALL = "all"
@@ -50,7 +50,7 @@ class Pretrained:
     """The kNN accuracy monitored last, by stream; empty where it was not monitored."""
 
 
-@ranks.process_group()
+@process_group()
 def pretrain_run(
     clips: Clips,
     run: Path,
@@ -85,9 +85,9 @@ def pretrain_run(
     split = config.clips["split"]
     measure = monitor(clips, split, chosen_device) if monitor and settings.knn_every else None
     keep_freed_memory()
-    with quick_products(), tensor_float32(settings.precision == "tf32"):
+    with fast_cpu_matmul(), tf32_matmul(settings.precision == "tf32"):
         train(chosen, run, config, chosen_device, measure)
-    log = ranks.broadcast(read_log(run))
+    log = collectives.broadcast(read_log(run))
     last = log[-1] if log else {}
     return Pretrained(
         run=run,
@@ -168,22 +168,22 @@ def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, moni
             f"{clips.path}: {len(clips)} clips to train on are fewer than a batch of {settings.batch_size};"
             " lower --batch_size or add clips"
         )
-    if settings.batch_size % ranks.world_size():
+    if settings.batch_size % world_size():
         raise InputError(
             f"batch_size {settings.batch_size} is for all processes together and must be a multiple of their number,"
-            f" {ranks.world_size()}; change --batch_size or start another number of them"
+            f" {world_size()}; change --batch_size or start another number of them"
         )
     torch.manual_seed(derive_seed(settings.seed, "weights"))
     model = I2MD(settings, config.layout, config.persons).to(device)
-    ranks.run_on_main(lambda: _claim_folder(run, config))
+    collectives.run_on_main(lambda: _claim_folder(run, config))
     _require_same_settings(config)
     training = Training(model, pack(clips, device), run, device)
     # Only the first process looks for it: a file system that machines share may show it to them at different times.
-    if ranks.broadcast((run / STATE).is_file()):
+    if collectives.broadcast((run / STATE).is_file()):
         training.restore()
     # A kill may have come between the last checkpoint and the finished model, or that may be damaged since.
-    if ranks.broadcast(training.step < training.last_step or not _is_whole(run / MODEL)):
-        with stop_signals() as stopped:
+    if collectives.broadcast(training.step < training.last_step or not _is_whole(run / MODEL)):
+        with deferred_signals() as stopped:
             try:
                 training.run_to_end(stopped, monitor)
             except RankLost as lost:
@@ -212,7 +212,7 @@ def _claim_folder(run: Path, config: RunConfig) -> None:
 
 
 def _require_same_settings(config: RunConfig) -> None:
-    differing = {name for other in ranks.all_gather_object(config) for name in config.differences(other)}
+    differing = {name for other in collectives.all_gather_object(config) for name in config.differences(other)}
     if differing:
         names = ", ".join(name.removeprefix("settings.") for name in sorted(differing))
         raise InputError(f"the processes of this job differ in {names}; start all of them with the same command")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from i2md.distributed import collectives as ranks
+from i2md.distributed import collectives
 from i2md.pretraining.model import I2MD
 
 # Losses of a batch by name, and by stream the keys of both levels.
@@ -59,10 +59,10 @@ def train_step(
     model.train()
     model.update_keys()
     losses, keys = (compute or partial(compute_gradients, model))(query_view, key_view, clips)
-    ranks.all_reduce_mean(weight.grad for weight in model.query.parameters() if weight.grad is not None)
+    collectives.all_reduce_mean(weight.grad for weight in model.query.parameters() if weight.grad is not None)
     optimizer.step()
-    gathered = {name: (ranks.all_gather_rows(k), ranks.all_gather_rows(v)) for name, (k, v) in keys.items()}
-    model.enqueue(gathered, ranks.all_gather_rows(clips))
+    gathered = {name: (collectives.all_gather_rows(k), collectives.all_gather_rows(v)) for name, (k, v) in keys.items()}
+    model.enqueue(gathered, collectives.all_gather_rows(clips))
     return losses
 
 

@@ -1,30 +1,41 @@
-"""Where the work runs."""
+"""Device, precision of products, and memory of a process."""
 
 from __future__ import annotations
 
+import ctypes
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from i2md.distributed.launch import find_launch
 from i2md.errors import InputError
+from i2md.runtime.cluster_environment import cluster_environment
+
+# Options of glibc's mallopt, from malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+# Blocks up to this size are taken from memory that is kept; older versions of glibc allow at most the second.
+_LARGEST_BLOCKS = (2**30, 2**25)
+_KEPT_BYTES = 2**31 - 1
 
 if TYPE_CHECKING:
     import torch
 
 
 def available_cores() -> int:
-    """The processor cores that this process may use: within its affinity mask and its container's limit."""
+    """Number of processor cores that this process may use, by its CPU affinity and its container's limit."""
     import joblib
 
     return joblib.cpu_count()
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device called auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.
+    """The device of this process; of several processes on a machine, each uses the GPU of its local rank.
 
-    Of several processes on a machine each takes a GPU of its own.
+    Args:
+        name: auto (a GPU where there is one), cpu, cuda or cuda:N.
+
+    Raises:
+        InputError: The name is unknown, or there is no such GPU.
     """
     import torch
 
@@ -33,36 +44,37 @@ def choose_device(name: str = "auto") -> torch.device:
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise InputError(f"device {name!r} is not known; choose auto, cpu, cuda or cuda:N")
     device = torch.device(name)
-    if device.type == "cuda" and find_launch().count > 1:
-        return _take_own_gpu(name, find_launch().local, torch.cuda.device_count())
+    environment = cluster_environment()
+    if device.type == "cuda" and environment.world_size > 1:
+        return _gpu_of_local_rank(name, environment.local_rank, torch.cuda.device_count())
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"device {name!r}: this machine has {torch.cuda.device_count()} GPUs; choose auto or cpu")
     return device
 
 
-def _take_own_gpu(name: str, local: int, gpus: int) -> torch.device:
+def _gpu_of_local_rank(name: str, local_rank: int, gpus: int) -> torch.device:
     if ":" in name:
-        raise InputError(f"device {name!r}: each process takes a GPU of its own; choose auto, cuda or cpu")
-    # Slurm may show each process its own GPU alone.
-    number = 0 if gpus == 1 else local
+        raise InputError(f"device {name!r}: each process uses the GPU of its local rank; choose auto, cuda or cpu")
+    # Slurm may make only its own GPU visible to each process.
+    number = 0 if gpus == 1 else local_rank
     if number >= gpus:
         raise InputError(
-            f"device {name!r}: this machine has {gpus} GPUs, and process {local} there finds none; start a process"
-            " a GPU, or choose cpu"
+            f"device {name!r}: this machine has {gpus} GPUs, none for local rank {local_rank}; start one process per"
+            " GPU, or choose cpu"
         )
     import torch
 
-    # Kernels that are told no device run on the current one.
+    # Triton launches its kernels on the current device.
     torch.cuda.set_device(number)
     return torch.device("cuda", number)
 
 
 @contextmanager
-def quick_products() -> Iterator[None]:
-    """Inside, float32 products on a CPU go through oneDNN where that is as exact as PyTorch's own way.
+def fast_cpu_matmul() -> Iterator[None]:
+    """In the block, float32 matrix products on a CPU use oneDNN where its results are as exact as PyTorch's default.
 
-    Off Intel's processors oneDNN may be twice as fast as MKL. The one switch that leads there also allows
-    bfloat16, so its exactness is tried out on this processor first.
+    On processors that are not Intel's, oneDNN may be twice as fast as MKL. The only switch that selects it also
+    allows bfloat16, so its exactness on this processor is tested first.
     """
     import torch
 
@@ -81,11 +93,14 @@ def quick_products() -> Iterator[None]:
 
 
 @contextmanager
-def tensor_float32(allowed: bool) -> Iterator[None]:
-    """Inside, float32 products on a GPU round their factors to TF32's 10 bits if `allowed`, and only then.
+def tf32_matmul(allowed: bool) -> Iterator[None]:
+    """In the block, float32 matrix products on a GPU use TF32 (10-bit mantissa, several times as fast) or not.
 
-    Tensor cores take them so, several times as fast. Both ways are set because PyTorch's defaults are mixed: its own
-    products are exact, cuDNN's recurrences are not.
+    Both cases are set explicitly because PyTorch's defaults are mixed: exact for its own products, TF32 for cuDNN's
+    recurrent layers.
+
+    Args:
+        allowed: Whether products may use TF32.
     """
     import torch
 
@@ -101,9 +116,14 @@ def tensor_float32(allowed: bool) -> Iterator[None]:
 
 
 def tf32_switches(backends: Any) -> list[tuple[Any, str, tuple[Any, Any]]]:
-    """Where `torch.backends` allows TF32: owner, attribute, and its values for exact and for rounded products.
+    """The attributes by which PyTorch allows TF32.
 
-    The older names still work from PyTorch 2.9 on, but warn, and one process may not use both.
+    Args:
+        backends: `torch.backends`.
+
+    Returns:
+        Owner, attribute name, and its values for exact and for TF32 products. The older names still work from
+        PyTorch 2.9 on, but warn, and one process may not use both.
     """
     if hasattr(backends.cuda.matmul, "fp32_precision"):
         owners = [backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn]
@@ -112,7 +132,7 @@ def tf32_switches(backends: Any) -> list[tuple[Any, str, tuple[Any, Any]]]:
 
 
 def _products_are_exact() -> bool:
-    """Whether float32 products, of several shapes, are as near to float64's as float32 can be."""
+    """Whether float32 products of several shapes are as close to float64 as float32 allows."""
     import torch
 
     draws = torch.Generator().manual_seed(0)
@@ -122,3 +142,20 @@ def _products_are_exact() -> bool:
         if error.abs().max() > 1e-6 * shapes[0][-1]:
             return False
     return True
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep up to 2 GiB of freed memory for the next training step.
+
+    By default glibc returns large blocks to the kernel as they are freed, and the kernel zeroes each page again when
+    the next step allocates it: a seventh of a small model's step. Other C libraries are left as they are.
+
+    Returns:
+        Whether the C library supports it.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    kept = any(mallopt(_MMAP_THRESHOLD, size) for size in _LARGEST_BLOCKS)
+    return kept and bool(mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))

@@ -1,4 +1,7 @@
-"""How a command ends: an exit status, and one line where the user can do something about it."""
+"""Exit codes of commands, the one line printed for an error that the user can fix, and stop signals.
+
+0: done. 1: a bug, with a traceback. 2: something the user can fix. 75: a process of the job was lost. 130: Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -11,70 +14,100 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from i2md.distributed.launch import find_launch
 from i2md.errors import InputError, RankLost, WorkerLost
+from i2md.runtime.cluster_environment import cluster_environment
 
-# What the operating system refuses for reasons that the user can mend.
-_MENDABLE = {
+# Errors of the operating system that the user can fix.
+_FIXES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space or raise the quota",
     errno.EFBIG: "raise the limit on file sizes",
-    errno.EROFS: "name a place that can be written to",
-    errno.EACCES: "name a place that you may use",
-    errno.EPERM: "name a place that you may use",
+    errno.EROFS: "choose a writable location",
+    errno.EACCES: "choose a location that you have permission for",
+    errno.EPERM: "choose a location that you have permission for",
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "check the path: a part of it is a file",
-    errno.EISDIR: "name a file, not a folder",
-    errno.EEXIST: "name a place that is free",
+    errno.EISDIR: "give a file, not a folder",
+    errno.EEXIST: "choose a path that does not exist yet",
 }
-# The status of a temporary failure (EX_TEMPFAIL): the same command may be tried again.
+# EX_TEMPFAIL of sysexits.h: running the same command again may succeed.
 TRY_AGAIN = 75
 
 
-def exit_status(command: Callable[[], int], goes_on: bool) -> int:
-    """What the command returns; 2 for what the user can mend, 1 for a bug, 130 on Ctrl-C, 75 for a lost process.
+def exit_code(command: Callable[[], int], resumes: bool) -> int:
+    """Call a command and turn its exceptions into an exit code, and into one line on stderr where the user can act.
 
-    `goes_on` is whether the same command takes up what a stopped one has left.
+    Args:
+        command: Returns an exit code.
+        resumes: Whether running the same command again continues from what a stopped one has saved.
+
+    Returns:
+        What the command returned; 2 for an error that the user can fix, 1 for a bug, 130 on Ctrl-C. Where a process
+        of the job was lost, the interpreter exits with 75.
     """
+    again = "run the same command again to resume" if resumes else "run the same command again to start over"
     try:
         return command()
     except WorkerLost as error:
-        _say(str(error))
+        _print_once(error, str(error))
         return TRY_AGAIN
     except InputError as error:
-        _say(str(error))
+        _print_once(error, str(error))
         return 2
     except OSError as error:
-        if error.errno in _MENDABLE:
+        if error.errno in _FIXES:
             where = f"{error.filename}: " if error.filename else ""
-            _say(f"{where}{os.strerror(error.errno)}; {_MENDABLE[error.errno]}")
+            _print_once(error, f"{where}{os.strerror(error.errno)}; {_FIXES[error.errno]}")
             return 2
         if not isinstance(error, BrokenPipeError):
             traceback.print_exc()
         return 1
-    except KeyboardInterrupt:
-        _say(f"stopped; the same command {'goes on from here' if goes_on else 'begins anew'}")
+    except KeyboardInterrupt as error:
+        _print_once(error, f"stopped; {again}")
         return 130
     except RankLost as error:
-        _say(f"{error}; the same command {'goes on from the last state saved' if goes_on else 'begins anew'}")
+        _print_once(error, f"{error}; {again}")
         sys.stderr.flush()
-        # The usual way out may wait for messages from the process that has gone.
+        # A normal exit may wait for messages from the process that was lost.
         os._exit(TRY_AGAIN)
     except Exception:
         traceback.print_exc()
         return 1
 
 
+def set_reported_here(error: BaseException, reported_here: bool) -> None:
+    """Set whether `exit_code` prints a line for this error in this process; by default it does on rank 0 only.
+
+    Args:
+        error: An exception that is about to leave a process group.
+        reported_here: False where another process of the job prints the reason.
+    """
+    error.reported_here = reported_here  # type: ignore[attr-defined]
+
+
+def is_reported_here(error: BaseException) -> bool:
+    """Whether `exit_code` prints a line for this error in this process.
+
+    Args:
+        error: What `set_reported_here` may have been called with.
+    """
+    try:
+        on_main = cluster_environment().rank == 0
+    except InputError:  # the environment variables are invalid, and the line will say so
+        on_main = True
+    return getattr(error, "reported_here", on_main)
+
+
 @contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends the work as Ctrl-C does."""
+def sigterm_as_interrupt() -> Iterator[None]:
+    """In the block, SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
 
     def interrupt(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
 
     try:
         before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: signals are the caller's business
+    except ValueError:  # outside of the main thread signals are left to the caller
         yield
         return
     try:
@@ -83,20 +116,30 @@ def terminated_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _say(message: str) -> None:
-    """Print one line, where no other process of the job has said why it ends."""
-    if _is_alone() or _is_first_to_tell():
-        print(f"i2md: {' '.join(message.split())}", file=sys.stderr)
+@contextmanager
+def deferred_signals() -> Iterator[list[int]]:
+    """In the block, Ctrl-C and SIGTERM do not interrupt a training step; their numbers are appended to the list.
 
-
-def _is_alone() -> bool:
+    When RankLost leaves the block they stay deferred: a launcher then sends SIGTERM to the remaining processes,
+    which have to print what happened first.
+    """
+    received: list[int] = []
+    handled = (signal.SIGINT, signal.SIGTERM)
     try:
-        return find_launch().count == 1
-    except InputError:  # which is what the line will say
-        return True
+        before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in handled}
+    except ValueError:  # outside of the main thread signals are left to the caller
+        before = {}
+    try:
+        yield received
+    except RankLost:
+        before = {}
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _is_first_to_tell() -> bool:
-    from i2md.distributed.rendezvous import first_to_tell
-
-    return first_to_tell()
+def _print_once(error: BaseException, message: str) -> None:
+    """Print one line on stderr, unless another process of the job does."""
+    if is_reported_here(error):
+        print(f"i2md: {' '.join(message.split())}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Two processes that work together: what they exchange, and that it equals one process by itself."""
+"""Two ranks: what they exchange, and that their results equal those of one process."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 import job
 import pytest
 import tiny
-import together
 import torch
+import two_ranks
 from safetensors.torch import load_file
 from torch import nn
 
 from i2md.cli.main import main
-from i2md.distributed import collectives as ranks
-from i2md.distributed import rendezvous as meeting
+from i2md.distributed import collectives
 from i2md.distributed.batch_norm import InputNorm
-from i2md.distributed.launch import Launch
+from i2md.distributed.process_group import barrier, is_main_process, process_group, world_size
 from i2md.errors import InputError
+from i2md.runtime.exit_codes import is_reported_here
 
 SETTINGS = [*tiny.SETTINGS, "--optimizer.name", "sgd", "--optimizer.learning_rate", "0.1", "--epochs", "3"]
 
@@ -32,10 +32,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("together")
+    folder = tmp_path_factory.mktemp("two-ranks")
     assert main(["pretrain", str(clips), str(folder / "like"), *SETTINGS]) == 0
-    script = Path(together.__file__)
-    codes, written = job.ends(job.start_torchrun(clips, folder, command=(str(script),)))
+    codes, written = job.finish(job.start_torchrun(two_ranks.__file__, clips, folder))
     assert codes == [0], written[0]
     return folder
 
@@ -45,52 +44,52 @@ def both(folder: Path) -> list[dict[str, Any]]:
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
-def test_a_process_by_itself_is_alone_and_its_tensors_are_left_as_they_are() -> None:
+def test_one_process_leaves_tensors_unchanged() -> None:
     x = torch.ones(3, 2)
-    with ranks.process_group():
-        assert ranks.world_size() == 1 and ranks.is_main_process()
-        assert ranks.local_rows(x) is x and ranks.all_gather_rows(x) is x and ranks.broadcast(x) is x
-        ranks.all_reduce_mean([x])
-        ranks.all_reduce_sum([x])
-        ranks.barrier()
+    with process_group():
+        assert world_size() == 1 and is_main_process()
+        assert collectives.local_rows(x) is x and collectives.all_gather_rows(x) is x and collectives.broadcast(x) is x
+        collectives.all_reduce_mean([x])
+        collectives.all_reduce_sum([x])
+        barrier()
     assert x.tolist() == [[1, 1]] * 3
-    assert list(ranks.local_range(5)) == [0, 1, 2, 3, 4]
-    assert ranks.all_reduce_max(-3) == -3
+    assert list(collectives.local_range(5)) == [0, 1, 2, 3, 4]
+    assert collectives.all_reduce_max(-3) == -3
     with pytest.raises(OSError, match="full"):
-        ranks.run_on_main(lambda: (_ for _ in ()).throw(OSError(28, "full")))
+        collectives.run_on_main(lambda: (_ for _ in ()).throw(OSError(28, "full")))
 
 
-def test_what_they_exchange(both: list[dict[str, Any]]) -> None:
+def test_collective_operations(both: list[dict[str, Any]]) -> None:
     factors = torch.arange(12.0).view(4, 3)
-    for rank, got in enumerate(one["exchanged"] for one in both):
-        assert got["count"] == 2
-        assert got["is first"] is (rank == 0)
+    for rank, got in enumerate(one["exchange"] for one in both):
+        assert got["world size"] == 2
+        assert got["is main"] is (rank == 0)
         assert got["gathered"].tolist() == [[1.0] * 3] * 2 + [[2.0] * 3] * 2
-        # The first process weighs the gathered rows by 1, the second by 2.
+        # Rank 0 weights the gathered rows by 1, rank 1 by 2.
         assert torch.equal(got["gradient"], (1 + 2) * factors[2 * rank : 2 * rank + 2])
         expected = [[2.0 * n + 1] * n for n in (1, 2, 3, 7)] + [1.0]
         assert [x.tolist() for x in got["sums"]] == expected
         assert [x.mul(2).tolist() for x in got["means"]] == expected
-        assert got["most"] == 10
-        assert got["from first"] == {"rank": 0}
-        assert got["own rows"].tolist() == [[0, 1, 2], [3, 4, 5]][rank]
-        assert got["own share"] == [[0, 1], [2, 3, 4]][rank]
-        assert got["refusal"] == "[Errno 28] No space left on device: 'a file'"
+        assert got["maximum"] == 10
+        assert got["broadcast"] == {"rank": 0}
+        assert got["local rows"].tolist() == [[0, 1, 2], [3, 4, 5]][rank]
+        assert got["local range"] == [[0, 1], [2, 3, 4]][rank]
+        assert got["error on main"] == "[Errno 28] No space left on device: 'a file'"
 
 
-def test_nothing_of_the_group_is_left_once_they_have_parted(both: list[dict[str, Any]]) -> None:
-    # A thread that is still there when the interpreter ends may take the process down.
-    assert [(one["alone"], one["left"]) for one in both] == [(1, 0), (1, 0)]
+def test_nothing_is_left_of_a_destroyed_process_group(both: list[dict[str, Any]]) -> None:
+    # A thread that is still running when the interpreter ends may crash the process.
+    assert [(one["world size left"], one["threads left"]) for one in both] == [(1, 0), (1, 0)]
 
 
-def test_input_norm_of_two_is_batch_norm_of_the_whole_batch(both: list[dict[str, Any]]) -> None:
+def test_input_norm_on_two_ranks_is_batch_norm_of_the_whole_batch(both: list[dict[str, Any]]) -> None:
     norm = nn.BatchNorm1d(4).double()
     with torch.no_grad():
         norm.weight.copy_(torch.arange(1.0, 5.0))
         norm.bias.copy_(torch.arange(4.0))
-    x = together.BATCH.clone().requires_grad_()
+    x = two_ranks.BATCH.clone().requires_grad_()
     out = norm(x)
-    (out * together.WEIGHTS).sum().backward()
+    (out * two_ranks.WEIGHTS).sum().backward()
     expected = {"out": out.detach(), "weight.grad": norm.weight.grad, "bias.grad": norm.bias.grad, "x.grad": x.grad}
     expected |= norm.state_dict()
     for one in both:
@@ -99,7 +98,7 @@ def test_input_norm_of_two_is_batch_norm_of_the_whole_batch(both: list[dict[str,
             torch.testing.assert_close(one["normalised"][name], value, rtol=1e-9, atol=1e-9)
 
 
-def test_input_norm_alone_is_batch_norm_bit_for_bit() -> None:
+def test_input_norm_in_one_process_equals_batch_norm_exactly() -> None:
     torch.manual_seed(0)
     ours, theirs = InputNorm(4), nn.BatchNorm1d(4)
     assert ours.state_dict().keys() == theirs.state_dict().keys()
@@ -126,26 +125,25 @@ def test_losses_and_weights_are_those_of_one_process_with_the_same_batch(folder:
     assert any(name.startswith("imd/") for name in logs[0][-1])
 
 
-def test_banks_and_all_else_of_the_model_are_equal_on_all_ranks(both: list[dict[str, Any]]) -> None:
+def test_model_and_queues_are_equal_on_all_ranks(both: list[dict[str, Any]]) -> None:
     first, second = (one["trained"] for one in both)
     assert any(name.startswith("cluster_banks.bone.keys") for name in first)
-    # But for the running statistics of nothing: even batch norm's are of the whole batch.
     assert [name for name, value in first.items() if not torch.equal(value, second[name])] == []
     assert int(first["queues.joint.filled"]) == 32
 
 
-def test_features_of_shared_batches_are_those_of_one_process(clips: Path, both: list[dict[str, Any]]) -> None:
-    alone = together.cropped(clips)["joint"]
+def test_features_equal_those_of_one_process(clips: Path, both: list[dict[str, Any]]) -> None:
+    alone = two_ranks.cropped(clips)["joint"]
     assert len(alone) == 32 and alone.abs().sum(dim=1).min() > 0
     for one in both:
         assert torch.equal(one["cropped"]["joint"], alone)
 
 
-def test_a_process_that_fails_says_why_and_the_others_keep_silent(both: list[dict[str, Any]]) -> None:
-    assert both[1]["lost"] == ("InputError", "only here", True)
-    kind, said, may_tell = both[0]["lost"]
-    assert (kind, may_tell) == ("RankLost", False)
-    assert said.startswith("another process of this job has gone (")
+def test_only_the_failing_rank_reports_its_error(both: list[dict[str, Any]]) -> None:
+    assert both[1]["lost rank"] == ("InputError", "only here", True)
+    kind, message, reported = both[0]["lost rank"]
+    assert (kind, reported) == ("RankLost", False)
+    assert message.startswith("another process of this job has ended (")
 
 
 @pytest.mark.parametrize(
@@ -160,12 +158,14 @@ def test_a_process_that_fails_says_why_and_the_others_keep_silent(both: list[dic
         ("info", "i2md: info runs in one process; start it without torchrun or srun\n"),
     ],
 )
-def test_refused_by_all_it_is_said_once(both: list[dict[str, Any]], what: str, line: str) -> None:
+def test_an_error_on_all_ranks_is_reported_once(both: list[dict[str, Any]], what: str, line: str) -> None:
     assert [one[what][0] for one in both] == [2, 2]
     assert sorted(one[what][1] for one in both) == ["", line]
 
 
-def test_evaluate_and_embed_give_what_one_process_gives(clips: Path, folder: Path, both: list[dict[str, Any]]) -> None:
+def test_evaluate_and_embed_write_the_bytes_of_one_process(
+    clips: Path, folder: Path, both: list[dict[str, Any]]
+) -> None:
     assert [one[name][0] for one in both for name in ("evaluate", "embed")] == [0] * 4
     assert both[1]["evaluate"][1] == ""
     run = folder / "trained"
@@ -180,11 +180,13 @@ def test_evaluate_and_embed_give_what_one_process_gives(clips: Path, folder: Pat
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_processes_that_do_not_meet_are_refused(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meeting, "_may_tell", None)
-    monkeypatch.setattr(meeting, "PATIENCE_AT_START", timedelta(seconds=1))
-    with pytest.raises(InputError, match=rf"process {rank} of 2 did not meet the others") as refused:
-        ranks._connect(Launch(rank, 2, rank, "localhost", job.free_port()))
-    assert "\n" not in str(refused.value)
-    # They cannot agree on who says so.
-    assert meeting.first_to_tell()
+def test_processes_that_cannot_reach_each_other_are_an_input_error(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in job.torchrun_environment(rank, 2, job.free_port()).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("i2md.distributed.process_group.RENDEZVOUS_TIMEOUT", timedelta(seconds=1))
+    message = rf"rank {rank} of 2 could not reach the other processes"
+    with pytest.raises(InputError, match=message) as raised, process_group():
+        pass
+    assert "\n" not in str(raised.value)
+    # They cannot agree on which of them reports it.
+    assert is_reported_here(raised.value)

@@ -287,7 +287,7 @@ def test_killed_it_goes_on_and_leaves_no_process(
     assert len(started) >= 3
     if number == signal.SIGTERM:
         assert process.returncode == 130
-        assert stderr.splitlines()[-1] == "i2md: stopped; the same command goes on from here"
+        assert stderr.splitlines()[-1] == "i2md: stopped; run the same command again to resume"
     assert not (tmp_path / "clips" / "dataset.json").exists() and partial.is_dir()
     _wait(lambda: all(_is_agent(path) for path in started if path.exists()))
     for agent in filter(_is_agent, started):

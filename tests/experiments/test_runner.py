@@ -57,7 +57,7 @@ import signal, sys
 from pathlib import Path
 from i2md.experiments.job import Job
 from i2md.experiments.runner import run_jobs
-from i2md.runtime.exit_codes import exit_status
+from i2md.runtime.exit_codes import exit_code
 
 print("script imported")
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -69,7 +69,7 @@ def run():
         print(name, failure.exit_code, failure.reason)
     return 0
 
-sys.exit(exit_status(run, True))
+sys.exit(exit_code(run, True))
 """
 
 

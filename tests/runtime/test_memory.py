@@ -12,7 +12,7 @@ import pytest
 # (glibc allows to keep those of 32 MB at least.)
 FAULTS = """
 import resource, torch
-from i2md.runtime.memory import keep_freed_memory
+from i2md.runtime.device import keep_freed_memory
 if {kept}:
     assert keep_freed_memory()
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from i2md.errors import InputError
-from i2md.runtime.device import choose_device, quick_products, tensor_float32, tf32_switches
+from i2md.runtime.device import choose_device, fast_cpu_matmul, tf32_matmul, tf32_switches
 
 
 def test_auto_is_a_device_that_is_there():
@@ -26,7 +26,7 @@ def test_quick_products_are_as_exact_as_float32_can_be(shape):
     rows, inner, columns = shape
     left, right = torch.randn(rows, inner), torch.randn(inner, columns)
     exact = left.double() @ right.double()
-    with quick_products():
+    with fast_cpu_matmul():
         quick = left @ right
     assert (quick - exact).abs().max() < 2e-6 * inner
 
@@ -34,7 +34,7 @@ def test_quick_products_are_as_exact_as_float32_can_be(shape):
 def test_quick_products_leave_the_switch_as_they_found_it():
     settings = torch.backends.mkldnn.matmul
     before = settings.fp32_precision
-    with pytest.raises(KeyError), quick_products():
+    with pytest.raises(KeyError), fast_cpu_matmul():
         raise KeyError
     assert settings.fp32_precision == before
 
@@ -46,9 +46,9 @@ def where_tf32_stands():
 @pytest.mark.parametrize("allowed", [True, False])
 def test_tf32_is_allowed_or_not_inside_and_as_before_after(allowed):
     before = where_tf32_stands()
-    with pytest.raises(KeyError), tensor_float32(allowed):
+    with pytest.raises(KeyError), tf32_matmul(allowed):
         assert where_tf32_stands() == [values[allowed] for _, _, values in tf32_switches(torch.backends)]
-        with tensor_float32(not allowed):
+        with tf32_matmul(not allowed):
             assert where_tf32_stands() == [values[not allowed] for _, _, values in tf32_switches(torch.backends)]
         raise KeyError
     assert where_tf32_stands() == before
@@ -60,7 +60,7 @@ def test_tf32_before_pytorch_2_9(allowed, monkeypatch):
         cuda=SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False)), cudnn=SimpleNamespace(allow_tf32=True)
     )
     monkeypatch.setattr(torch, "backends", older)
-    with tensor_float32(allowed):
+    with tf32_matmul(allowed):
         assert older.cuda.matmul.allow_tf32 is older.cudnn.allow_tf32 is allowed
     assert (older.cuda.matmul.allow_tf32, older.cudnn.allow_tf32) == (False, True)
 
@@ -69,9 +69,9 @@ def test_tf32_before_pytorch_2_9(allowed, monkeypatch):
 def test_products_on_a_gpu_are_exact_unless_tf32_is_allowed():
     left, right = torch.randn(2, 256, 256, device="cuda")
     exact = (left.double() @ right.double()).float()
-    with tensor_float32(False):
+    with tf32_matmul(False):
         assert (left @ right - exact).abs().max() < 1e-3
-    with tensor_float32(True):
+    with tf32_matmul(True):
         assert (left @ right - exact).abs().max() < 0.2
 
 
@@ -91,21 +91,21 @@ def _among(count: int, local: int, gpus: int, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("name", ["auto", "cuda"])
 @pytest.mark.parametrize(("gpus", "taken"), [(4, 2), (1, 0)])
-def test_each_process_takes_a_gpu_of_its_own_or_the_one_that_it_is_shown(name, gpus, taken, monkeypatch):
+def test_each_process_uses_the_gpu_of_its_local_rank_or_the_only_visible_one(name, gpus, taken, monkeypatch):
     made_current = _among(4, 2, gpus, monkeypatch)
     assert choose_device(name) == torch.device("cuda", taken)
     assert made_current == [taken]
 
 
-def test_processes_without_gpus_work_on_the_cpu(monkeypatch):
+def test_processes_without_gpus_use_the_cpu(monkeypatch):
     _among(4, 2, 0, monkeypatch)
     assert choose_device("auto") == torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    ("name", "match"), [("auto", "2 GPUs, and process 2 there finds none"), ("cuda:1", "a GPU of its own")]
+    ("name", "match"), [("auto", "2 GPUs, none for local rank 2"), ("cuda:1", "the GPU of its local rank")]
 )
-def test_a_gpu_for_two_processes_is_refused(name, match, monkeypatch):
+def test_two_processes_on_one_gpu_are_an_input_error(name, match, monkeypatch):
     _among(4, 2, 2, monkeypatch)
     with pytest.raises(InputError, match=match):
         choose_device(name)

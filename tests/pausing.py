@@ -1,0 +1,73 @@
+"""The command line, paused at a chosen call until its test lets it continue: no test has to guess how long to wait.
+
+`start("i2md.distributed.collectives:all_reduce_max", 5, "pretrain", ...)` in a test runs this file as a program. Before
+the fifth call of that function it prints `paused PID RANK` and waits for a line, or the end, of its standard input.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import subprocess
+import sys
+from operator import attrgetter
+from typing import Any
+
+# What one training step of every rank ends with: the n-th call is at the end of step n.
+END_OF_STEP = "i2md.distributed.collectives:all_reduce_max"
+
+
+def command(target: str, call: int, *typed: object) -> list[str]:
+    """Words after `python` that run `i2md *typed` paused before the `call`-th call of `target`."""
+    return [__file__, target, str(call), *map(str, typed)]
+
+
+def start(target: str, call: int, *typed: object) -> subprocess.Popen[str]:
+    """Start it, with pipes for all of its streams."""
+    return subprocess.Popen(
+        [sys.executable, *command(target, call, *typed)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until_paused(process: subprocess.Popen[str]) -> tuple[int, int]:
+    """Wait until a process is paused; its id, another one than `process` where torchrun started it, and its rank."""
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("paused "):
+            _, number, rank = line.split()
+            return int(number), int(rank)
+    raise AssertionError(f"it ended before the call: {process.communicate()[1]}")
+
+
+def _pause_at(target: str, call: int) -> None:
+    module_name, path = target.split(":")
+    owner: Any = importlib.import_module(module_name)
+    *classes, name = path.split(".")
+    if classes:
+        owner = attrgetter(".".join(classes))(owner)
+    function, calls = getattr(owner, name), 0
+
+    @functools.wraps(function)
+    def paused(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            os.write(
+                1, f"paused {os.getpid()} {os.environ.get('RANK', 0)}\n".encode()
+            )  # in one piece: ranks may share the pipe
+            os.read(0, 1)
+        return function(*arguments, **keywords)
+
+    setattr(owner, name, paused)
+
+
+if __name__ == "__main__":
+    _pause_at(sys.argv[1], int(sys.argv[2]))
+    from i2md.cli.main import main
+
+    sys.exit(main(sys.argv[3:]))
