@@ -51,7 +51,7 @@ def evaluate(
         InputError: Run, clips and protocols do not fit one another.
     """
     from i2md.data.store import Clips, open_clips
-    from i2md.distributed.collectives import process_group
+    from i2md.distributed.process_group import process_group
     from i2md.evaluation.evaluate import evaluate_run
     from i2md.runtime.device import choose_device, fast_cpu_matmul, keep_freed_memory
 
@@ -90,7 +90,7 @@ def embed(
     """
     from i2md.data.storage.remote import to_path
     from i2md.data.store import Clips, open_clips
-    from i2md.distributed.collectives import process_group
+    from i2md.distributed.process_group import process_group
     from i2md.inference.embed import embed_into
 
     with process_group():

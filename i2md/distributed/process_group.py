@@ -131,6 +131,7 @@ def _initialize(environment: ClusterEnvironment) -> Store:
     size, rank = environment.world_size, environment.rank
     try:
         store: Store = dist.PrefixStore(_group_name(), _job_store(environment))  # type: ignore[attr-defined]
+        _wait_for_all_ranks(store, size)
         dist.init_process_group(backends, store=store, rank=rank, world_size=size, timeout=COLLECTIVE_TIMEOUT)
     except RuntimeError as error:
         refused = InputError(
@@ -154,6 +155,17 @@ def _job_store(environment: ClusterEnvironment) -> Store:
 
     os.environ.update(environment.variables())
     return cast("Store", next(rendezvous("env://", timeout=RENDEZVOUS_TIMEOUT))[0])
+
+
+def _wait_for_all_ranks(store: Store, world_size: int) -> None:
+    """Wait until all ranks have left the group before this one, so that no rank connects to what another closes."""
+    joined = store.add("joined", 1)
+    deadline = time.monotonic() + RENDEZVOUS_TIMEOUT.total_seconds()
+    while joined < world_size:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"only {joined} of {world_size} processes have joined")
+        time.sleep(0.01)
+        joined = store.add("joined", 0)
 
 
 def _failed_first(store: Store) -> bool:

@@ -111,7 +111,7 @@ def test_input_norm_in_one_process_equals_batch_norm_exactly() -> None:
 def test_losses_and_weights_are_those_of_one_process_with_the_same_batch(folder: Path) -> None:
     one, two = (load_file(folder / run / "training_state.safetensors") for run in ("like", "trained"))
     assert one.keys() == two.keys()
-    assert any(name.startswith("model.cluster_banks") for name in one)
+    assert any(name.startswith("model.cluster_queues") for name in one)
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-5, msg=name)
     logs = [
@@ -127,7 +127,7 @@ def test_losses_and_weights_are_those_of_one_process_with_the_same_batch(folder:
 
 def test_model_and_queues_are_equal_on_all_ranks(both: list[dict[str, Any]]) -> None:
     first, second = (one["trained"] for one in both)
-    assert any(name.startswith("cluster_banks.bone.keys") for name in first)
+    assert any(name.startswith("cluster_queues.bone.keys") for name in first)
     assert [name for name, value in first.items() if not torch.equal(value, second[name])] == []
     assert int(first["queues.joint.filled"]) == 32
 
