@@ -47,7 +47,8 @@ def mirror(poses: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     for channel, values in poses.items():
         side, _, part = channel.partition(" ")
         name = f"{swap[side]} {part}" if side in swap else channel
-        mirrored[name] = -values if channel in _MIRRORED_ANGLES else values
+        # asarray, because the negative of a 0-dimensional array is a scalar.
+        mirrored[name] = np.asarray(-values) if channel in _MIRRORED_ANGLES else values
     return mirrored
 
 
