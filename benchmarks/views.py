@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from timing import by_turns, machine, ratios, spread
 from torch import Tensor
 
-from i2md.data.packed import PackedClips
+from i2md.data.packed import PackedClips, pack_arrays
 from i2md.runtime.device import choose_device, keep_freed_memory
 from i2md.skeletons import Layout, get_layout
 from i2md.views.augment import ViewDraws, joint_matrices
@@ -92,14 +92,6 @@ def ntu_shaped(count: int) -> list[np.ndarray]:
     return [draws.normal(size=(p, t, JOINTS, CHANNELS)).astype(np.float32) for p, t in shapes]
 
 
-def packed(arrays: list[np.ndarray], device: torch.device) -> PackedClips:
-    """The clips as training holds them."""
-    persons, frames = (torch.tensor([array.shape[axis] for array in arrays], device=device) for axis in (0, 1))
-    sizes = persons * frames
-    rows = torch.as_tensor(np.concatenate([array.reshape(-1, JOINTS, CHANNELS) for array in arrays]), device=device)
-    return PackedClips(rows, sizes.cumsum(0) - sizes, frames, persons)
-
-
 def batches(count: int, size: int) -> Iterator[Tensor]:
     """Random clips, for ever; the same for every way."""
     draws = torch.Generator().manual_seed(0)
@@ -109,7 +101,7 @@ def batches(count: int, size: int) -> Iterator[Tensor]:
 
 def our_ways(arrays: list[np.ndarray], size: int, device: torch.device) -> dict[str, Callable[[], object]]:
     """Two views of the next batch, by this program and by PyTorch's operations, a clip at a time."""
-    clips, settings = packed(arrays, device), ViewSettings()
+    clips, settings = pack_arrays(arrays, device), ViewSettings()
     numbers = torch.Generator(device).manual_seed(0)
 
     def plain(indices: Tensor) -> Tensor:

@@ -86,22 +86,10 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
 
 @pytest.fixture(scope="session")
 def pack_arrays() -> Callable[[Sequence[np.ndarray]], Any]:
-    """A function from arrays (persons, frames, joints, channels), a clip each, to PackedClips."""
-    import torch
+    """The package's `pack_arrays`, imported once shapes are checked."""
+    from i2md.data.packed import pack_arrays
 
-    from i2md.data.packed import PackedClips
-
-    def pack(arrays: Sequence[np.ndarray]) -> PackedClips:
-        rows = [torch.as_tensor(np.ascontiguousarray(a, dtype=np.float32)).flatten(0, 1) for a in arrays]
-        lengths = torch.tensor([len(r) for r in rows])
-        return PackedClips(
-            torch.cat(rows),
-            lengths.cumsum(0) - lengths,
-            torch.tensor([a.shape[1] for a in arrays]),
-            torch.tensor([a.shape[0] for a in arrays]),
-        )
-
-    return pack
+    return pack_arrays
 
 
 @pytest.fixture

@@ -1,29 +1,42 @@
-"""What a set of clips holds, and what looks wrong with it."""
+"""What a folder of clips holds, and what looks wrong with it: counts, warnings, and exact copies among its clips."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
 
-from i2md.data.duplicates import Copies, copies_between, find_originals
 from i2md.data.splits import select_part
 from i2md.data.store import Clips
 
 # A person's height in metres lies well within these; a tenth or ten times of it is another unit.
 PLAUSIBLE_EXTENT = (0.5, 4.0)
-EXAMINED = 2000
+MAX_EXAMINED = 2000
 
 
 def info(clips: Clips) -> dict[str, Any]:
-    """Counts, lengths, layout, classes, splits, copies and warnings, as plain data.
+    """Describe clips: counts, lengths, layout, classes, splits, copies and warnings.
 
-    `copies` counts the clips that repeat an earlier one exactly, and `duplicates`, for each split, its test
-    clips that repeat a training clip. All clips are read for that; what else is said of frames comes from at
-    most 2,000 clips, spread evenly. `untrimmed` counts the whole recordings that the clips were cut from and the
-    actions labelled in them, where they are kept.
+    All clips are read to find copies; other statements on frames come from at most 2,000 clips, spread evenly.
+
+    Args:
+        clips: Opened clips.
+
+    Returns:
+        Plain data. `splits` counts the clips of each part of each split. `copies` counts the clips that repeat an
+        earlier one exactly, and `duplicates`, for each split, its test clips that repeat a training clip.
+        `untrimmed` counts the recordings that the clips were cut from and the actions labelled in them, if they are
+        kept. `report` is what preparation changed and left out, `warnings` one sentence each.
+
+    >>> import tempfile
+    >>> from i2md.data.prepare import prepare
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     clips = prepare("synthetic", "x", f"{folder}/clips", actions=2, subjects=2, repeats=1)
+    ...     info(clips)["splits"]
+    {'xsub': {'train': 2, 'test': 2}}
     """
     dataset, frames = clips.dataset, clips.columns["frames"]
     originals = find_originals(clips)
@@ -53,11 +66,68 @@ def info(clips: Clips) -> dict[str, Any]:
 
 
 def _untrimmed(clips: Clips) -> dict[str, Any]:
-    whole = clips.untrimmed
-    if whole is None:
+    untrimmed = clips.untrimmed
+    if untrimmed is None:
         return {}
-    intervals = 0 if whole.intervals is None else len(whole.intervals["clip"])
-    return {"untrimmed": {"recordings": len(whole), "intervals": intervals}}
+    intervals = 0 if untrimmed.intervals is None else len(untrimmed.intervals["clip"])
+    return {"untrimmed": {"recordings": len(untrimmed), "intervals": intervals}}
+
+
+def _classes(clips: Clips) -> dict[str, int]:
+    names = clips.dataset.class_names
+    labels, counts = np.unique(clips.labels, return_counts=True)
+    known = {int(label): int(count) for label, count in zip(labels, counts, strict=True)}
+    table = {name: known.pop(number, 0) for number, name in enumerate(names)}
+    return table | {("no label" if label < 0 else f"class {label}"): count for label, count in known.items()}
+
+
+class Copies(NamedTuple):
+    """Clips of one part, and for each the clip of the other part that it is a copy of; indices."""
+
+    clips: Int64[np.ndarray, " copies"]
+    originals: Int64[np.ndarray, " copies"]
+
+
+def find_originals(clips: Clips) -> Int64[np.ndarray, " clips"]:
+    """For each clip the index of the first clip with the same content: its own, if none before it is equal.
+
+    Content is the number of persons and frames and every coordinate, bit for bit; name and label don't count.
+    Each clip is read once, and 16 bytes of it are kept.
+    """
+    first: dict[bytes, int] = {}
+    return np.array([first.setdefault(_digest(clips, index), index) for index in range(len(clips))], dtype=np.int64)
+
+
+def copies_between(
+    earlier: Int64[np.ndarray, " earlier"],
+    later: Int64[np.ndarray, " later"],
+    originals: Int64[np.ndarray, " clips"],
+) -> Copies:
+    """The clips `later` whose content is also among the clips `earlier`.
+
+    Args:
+        earlier: Indices of clips, such as the training part.
+        later: Indices of clips, such as the test part.
+        originals: As of `find_originals`, for all clips.
+
+    Returns:
+        The copies; of several equal clips in `earlier` the first is named.
+
+    >>> copies_between(np.array([0, 1, 3]), np.array([2, 4]), np.array([0, 1, 1, 1, 4]))
+    Copies(clips=array([2]), originals=array([1]))
+    """
+    holder = np.full(len(originals), -1)
+    # Backwards, so that the first of several is what stays.
+    holder[originals[earlier[::-1]]] = earlier[::-1]
+    found = holder[originals[later]]
+    return Copies(later[found >= 0], found[found >= 0])
+
+
+def _digest(clips: Clips, index: int) -> bytes:
+    clip = clips.read(index)
+    content = blake2b(repr(clip.shape[:2]).encode(), digest_size=16)
+    content.update(np.ascontiguousarray(clip).data)
+    return content.digest()
 
 
 def _duplicates(clips: Clips, originals: Int64[np.ndarray, " clips"]) -> dict[str, Copies]:
@@ -70,47 +140,42 @@ def _duplicates(clips: Clips, originals: Int64[np.ndarray, " clips"]) -> dict[st
     return found
 
 
-def _classes(clips: Clips) -> dict[str, int]:
-    names = clips.dataset.class_names
-    labels, counts = np.unique(clips.labels, return_counts=True)
-    known = {int(label): int(count) for label, count in zip(labels, counts, strict=True)}
-    table = {name: known.pop(number, 0) for number, name in enumerate(names)}
-    return table | {("no label" if label < 0 else f"class {label}"): count for label, count in known.items()}
-
-
 def _warnings(clips: Clips) -> Iterator[str]:
-    chosen = np.unique(np.linspace(0, len(clips) - 1, min(len(clips), EXAMINED)).astype(int))
-    empty, frozen, extents = [], [], []
-    for index in chosen:
-        clip = clips.read(index)
-        name = clips.columns["name"][index]
-        seen = clip.any(axis=(2, 3)).any(axis=0)
-        if not seen.all():
-            empty.append(name)
-        if clip.shape[1] > 1 and not np.ptp(clip[0], axis=0).any():
-            frozen.append(name)
-        extents.append(np.ptp(clip[0, clip[0].any(axis=(1, 2))], axis=1).max(initial=0.0))
-    if empty:
-        yield f"{len(empty)} clips have frames without anybody, {empty[0]} for one"
-    if frozen:
-        yield f"{len(frozen)} clips never move, {frozen[0]} for one"
-    extent = float(np.median(extents))
-    low, high = PLAUSIBLE_EXTENT
-    if clips.dataset.units == "m" and not low <= extent <= high:
-        yield f"units: a body spans {extent:.3g} where metres would give {low} to {high}"
+    yield from _frame_warnings(clips)
     short = int((clips.columns["frames"] < 2).sum())
     if short:
         yield f"{short} clips have a single frame: their motion stream is zero"
-    unlabelled = [name for name, count in _classes(clips).items() if count == 0]
-    if unlabelled:
-        yield f"{len(unlabelled)} classes have no clip, {unlabelled[0]!r} for one"
+    empty = [name for name, count in _classes(clips).items() if count == 0]
+    if empty:
+        yield f"{len(empty)} classes have no clip, for example {empty[0]!r}"
     for name, split in clips.dataset.splits.items():
         for part, values in split.items():
             if not len(select_part(values, clips.columns)):
                 yield f"split {name!r}: its part {part!r} is empty"
     if clips.dataset.report.get("left_out"):
         first = clips.dataset.report["left_out_files"][0]
-        yield f"{clips.dataset.report['left_out']} recordings were left out, for one {first}"
+        yield f"{clips.dataset.report['left_out']} recordings were left out, for example {first}"
+
+
+def _frame_warnings(clips: Clips) -> Iterator[str]:
+    examined = np.unique(np.linspace(0, len(clips) - 1, min(len(clips), MAX_EXAMINED)).astype(int))
+    empty, frozen, extents = [], [], []
+    for index in examined:
+        clip = clips.read(index)
+        name = clips.columns["name"][index]
+        if not clip.any(axis=(2, 3)).any(axis=0).all():
+            empty.append(name)
+        if clip.shape[1] > 1 and not np.ptp(clip[0], axis=0).any():
+            frozen.append(name)
+        extents.append(np.ptp(clip[0, clip[0].any(axis=(1, 2))], axis=1).max(initial=0.0))
+    if empty:
+        yield f"{len(empty)} clips have frames without any person, for example {empty[0]}"
+    if frozen:
+        yield f"{len(frozen)} clips never move, for example {frozen[0]}"
+    extent = float(np.median(extents))
+    low, high = PLAUSIBLE_EXTENT
+    if clips.dataset.units == "m" and not low <= extent <= high:
+        yield f"units: a body spans {extent:.3g} where metres would give {low} to {high}"
 
 
 def _copy_warnings(
@@ -123,9 +188,9 @@ def _copy_warnings(
             size = sum(len(select_part(splits[name][part], clips.columns)) for part in others)
             yield (
                 f"split {name!r}: {len(copies.clips)} of {size} {' and '.join(others)} clips are exact copies of "
-                f"{first} clips, {names[copies.clips[0]]} of {names[copies.originals[0]]} for one"
+                f"{first} clips, for example {names[copies.clips[0]]} of {names[copies.originals[0]]}"
             )
     repeated = np.flatnonzero(originals != np.arange(len(clips)))
     if len(repeated) and not any(len(copies.clips) for copies in duplicates.values()):
-        one, other = names[repeated[0]], names[originals[repeated[0]]]
-        yield f"{len(repeated)} clips are exact copies of others, {one} of {other} for one"
+        copy, original = names[repeated[0]], names[originals[repeated[0]]]
+        yield f"{len(repeated)} clips are exact copies of others, for example {copy} of {original}"

@@ -1,12 +1,13 @@
-"""Clips held whole on a device: all rows in one tensor, and where each clip begins."""
+"""Clips of any lengths on a device: the rows of all clips in one tensor, and where each clip begins."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from i2md.data.store import Clips
@@ -14,7 +15,16 @@ from i2md.data.store import Clips
 
 @dataclass(frozen=True)
 class PackedClips:
-    """Ragged clips as (rows, offsets): clip i owns people[i] * frames[i] rows from start[i], person after person."""
+    """Ragged clips as rows and offsets, without padding.
+
+    Clip i owns persons[i] * frames[i] rows from start[i] on, person after person.
+
+    Attributes:
+        rows: The frames of all persons of all clips.
+        start: The first row of each clip.
+        frames: The number of frames of each clip.
+        persons: The number of persons of each clip.
+    """
 
     rows: Float32[Tensor, "rows joints channels"]
     start: Int64[Tensor, " clips"]
@@ -26,19 +36,31 @@ class PackedClips:
 
     @property
     def max_persons(self) -> int:
-        """The largest number of people in one clip."""
+        """The largest number of persons in one clip."""
         return int(self.persons.max())
 
 
+def pack_arrays(
+    arrays: Iterable[Float[np.ndarray, "_ _ joints channels"]], device: torch.device | str = "cpu"
+) -> PackedClips:
+    """Copy arrays, one per clip, to a device.
+
+    Args:
+        arrays: At least one clip of shape (persons, frames, joints, channels); they differ in persons and frames only.
+        device: Where the tensors are.
+
+    >>> packed = pack_arrays([np.zeros((1, 9, 25, 3)), np.ones((2, 5, 25, 3))])
+    >>> packed.rows.shape, packed.start.tolist()
+    (torch.Size([19, 25, 3]), [0, 9])
+    """
+    clips = list(arrays)
+    frames, persons = (np.array([clip.shape[axis] for clip in clips], dtype=np.int64) for axis in (1, 0))
+    sizes = persons * frames
+    rows = np.concatenate([clip.reshape(-1, *clip.shape[2:]) for clip in clips]).astype(np.float32, copy=False)
+    start, frames, persons = (torch.as_tensor(x, device=device) for x in (np.cumsum(sizes) - sizes, frames, persons))
+    return PackedClips(torch.as_tensor(rows, device=device), start, frames, persons)
+
+
 def pack(clips: Clips, device: torch.device | str = "cpu") -> PackedClips:
-    """Copy the clips (of a selection: only those) to a device."""
-    sizes = clips.columns["persons"] * clips.columns["frames"]
-    start = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
-    rows = np.concatenate([clip.reshape(-1, *clip.shape[2:]) for clip in clips])
-    as_tensor = lambda values: torch.as_tensor(np.array(values, dtype=np.int64), device=device)  # noqa: E731
-    return PackedClips(
-        torch.as_tensor(rows, device=device),
-        as_tensor(start),
-        as_tensor(clips.columns["frames"]),
-        as_tensor(clips.columns["persons"]),
-    )
+    """Copy opened clips to a device; of a selection only those selected."""
+    return pack_arrays(clips, device)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
-from i2md.data.packed import PackedClips, pack
+from i2md.data.packed import PackedClips, pack, pack_arrays
 from i2md.data.presets import LeftOut, prepare_positions
 from i2md.data.store import Clips
 from i2md.errors import InputError
@@ -44,29 +43,21 @@ class Model:
             require_same_layout(self.config, clips, self.run)
             packed = pack(clips, self.device)
         else:
-            packed = self._pack_arrays(clips, layout)
+            packed = self._pack(clips, layout)
         with fast_cpu_matmul():
             features = clip_features(
                 self.encoders, self.config.layout, packed, self.config.settings.views.frames, self.config.persons
             )
         return {name: value.cpu().numpy() for name, value in features.items()}
 
-    def _pack_arrays(self, arrays: Sequence[np.ndarray], layout: str | None) -> PackedClips:
+    def _pack(self, arrays: Sequence[np.ndarray], layout: str | None) -> PackedClips:
         mine = self.config.layout
         if layout is not None and get_layout(layout).joints != mine.joints:
             raise InputError(f"{self.run}: pretrained on layout {mine.name!r}, not {layout!r}; reorder the joints")
         prepared = [self._prepare(array, number) for number, array in enumerate(arrays)]
         if not prepared:
             raise InputError("embed: no clips given; pass at least one array of (frames, joints, channels)")
-        sizes = [clip.shape[0] * clip.shape[1] for clip in prepared]
-        as_tensor = lambda values: torch.tensor(values, dtype=torch.long, device=self.device)  # noqa: E731
-        rows = np.concatenate([clip.reshape(-1, *clip.shape[2:]) for clip in prepared])
-        return PackedClips(
-            torch.as_tensor(rows, device=self.device),
-            as_tensor(np.cumsum([0, *sizes[:-1]]).tolist()),
-            as_tensor([clip.shape[1] for clip in prepared]),
-            as_tensor([clip.shape[0] for clip in prepared]),
-        )
+        return pack_arrays(prepared, self.device)
 
     def _prepare(self, array: np.ndarray, number: int) -> np.ndarray:
         clip = np.asarray(array, dtype=np.float32)

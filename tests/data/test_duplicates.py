@@ -1,4 +1,4 @@
-"""Exact copies: against a slow comparison, what counts as content, and what circulates of NW-UCLA."""
+"""Exact copies: against a slow comparison, what counts as content, and those of NW-UCLA as it is distributed."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2md.data.duplicates import copies_between, find_originals
-from i2md.data.info import info
+from i2md.data.info import copies_between, find_originals, info
 from i2md.data.prepare import prepare
 from i2md.data.recording import Recording
 from i2md.data.store import Clips, ClipsWriter, Dataset, open_clips
 from i2md.skeletons import get_layout
 
 
-def _store(folder: Path, contents: list[np.ndarray], **told: list[int]) -> Clips:
-    """Clips of the given content, `subject` and other columns as told."""
+def _store(folder: Path, contents: list[np.ndarray], **columns: list[int]) -> Clips:
+    """Clips of the given content, `subject` and other columns as given."""
     splits = {
         "xsub": {"train": {"subject": (1,)}, "test": {"subject": (2,)}},
         "three": {"train": {"subject": (1,)}, "validation": {"subject": (2,)}, "test": {"subject": (3,)}},
     }
     with ClipsWriter(folder / "clips", 20, 3, overwrite=True) as writer:
         for index, content in enumerate(contents):
-            columns: dict[str, Any] = {name: values[index] for name, values in told.items()}
-            writer.add(Recording(f"clip-{index}", content, **columns))
+            row: dict[str, Any] = {name: values[index] for name, values in columns.items()}
+            writer.add(Recording(f"clip-{index}", content, **row))
         writer.finish(Dataset("mine", get_layout("kinect-v1"), (), "unknown", "none", splits=splits))
     return open_clips(folder / "clips")
 
@@ -55,10 +54,10 @@ def test_copies_are_those_that_a_slow_comparison_finds(tmp_path_factory, drawn: 
     copies = copies_between(train, test, find_originals(clips))
     assert list(zip(copies.clips.tolist(), copies.originals.tolist(), strict=True)) == slowly
 
-    said = info(clips)
-    assert said["copies"] == len(contents) - len(set(originals))
-    assert said["duplicates"]["xsub"] == len(slowly)
-    assert said["duplicates"]["three"] >= len(slowly)
+    found = info(clips)
+    assert found["copies"] == len(contents) - len(set(originals))
+    assert found["duplicates"]["xsub"] == len(slowly)
+    assert found["duplicates"]["three"] >= len(slowly)
 
 
 def test_a_difference_in_one_bit_or_in_shape_is_no_copy(tmp_path: Path) -> None:
@@ -72,25 +71,27 @@ def test_the_warning_names_the_part_and_one_pair(tmp_path: Path) -> None:
     contents = [_clip(0), _clip(1), _clip(2), _clip(1), _clip(0)]
     clips = _store(tmp_path, contents, subject=[1, 1, 2, 2, 3])
     assert [line for line in info(clips)["warnings"] if "exact copies" in line] == [
-        "split 'xsub': 1 of 2 test clips are exact copies of train clips, clip-3 of clip-1 for one",
-        "split 'three': 2 of 3 validation and test clips are exact copies of train clips, clip-3 of clip-1 for one",
+        "split 'xsub': 1 of 2 test clips are exact copies of train clips, for example clip-3 of clip-1",
+        "split 'three': 2 of 3 validation and test clips are exact copies of train clips, for example clip-3 of clip-1",
     ]
 
 
-def test_copies_that_no_split_parts_are_told_too(tmp_path: Path) -> None:
+def test_copies_within_a_part_give_a_warning(tmp_path: Path) -> None:
     clips = _store(tmp_path, [_clip(0), _clip(1), _clip(0)], subject=[1, 2, 1])
     assert info(clips)["duplicates"] == {"xsub": 0, "three": 0}
-    assert "1 clips are exact copies of others, clip-2 of clip-0 for one" in info(clips)["warnings"]
+    assert "1 clips are exact copies of others, for example clip-2 of clip-0" in info(clips)["warnings"]
 
 
 @pytest.mark.parametrize("preset", ["facing", "none"])
 def test_nw_ucla_holds_95_test_clips_that_are_training_clips(preset: str, real_data: Path, tmp_path: Path) -> None:
     clips = prepare("nw-ucla", real_data / "nw-ucla", tmp_path / "clips", preset=preset)
-    said = info(clips)
-    assert said["duplicates"] == {"xview": 95, "xview-clean": 0}
-    assert said["copies"] == 95
-    (warning,) = (line for line in said["warnings"] if "copies" in line)
-    assert warning.startswith("split 'xview': 95 of 464 test clips are exact copies of train clips, a02_s01_e00_v03 of")
+    found = info(clips)
+    assert found["duplicates"] == {"xview": 95, "xview-clean": 0}
+    assert found["copies"] == 95
+    (warning,) = (line for line in found["warnings"] if "copies" in line)
+    assert warning.startswith(
+        "split 'xview': 95 of 464 test clips are exact copies of train clips, for example a02_s01_e00_v03"
+    )
     views, originals = clips.columns["camera"], find_originals(clips)
     copied = np.flatnonzero(originals != np.arange(len(clips)))
     assert set(clips.labels[copied]) == {1, 2} and set(views[copied]) == {3}
@@ -100,6 +101,6 @@ def test_nw_ucla_holds_95_test_clips_that_are_training_clips(preset: str, real_d
 
 
 @pytest.mark.parametrize("format", ["utd-mhad", "msr-action3d", "sbu-interaction"])
-def test_the_other_sets_hold_none(format: str, real_data: Path, tmp_path: Path) -> None:
-    said = info(prepare(format, real_data / format, tmp_path / "clips"))
-    assert said["copies"] == 0 and not any(said["duplicates"].values())
+def test_other_data_sets_hold_no_copies(format: str, real_data: Path, tmp_path: Path) -> None:
+    found = info(prepare(format, real_data / format, tmp_path / "clips"))
+    assert found["copies"] == 0 and not any(found["duplicates"].values())

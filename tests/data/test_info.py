@@ -1,4 +1,4 @@
-"""What is said of a set of clips, and what it is warned of."""
+"""The description of a folder of clips, and its warnings."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ def _clip(subject: int = 1, label: int = 0, frames: int = 8, persons: int = 1, s
 
 
 def _info(folder: Path, clips: list[Recording], **changes: Any) -> dict[str, Any]:
-    told = {"units": "m", "splits": SPLITS, "report": {}} | changes
+    settings = {"units": "m", "splits": SPLITS, "report": {}} | changes
     with ClipsWriter(folder / "c", 20, 3) as writer:
         for clip in clips:
             writer.add(clip)
-        writer.finish(Dataset("mine", get_layout("kinect-v1"), ("wave", "clap"), preparation="none", **told))
+        writer.finish(Dataset("mine", get_layout("kinect-v1"), ("wave", "clap"), preparation="none", **settings))
     return info(open_clips(folder / "c"))
 
 
-SOUND = [_clip(1, 0), _clip(2, 1)]
+VALID = [_clip(1, 0), _clip(2, 1)]
 
 
 def test_counts_lengths_and_classes(tmp_path: Path) -> None:
-    said = _info(tmp_path, [_clip(1, 0, frames=4), _clip(1, 1, frames=8), _clip(2, 1, frames=12, persons=2)])
-    assert said["clips"] == 3
-    assert said["frames"] == {"min": 4, "25%": 6, "median": 8, "75%": 10, "max": 12}
-    assert said["persons"] == {1: 2, 2: 1}
-    assert said["classes"] == {"wave": 1, "clap": 2}
-    assert said["splits"] == {"xsub": {"train": 2, "test": 1}}
-    assert said["bytes"] == (4 + 8 + 24) * 20 * 3 * 4
+    found = _info(tmp_path, [_clip(1, 0, frames=4), _clip(1, 1, frames=8), _clip(2, 1, frames=12, persons=2)])
+    assert found["clips"] == 3
+    assert found["frames"] == {"min": 4, "25%": 6, "median": 8, "75%": 10, "max": 12}
+    assert found["persons"] == {1: 2, 2: 1}
+    assert found["classes"] == {"wave": 1, "clap": 2}
+    assert found["splits"] == {"xsub": {"train": 2, "test": 1}}
+    assert found["bytes"] == (4 + 8 + 24) * 20 * 3 * 4
 
 
-def test_sound_clips_call_for_no_warning(tmp_path: Path) -> None:
-    assert _info(tmp_path, SOUND)["warnings"] == []
+def test_valid_clips_give_no_warning(tmp_path: Path) -> None:
+    assert _info(tmp_path, VALID)["warnings"] == []
 
 
-def test_clips_without_label_are_counted_apart(tmp_path: Path) -> None:
-    assert _info(tmp_path, [*SOUND, _clip(1, -1)])["classes"] == {"wave": 1, "clap": 1, "no label": 1}
+def test_clips_without_a_label_are_counted_separately(tmp_path: Path) -> None:
+    assert _info(tmp_path, [*VALID, _clip(1, -1)])["classes"] == {"wave": 1, "clap": 1, "no label": 1}
 
 
 def _warning(folder: Path, clips: list[Recording], **changes: Any) -> str:
@@ -61,54 +61,54 @@ def _warning(folder: Path, clips: list[Recording], **changes: Any) -> str:
     return warnings[0]
 
 
-def test_frames_without_anybody(tmp_path: Path) -> None:
+def test_frames_without_any_person_give_a_warning(tmp_path: Path) -> None:
     gap = _clip(3)
     gap.positions[:, 2] = 0
-    warning = _warning(tmp_path, [*SOUND, gap])
-    assert "without anybody" in warning
+    warning = _warning(tmp_path, [*VALID, gap])
+    assert "without any person" in warning
     assert "s3" in warning
 
 
-def test_a_clip_that_never_moves(tmp_path: Path) -> None:
+def test_a_clip_that_never_moves_gives_a_warning(tmp_path: Path) -> None:
     frozen = _clip(3)
     frozen.positions[:] = frozen.positions[:, :1]
-    warning = _warning(tmp_path, [*SOUND, frozen])
+    warning = _warning(tmp_path, [*VALID, frozen])
     assert "never move" in warning
     assert "s3" in warning
 
 
-def test_millimetres_said_to_be_metres(tmp_path: Path) -> None:
+def test_millimetres_declared_as_metres_give_a_warning(tmp_path: Path) -> None:
     clips = [_clip(1, 0, scale=1000.0), _clip(2, 1, scale=1000.0)]
     assert "units" in _warning(tmp_path, clips)
 
 
-def test_units_that_are_not_known_are_not_judged(tmp_path: Path) -> None:
+def test_unknown_units_give_no_warning(tmp_path: Path) -> None:
     clips = [_clip(1, 0, scale=1000.0), _clip(2, 1, scale=1000.0)]
     assert _info(tmp_path, clips, units="unknown")["warnings"] == []
 
 
-def test_a_single_frame(tmp_path: Path) -> None:
-    assert "single frame" in _warning(tmp_path, [*SOUND, _clip(1, frames=1)])
+def test_a_single_frame_gives_a_warning(tmp_path: Path) -> None:
+    assert "single frame" in _warning(tmp_path, [*VALID, _clip(1, frames=1)])
 
 
-def test_a_class_without_clips(tmp_path: Path) -> None:
+def test_a_class_without_clips_gives_a_warning(tmp_path: Path) -> None:
     assert "'clap'" in _warning(tmp_path, [_clip(1), _clip(2)])
 
 
-def test_an_empty_part_of_a_split(tmp_path: Path) -> None:
+def test_an_empty_part_of_a_split_gives_a_warning(tmp_path: Path) -> None:
     splits = {"xsub": {"train": {"subject": (1, 2)}, "test": {"subject": (9,)}}}
-    assert "'test' is empty" in _warning(tmp_path, SOUND, splits=splits)
+    assert "'test' is empty" in _warning(tmp_path, VALID, splits=splits)
 
 
-def test_recordings_left_out(tmp_path: Path) -> None:
+def test_recordings_left_out_give_a_warning(tmp_path: Path) -> None:
     report = {"left_out": 2, "left_out_files": ["a.mat: cut short", "b.mat: cut short"]}
-    warning = _warning(tmp_path, SOUND, report=report)
+    warning = _warning(tmp_path, VALID, report=report)
     assert warning.startswith("2 recordings were left out")
     assert "a.mat: cut short" in warning
 
 
-def test_whole_recordings_are_counted_with_their_intervals(real_data: Path, tmp_path: Path) -> None:
+def test_untrimmed_recordings_are_counted_with_their_intervals(real_data: Path, tmp_path: Path) -> None:
     clips = prepare("utkinect-action3d", real_data / "utkinect-action3d", tmp_path / "c")
     # Ten actions in each of twenty recordings, one of them without frame numbers.
     assert info(clips)["untrimmed"] == {"recordings": 20, "intervals": 199}
-    assert "untrimmed" not in _info(tmp_path / "other", SOUND)
+    assert "untrimmed" not in _info(tmp_path / "other", VALID)

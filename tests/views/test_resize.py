@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2md.data.packed import PackedClips
+from i2md.data.packed import PackedClips, pack_arrays
 from i2md.views.resize import centre_crop, crop_resize, random_crop
 from i2md.views.view import evaluation_view
 
@@ -40,9 +40,7 @@ def uniform(batch_size: int, seed: int) -> torch.Tensor:
 
 def still(lengths: list[int]) -> PackedClips:
     """Clips of one person and one joint, which never moves."""
-    frames = torch.tensor(lengths)
-    rows = torch.zeros(sum(lengths), 1, 3)
-    return PackedClips(rows, frames.cumsum(0) - frames, frames, torch.ones_like(frames))
+    return pack_arrays([np.zeros((1, frames, 1, 3)) for frames in lengths])
 
 
 @pytest.mark.parametrize(("begin", "length"), CROPS)
@@ -95,8 +93,7 @@ def test_numbers_do_not_depend_on_the_chunk_size(ragged, monkeypatch, cached, wi
 @given(st.integers(1, 150), st.integers(1, 100), st.integers(0, 9), st.integers(0, 9), st.randoms())
 def test_resizing_equals_bilinear_interpolation_of_pytorch(length, frames, before, after, random):
     values = torch.randn(before + length + after, 4, 3, generator=torch.Generator().manual_seed(random.getrandbits(32)))
-    total = torch.tensor([len(values)])
-    clips = PackedClips(values, torch.tensor([0]), total, torch.tensor([1]))
+    clips = pack_arrays([values.numpy()[None]])
     ours = crop_resize(clips, torch.tensor([0]), torch.tensor([before]), torch.tensor([length]), frames, 1)
     image = values[before : before + length].reshape(1, 1, length, 12)
     theirs = F.interpolate(image, size=(frames, 12), mode="bilinear", align_corners=False)
