@@ -57,8 +57,8 @@ def pack_arrays(
     frames, persons = (np.array([clip.shape[axis] for clip in clips], dtype=np.int64) for axis in (1, 0))
     sizes = persons * frames
     rows = np.concatenate([clip.reshape(-1, *clip.shape[2:]) for clip in clips]).astype(np.float32, copy=False)
-    start, frames, persons = (torch.as_tensor(x, device=device) for x in (np.cumsum(sizes) - sizes, frames, persons))
-    return PackedClips(torch.as_tensor(rows, device=device), start, frames, persons)
+    columns = (torch.as_tensor(values, device=device) for values in (np.cumsum(sizes) - sizes, frames, persons))
+    return PackedClips(torch.as_tensor(rows, device=device), *columns)
 
 
 def pack(clips: Clips, device: torch.device | str = "cpu") -> PackedClips:
