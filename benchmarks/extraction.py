@@ -1,4 +1,4 @@
-"""Time the extraction of features, beside PyTorch's own GRUs, by turns in one process.
+"""Time the extraction of features, beside PyTorch's own GRUs, interleaved in one process.
 
     python benchmarks/extraction.py --threads 1
 
@@ -58,14 +58,14 @@ def main() -> None:
     rates = product_rates(device=device, shape=(args.product, args.product, args.product))
     best = max(rate for name, rate in rates.items() if name.startswith("float32"))
     work = operations(features, args.hidden_size, args.num_layers) * args.frames * args.clips * len(STREAMS)
-    told = {
+    results = {
         "machine": machine(device),
         "clips a second": {name: spread(args.clips / s for s in values) for name, values in spent.items()},
         "ours is so many times as fast": ratios(spent),
         "product rates, GFLOP/s": rates,
         "share of the float32 rate": {n: spread(work / s / best / 1e9 for s in v) for n, v in spent.items()},
     }
-    print(json.dumps(told, indent=1))
+    print(json.dumps(results, indent=1))
 
 
 def operations(features: int, hidden_size: int, num_layers: int) -> int:

@@ -1,4 +1,4 @@
-"""The published program's training step, out of a copy of it that runs on today's PyTorch and on this device.
+"""The reference implementation's training step, out of a copy of it that runs on today's PyTorch and on this device.
 
 The copy is yours to make and mend (no torchvision, and `.cuda()` only where there is a GPU); nothing of it is here.
 """
@@ -19,7 +19,7 @@ from i2md.pretraining.model import I2MD
 
 
 def published_model(checkout: Path, model: I2MD) -> Any:
-    """The published program's model at the sizes of ours, fresh."""
+    """The reference implementation's model at the sizes of ours, fresh."""
     sys.path.insert(0, str(checkout))
     from moco.builder_cmd import MoCo  # type: ignore[import-not-found]
 

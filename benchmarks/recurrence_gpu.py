@@ -1,8 +1,8 @@
-"""Time one layer's recurrence on a GPU, forward and backward, by every way there is, by turns in one process.
+"""Time one layer's recurrence on a GPU, forward and backward, by all implementations, interleaved in one process.
 
     python benchmarks/recurrence_gpu.py --precision bf16
 
-Six GRUs of 1,024 units over 64 frames of 64 clips unless told otherwise: a layer of the published encoder for three
+Six GRUs of 1,024 units over 64 frames of 64 clips by default: a layer of the published encoder for three
 streams. Prints milliseconds (median and range), and how far each way's gradients are from those of cuDNN in float32.
 """
 
@@ -45,7 +45,7 @@ def main() -> int:
     tensors = drawn(args.frames, args.grus, args.channels, args.hidden_size, args.batch_size, "cuda")
     with tf32_matmul(False):
         exact = step(cudnn, *tensors)
-    told = {"GPU": torch.cuda.get_device_name(), **vars(args)}
+    results = {"GPU": torch.cuda.get_device_name(), **vars(args)}
     with tf32_matmul(args.precision == "tf32"):
         works = prepared(ways(args.precision), tensors)
         spent: dict[str, list[float]] = {name: [] for name in works}
@@ -54,8 +54,8 @@ def main() -> int:
                 spent[name].append(timed(work))
         for name, work in works.items():
             away = max(float((a - b).norm() / b.norm()) for a, b in zip(work(), exact, strict=True))
-            told[name] = {**spread(spent[name]), "away": f"{away:.1e}"}
-    print(json.dumps(told, indent=1))
+            results[name] = {**spread(spent[name]), "away": f"{away:.1e}"}
+    print(json.dumps(results, indent=1))
     return 0
 
 

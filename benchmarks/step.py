@@ -1,11 +1,11 @@
-r"""Time a pretraining step beside plainer ways to take it and beside the published program's, by turns in one process.
+r"""Time a pretraining step against plainer implementations and the reference implementation's, interleaved.
 
     python benchmarks/step.py --hidden_size 1024 --official CHECKOUT
     python benchmarks/step.py --hidden_size 128 --layout kinect-v1 --persons 1 --batch_size 32 --frames 32 \
         --queue_size 256
 
-All take the same views of generated numbers, and the published program begins with our weights: the losses of its
-first step are told beside ours. Prints milliseconds a step (median and range), how many times as long the others take
+All get the same views of random numbers, and the reference implementation starts from our weights: the losses of its
+first step are printed next to ours. Prints milliseconds a step (median and range), how many times as long others take
 as ours of each precision, the share of the machine's product rate, and what views and objectives take of a step.
 """
 
@@ -53,24 +53,24 @@ def main() -> None:
     shape = (args.batch_size, args.frames, len(layout.joints), layout.channels, args.persons)
     views = (torch.randn(shape, device=device), torch.randn(shape, device=device))
     models = {precision: fresh(args, precision).to(device) for precision in args.precisions}
-    told: dict[str, Any] = {"machine": machine(device)}
+    results: dict[str, Any] = {"machine": machine(device)}
     ways = {f"ours, {precision}": ours(model, views) for precision, model in models.items()}
     if args.plain:
         ways["PyTorch's GRUs and products, fp32"] = plain(fresh(args, "fp32").to(device), views)
     if args.official:
-        ways["published program"], told["losses of the first step"] = published(args, models, views)
+        ways["published program"], results["losses of the first step"] = published(args, models, views)
     spent = by_turns(ways, args.rounds)
-    told["milliseconds a step"] = {name: spread(1e3 * s for s in values) for name, values in spent.items()}
+    results["milliseconds a step"] = {name: spread(1e3 * s for s in values) for name, values in spent.items()}
     for precision in models:
         name = f"ours, {precision}"
         others = {other: values for other, values in spent.items() if not other.startswith("ours") or other == name}
-        told[f"times as long as {name}"] = ratios(others, name)
-    told["products, GFLOP a second"] = product_rates(
+        results[f"times as long as {name}"] = ratios(others, name)
+    results["products, GFLOP a second"] = product_rates(
         device=device, shape=(2 * args.product, args.product, args.product)
     )
-    told["share of the product rate"] = shares(args, told)
-    told |= {"milliseconds of it": parts(args, next(iter(models.values())), device)}
-    print(json.dumps(told, indent=1))
+    results["share of the product rate"] = shares(args, results)
+    results |= {"milliseconds of it": parts(args, next(iter(models.values())), device)}
+    print(json.dumps(results, indent=1))
 
 
 def parse() -> argparse.Namespace:
@@ -86,7 +86,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--method", default="cmd")
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--official", type=Path, help="a copy of the published program that runs here")
+    parser.add_argument("--official", type=Path, help="a copy of the reference implementation that runs here")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="auto")
@@ -133,7 +133,7 @@ def plain(model: I2MD, views: Sequence[Tensor]) -> Callable[[], dict[str, Tensor
 def published(
     args: argparse.Namespace, models: dict[str, I2MD], views: Sequence[Tensor]
 ) -> tuple[Callable[[], object], dict[str, Any]]:
-    """The published program's step with our first model's weights, and the losses of both at their first step."""
+    """The reference implementation's step with our first model's weights, and the losses of both at the first step."""
     model = next(iter(models.values()))
     theirs = published_model(args.official, model)
     state = rename_official(theirs.state_dict())
@@ -141,9 +141,9 @@ def published(
         own.load_state_dict(state)
     step = published_step(theirs, *views)
     mine = ours(model, views)()
-    told = {name: float(loss) for name, loss in mine.items() if "/" in name and not name.startswith("cmd")}
-    told["cmd"] = float(sum(loss for name, loss in mine.items() if name.startswith("cmd")))
-    return step, {"ours": told, "published": {name: float(loss) for name, loss in step().items()}}
+    results = {name: float(loss) for name, loss in mine.items() if "/" in name and not name.startswith("cmd")}
+    results["cmd"] = float(sum(loss for name, loss in mine.items() if name.startswith("cmd")))
+    return step, {"ours": results, "published": {name: float(loss) for name, loss in step().items()}}
 
 
 @contextmanager
@@ -172,16 +172,16 @@ def gru(pair: GRUPair, direction: int, x: Tensor) -> Tensor:
     return torch.gru(x, start, weights, True, 1, 0.0, True, False, False)[0]
 
 
-def shares(args: argparse.Namespace, told: dict[str, Any]) -> dict[str, float]:
+def shares(args: argparse.Namespace, results: dict[str, Any]) -> dict[str, float]:
     """A step's encoder products (forward twice, backward as much as both) in what the machine could do meanwhile."""
     layout = get_layout(args.layout)
     forward = operations(len(layout.joints) * layout.channels * args.persons, args.hidden_size, args.num_layers)
     work = 4 * 3 * forward * args.frames * args.batch_size
-    rates = told["products, GFLOP a second"]
+    rates = results["products, GFLOP a second"]
     best = {"fp32": max(rates["float32"], rates["float32, quick products"]), "bf16": rates["bfloat16"]}
     return {
         name: round(work / (1e6 * times["median"]) / best["bf16" if name.endswith("bf16") else "fp32"], 3)
-        for name, times in told["milliseconds a step"].items()
+        for name, times in results["milliseconds a step"].items()
     }
 
 

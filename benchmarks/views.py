@@ -1,4 +1,4 @@
-"""Time two views of a batch of NTU-shaped clips, beside plainer ways to make them, by turns in one process.
+"""Time two views of a batch of NTU-shaped clips, against plainer implementations, interleaved in one process.
 
     python benchmarks/views.py --official CHECKOUT
 
@@ -64,13 +64,13 @@ def main() -> None:
         turns = {name: repeated(way, args.batches) for name, way in ways.items()}
         spent = by_turns(turns, args.rounds, time.process_time if device.type == "cpu" else time.perf_counter)
     made = args.batch_size * args.batches
-    told = {
+    results = {
         "machine": machine(device),
         "microseconds a clip": {n: spread(1e6 * s / made for s in values) for n, values in spent.items()},
         "clips a second": {n: spread(made / s for s in values) for n, values in spent.items()},
         "ours is so many times as fast": ratios(spent),
     }
-    print(json.dumps(told, indent=1))
+    print(json.dumps(results, indent=1))
 
 
 def repeated(way: Callable[[], object], times: int) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""Checkpoints of the published CMD program, read safely and renamed to ours."""
+"""Checkpoints of the reference implementation of CMD, read safely and renamed to this package's names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,17 @@ _GRU = re.compile(r"(.*)\.encoder\.gru\.(weight_ih|weight_hh|bias_ih|bias_hh)_l(
 
 
 def read_official(path: Path) -> dict[str, Tensor]:
-    """The state dict of an official .pth.tar, without running any code that it may hold."""
+    """Read the state dict of an official .pth.tar, without executing any code in it.
+
+    Args:
+        path: The checkpoint.
+
+    Returns:
+        Tensors by the names of the reference implementation.
+
+    Raises:
+        InputError: The file is missing, or not a checkpoint of CMD pretraining.
+    """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         state = checkpoint.get("state_dict", checkpoint)
@@ -34,9 +44,17 @@ def read_official(path: Path) -> dict[str, Tensor]:
 
 
 def rename_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Official names to those of `I2MD.state_dict` with method "cmd".
+    """Rename the tensors of a checkpoint to those of `I2MD.state_dict` with method "cmd".
 
-    Heads, queues and both branches of all streams are kept; a queue of shape (width, size) is turned to (size, width).
+    Heads, queues and both branches of all streams are kept.
+
+    Args:
+        state: What `read_official` returned; a queue has shape (width, size).
+
+    Returns:
+        The tensors by this package's names; a queue has shape (size, width).
+
+    Source: golden/README.md.
     """
     renamed: dict[str, Tensor] = {}
     for name, value in state.items():
@@ -44,7 +62,7 @@ def rename_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name.startswith("queue_ptr"):
             renamed[f"queues.{_stream(name, 'queue_ptr')}.pointer"] = value.reshape(()).long()
         elif name.startswith("queue"):
-            renamed |= _bank(f"queues.{_stream(name, 'queue')}", value.T.contiguous())
+            renamed |= _queue(f"queues.{_stream(name, 'queue')}", value.T.contiguous())
         elif gru:
             branch, parameter, layer = gru.groups()
             pair = [value, state[f"{name}_reverse"]]
@@ -57,7 +75,7 @@ def rename_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def _bank(name: str, keys: Tensor) -> dict[str, Tensor]:
+def _queue(name: str, keys: Tensor) -> dict[str, Tensor]:
     return {
         f"{name}.keys": keys,
         f"{name}.clips": torch.full((len(keys),), -1),
@@ -75,19 +93,26 @@ def _stream(name: str, prefix: str) -> str:
 
 
 def official_settings(state: Mapping[str, Tensor]) -> PretrainSettings:
-    """The published settings at the sizes found in a checkpoint."""
-    layers = sum(1 for name in state if re.fullmatch(r"encoder_q\.encoder\.gru\.weight_hh_l\d+", name))
-    units = state["encoder_q.encoder.gru.weight_hh_l0"].shape[1]
-    embedding, queue = state["queue"].shape
+    """The published settings with the sizes found in a checkpoint.
+
+    Args:
+        state: What `read_official` returned.
+    """
+    num_layers = sum(1 for name in state if re.fullmatch(r"encoder_q\.encoder\.gru\.weight_hh_l\d+", name))
+    hidden_size = state["encoder_q.encoder.gru.weight_hh_l0"].shape[1]
+    embedding_dim, queue_size = state["queue"].shape
     return PretrainSettings(
         method="cmd",
-        batch_size=_published_batch(queue),
-        encoder=EncoderSettings(hidden_size=units, num_layers=layers),
+        batch_size=_published_batch_size(queue_size),
+        encoder=EncoderSettings(hidden_size=hidden_size, num_layers=num_layers),
         objectives=ObjectiveSettings(
-            embedding_dim=embedding, queue_size=queue, num_neighbours=min(8192, queue // 2), warmup_steps=0
+            embedding_dim=embedding_dim,
+            queue_size=queue_size,
+            num_neighbours=min(8192, queue_size // 2),
+            warmup_steps=0,
         ),
     )
 
 
-def _published_batch(queue: int) -> int:
-    return next(size for size in (64, 32, 16, 8, 4, 2) if queue % size == 0)
+def _published_batch_size(queue_size: int) -> int:
+    return next(size for size in (64, 32, 16, 8, 4, 2) if queue_size % size == 0)

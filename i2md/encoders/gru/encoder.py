@@ -63,6 +63,14 @@ def run_pairs(
 
     Under autocast, products are computed in its type and states in float32. With `activation_checkpointing`, the gates
     are recomputed in the backward pass instead of being stored.
+
+    Args:
+        x: Sequences, one for each pair.
+        pairs: GRU pairs of one size.
+        activation_checkpointing: See above.
+
+    Returns:
+        Hidden states of all frames, and the last ones.
     """
     layer = _layer_on(x.device.type)
     if activation_checkpointing:

@@ -35,8 +35,15 @@ def gru_layer(
 ) -> tuple[Float[Tensor, "pairs width frames batch"], Float32[Tensor, "pairs width batch"]]:
     """Hidden states of all frames, in the type of `x`, and the last one in float32; all GRUs read forward from zero.
 
-    Products are computed in the type of `x`. With r, z = sigmoid(W_i x + b_i + W_h h + b_h) and
-    n = tanh(W_i x + b_i + r (W_h h + b_h)), h becomes (1 - z) n + z h (PyTorch's GRU).
+    With r, z = sigmoid(W_i x + b_i + W_h h + b_h) and n = tanh(W_i x + b_i + r (W_h h + b_h)), h becomes (1 - z) n +
+    z h (PyTorch's GRU).
+
+    Args:
+        x: Sequences, one for each pair; products are computed in their type.
+        pairs: Weights of the pairs.
+
+    Returns:
+        Hidden states of all frames, those of a pair's GRUs one above the other, and the last ones in float32.
     """
     hidden, last = _Layer.apply(len(pairs), x, *(tensor for pair in pairs for tensor in pair))
     return hidden, last
