@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
-from tqdm import tqdm
 
 from i2md.evaluation.features import Features, with_ensemble
 from i2md.evaluation.metrics import BestAccuracy, logit_scores
@@ -17,6 +16,7 @@ from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.results import Scores
 from i2md.evaluation.settings import LinearSettings, TrainingSettings
 from i2md.runtime.cluster_environment import cluster_environment
+from i2md.runtime.progress import progress
 from i2md.runtime.random import generator
 
 
@@ -52,8 +52,7 @@ def train_classifier(
     Source: docs/method.md section 8.
     """
     steps = -(-count // settings.batch_size)
-    hidden = cluster_environment().rank > 0
-    with tqdm(total=settings.epochs * steps, unit="step", desc=title, leave=False, disable=hidden) as bar:
+    with progress(settings.epochs * steps, title, "step", show=cluster_environment().rank == 0) as bar:
         for epoch in range(settings.epochs):
             learner.begin(epoch)
             factor = 0.1 ** sum(epoch >= milestone for milestone in settings.milestones)

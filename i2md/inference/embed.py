@@ -1,58 +1,269 @@
-"""`i2md embed`: the features of all clips, however many, into a file or a folder."""
+"""`i2md embed`: the features of any number of clips, computed part by part, into a file or a folder.
+
+The file is an .npz with `names`, `labels` and an array (clips, width) for each stream. The folder has files
+`features-00000000.parquet` and so on, one for each part, with the columns `name`, `label` and a list of float32 for
+each stream, and `_embedding.json`, which identifies run and clips and says whether all files are there. An interrupted
+folder resumes with the parts that are missing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import io
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from i2md.data.storage.remote import is_remote
+from i2md.data.storage.remote import is_remote, list_files, remote_errors, write_bytes
 from i2md.data.store import Clips
 from i2md.distributed import collectives
 from i2md.distributed.process_group import world_size
+from i2md.distributed.ray_cluster import Cluster, RayFuture, joined
 from i2md.errors import InputError
-from i2md.inference.feature_shares import Features, Keep, features_of_shares, share_count, span_of
-from i2md.inference.features import FeatureFolder, key_of, write_npz, write_share
-from i2md.inference.run_files import RunFiles
+from i2md.evaluation.evaluate import require_same_layout
+from i2md.inference.model import Model, RunFiles, load_files, open_model
+from i2md.runtime.io import written_whole
+from i2md.runtime.progress import progress
+
+# Clips of a part: a multiple of the batch size, so that features do not depend on the division into parts.
+PART_SIZE = 4096
+# Features (clips, width) by stream.
+Features = dict[str, np.ndarray]
+# Called with the number of a part, its clips and their features, where they were computed; its result is passed on.
+Store = Callable[[int, Clips, Features], Features]
+# pyarrow, Spark and DuckDB ignore names with a leading underscore.
+_INFO = "_embedding.json"
 
 
 def embed_into(run: Path, clips: Clips, out: Path, device: str, cluster: str | None) -> dict[str, Any]:
-    """Write the features of all clips to `out`, an .npz or a folder; a folder that was not finished goes on.
+    """Write the features of all clips.
 
-    `run` and `out` are places (i2md.data.storage.remote). Raises InputError where things don't fit one another.
+    Args:
+        run: Folder of the run; like `out` it may be a remote path (i2md.data.storage.remote).
+        clips: The clips, of the run's layout and preparation.
+        out: An .npz file, or a folder; an interrupted folder of the same run and clips resumes.
+        device: auto, cpu, cuda or cuda:N.
+        cluster: Address of the Ray cluster that computes the features; None computes them here.
+
+    Returns:
+        The number of clips, and the shape of each stream's features.
+
+    Raises:
+        InputError: Run, clips and target do not fit one another.
     """
     if cluster and world_size() > 1:
-        raise InputError("embed: --cluster shares the work out by itself; start it without torchrun or srun")
+        raise InputError("embed: --cluster distributes the work itself; start it without torchrun or srun")
     if out.suffix == ".npz":
-        shares = list(range(share_count(clips)))
-        found = [features for _, features in _done(run, clips, shares, device, cluster)]
-        together: Features = {name: np.concatenate([features[name] for features in found]) for name in found[0]}
-        collectives.run_on_main(partial(write_npz, out, clips, together))
-        return {"clips": len(clips), "features": {name: list(value.shape) for name, value in together.items()}}
+        parts = list(range(part_count(clips)))
+        found = [features for _, features in _with_progress(run, clips, parts, device, cluster)]
+        joint: Features = {name: np.concatenate([features[name] for features in found]) for name in found[0]}
+        collectives.run_on_main(partial(write_npz, out, clips, joint))
+        return {"clips": len(clips), "features": {name: list(value.shape) for name, value in joint.items()}}
     if out.suffix or (out.exists() and not out.is_dir()):
-        raise InputError(
-            f"{out}: the features are written as .npz, or as Parquet into a folder; name the file so, or a folder"
-        )
-    folder = FeatureFolder(out, clips, key_of(RunFiles.read(run).key, clips))
+        raise InputError(f"{out}: features are written to an .npz file or to a folder of Parquet files; name one")
+    folder = FeatureFolder(out, clips, _key(RunFiles.read(run).key, clips))
     missing: list[int] = collectives.broadcast_result(folder.missing)
-    # Whoever made them writes them, where everybody reaches the place; what is on this disk only this process does.
-    there = partial(write_share, out)
-    for share, features in _done(run, clips, missing, device, cluster, there if cluster and is_remote(out) else None):
+    store = partial(write_part, out)
+    # Machines of a cluster can write to remote storage; to a local folder only this process can.
+    remote_store = store if cluster and is_remote(out) else None
+    for part, features in _with_progress(run, clips, missing, device, cluster, remote_store):
         if features:
-            collectives.run_on_main(partial(there, share, span_of(clips, share), features))
+            collectives.run_on_main(partial(store, part, part_clips(clips, part), features))
     return {"clips": len(clips), "features": collectives.broadcast_result(folder.finish)}
 
 
-def _done(
-    run: Path, clips: Clips, shares: list[int], device: str, cluster: str | None, keep: Keep | None = None
+def _with_progress(
+    run: Path, clips: Clips, parts: list[int], device: str, cluster: str | None, store: Store | None = None
 ) -> Iterator[tuple[int, Features]]:
-    before = len(clips) - sum(len(span_of(clips, share)) for share in shares)
-    # What takes a moment needs no bar.
-    with tqdm(total=len(clips), initial=before, unit="clip", desc="embed", disable=share_count(clips) < 2) as progress:
-        for share, features in features_of_shares(run, clips, shares, device, cluster, keep):
-            progress.update(len(span_of(clips, share)))
-            yield share, features
+    before = len(clips) - sum(len(part_clips(clips, part)) for part in parts)
+    # A single part takes a moment.
+    with progress(len(clips), "embed", "clip", initial=before, show=part_count(clips) > 1) as bar:
+        for part, features in compute_parts(run, clips, parts, device, cluster, store):
+            bar.update(len(part_clips(clips, part)))
+            yield part, features
+
+
+def part_clips(clips: Clips, part: int) -> Clips:
+    """The clips of a part, numbered from 0."""
+    return clips.span(part * PART_SIZE, min((part + 1) * PART_SIZE, len(clips)))
+
+
+def part_count(clips: Clips) -> int:
+    """The number of parts of the clips."""
+    return -(-len(clips) // PART_SIZE)
+
+
+def compute_parts(
+    run: Path,
+    clips: Clips,
+    parts: Sequence[int],
+    device: str = "auto",
+    cluster: str | None = None,
+    store: Store | None = None,
+) -> Iterator[tuple[int, Features]]:
+    """Compute the features of some parts, in order.
+
+    Args:
+        run: Folder of the run.
+        clips: All clips.
+        parts: Numbers of the parts.
+        device: auto, cpu, cuda or cuda:N; with a cluster without a number.
+        cluster: Address of a Ray cluster whose machines compute the features, on a GPU each where they have any and
+            `device` allows it. They read clips in remote storage themselves; clips on a local disk are sent to them.
+        store: Called where a part's features were computed; by default they are returned.
+
+    Yields:
+        Number and features of each part, or what `store` returned.
+
+    Raises:
+        InputError: The run does not fit the clips, or the device the cluster.
+    """
+    if cluster is None:
+        model = open_model(run, device)
+        for part in parts:
+            yield part, _compute(model, part_clips(clips, part), part, store)
+        return
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device {device!r}: with a cluster choose auto, cpu or cuda")
+    # Checked here, before the cluster starts work that would fail.
+    require_same_layout(open_model(run, "cpu").config, clips, run)
+    with joined(cluster) as ray:
+        yield from _compute_on(ray, device, RunFiles.read(run), clips, parts, store)
+
+
+def _compute_on(
+    cluster: Cluster, device: str, run: RunFiles, clips: Clips, parts: Sequence[int], store: Store | None
+) -> Iterator[tuple[int, Features]]:
+    with_gpus = device == "cuda" or (device == "auto" and cluster.has_gpus)
+    cluster, device = (cluster.with_gpus(), "cuda") if with_gpus else (cluster, "cpu")
+    files = cluster.put(run)
+    left, waiting = deque(parts), deque[tuple[int, RayFuture]]()
+    while left or waiting:
+        # Each worker has one part to compute and one waiting, so that none is idle and memory stays small.
+        while left and len(waiting) < 2 * cluster.num_workers:
+            part = left.popleft()
+            waiting.append(
+                (part, cluster.submit(_compute_remotely, files, device, part_clips(clips, part), part, store))
+            )
+        part, features = waiting.popleft()
+        yield part, features.result()
+
+
+def _compute_remotely(run: RunFiles, device: str, clips: Clips, part: int, store: Store | None) -> Features:
+    return _compute(load_files(run, device), clips, part, store)
+
+
+def _compute(model: Model, clips: Clips, part: int, store: Store | None) -> Features:
+    features = model.embed(clips.in_memory())
+    return store(part, clips, features) if store else features
+
+
+def write_npz(out: Path, clips: Clips, features: Features) -> None:
+    """Write one file with `names`, `labels`, and an array (clips, width) for each stream."""
+    arrays: dict[str, Any] = {"names": clips.columns["name"].astype(str), "labels": clips.labels, **features}
+    if is_remote(out):
+        content = io.BytesIO()
+        np.savez(content, **arrays)
+        write_bytes(out, content.getvalue())
+        return
+    with written_whole(out) as partial_path, open(partial_path, "wb") as file:
+        np.savez(file, **arrays)
+
+
+@dataclass(frozen=True)
+class FeatureFolder:
+    """A folder of Parquet files, one for each part, of the run and the clips that `key` identifies."""
+
+    out: Path
+    clips: Clips
+    key: str
+
+    def missing(self) -> list[int]:
+        """The parts without a file.
+
+        Raises:
+            InputError: The folder holds something else, or features of another run or of other clips.
+        """
+        if is_remote(self.out):
+            names = set(list_files(self.out))
+        else:
+            names = {path.name for path in self.out.iterdir()} if self.out.exists() else set()
+        if names:
+            self._require_same(names)
+        else:
+            self._write_info(whole=False)
+        return [part for part in range(part_count(self.clips)) if _file_name(part) not in names]
+
+    def _require_same(self, names: set[str]) -> None:
+        with remote_errors(self.out):
+            info = json.loads((self.out / _INFO).read_bytes()) if _INFO in names else {}
+        if info.get("key") != self.key:
+            raise InputError(f"{self.out}: holds something else, or of another run or clips; name another")
+
+    def _write_info(self, whole: bool) -> None:
+        info = {"key": self.key, "clips": len(self.clips), "files": part_count(self.clips), "whole": whole}
+        _write(self.out / _INFO, json.dumps(info, indent=1).encode() + b"\n")
+
+    def finish(self) -> dict[str, list[int]]:
+        """Mark the folder as complete; return the shape of each stream's features."""
+        self._write_info(whole=True)
+        with remote_errors(self.out), (self.out / _file_name(0)).open("rb") as file:
+            schema = pq.read_schema(file)
+        return {field.name: [len(self.clips), field.type.list_size] for field in list(schema)[2:]}
+
+
+def write_part(out: Path, part: int, clips: Clips, features: Features) -> Features:
+    """Write one part, as a whole or not at all.
+
+    Args:
+        out: The folder.
+        part: Number of the part.
+        clips: Its clips.
+        features: Their features.
+
+    Returns:
+        No features: nothing needs to be sent back from where the part was computed.
+    """
+    columns = {
+        "name": pa.array(clips.columns["name"].tolist(), pa.string()),
+        "label": pa.array(clips.labels),
+        **{name: _as_lists(values) for name, values in features.items()},
+    }
+    content = io.BytesIO()
+    # Features hardly compress.
+    pq.write_table(pa.table(columns), content, compression="none", use_dictionary=False)
+    _write(out / _file_name(part), content.getvalue())
+    return {}
+
+
+def _as_lists(values: np.ndarray) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+
+
+def _file_name(part: int) -> str:
+    return f"features-{part:08}.parquet"
+
+
+def _write(path: Path, content: bytes) -> None:
+    if is_remote(path):
+        write_bytes(path, content)
+        return
+    with written_whole(path) as partial_path:
+        partial_path.write_bytes(content)
+
+
+def _key(run: str, clips: Clips) -> str:
+    """A hash of a run (by its own key) and of the clips: their names, lengths and preparation."""
+    dataset = clips.dataset
+    parts = [run, str(part_count(clips)), dataset.name, dataset.preparation, *clips.columns["name"].tolist()]
+    digest = hashlib.sha256("\0".join(parts).encode())
+    digest.update(clips.columns["frames"].tobytes())
+    return digest.hexdigest()

@@ -1,9 +1,13 @@
-"""A trained run as one object: recordings or clips in, features out."""
+"""A trained run as one object: recordings or clips in, features out; and the files that it is loaded from."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +15,27 @@ from jaxtyping import Float
 
 from i2md.data.packed import PackedClips, pack, pack_arrays
 from i2md.data.presets import LeftOut, prepare_positions
+from i2md.data.storage.remote import is_remote, remote_errors
 from i2md.data.store import Clips
 from i2md.errors import InputError
 from i2md.evaluation.evaluate import require_same_layout
 from i2md.evaluation.features import clip_features
 from i2md.pretraining.checkpoint import load_encoders
-from i2md.pretraining.run import read_config
+from i2md.pretraining.run import CONFIG, MODEL, STATE, read_config
 from i2md.runtime.device import choose_device, fast_cpu_matmul
 from i2md.skeletons import get_layout
 
 
 class Model:
-    """The encoders of a run, with the layout and preparation they were trained on."""
+    """The encoders of a run, with the layout and the preparation of the clips that they were pretrained on.
+
+    Args:
+        run: Folder of the run.
+        device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        InputError: The folder is not a run, or there is no such device.
+    """
 
     def __init__(self, run: str | os.PathLike[str], device: str = "auto") -> None:
         self.run = Path(run)
@@ -33,11 +46,18 @@ class Model:
     def embed(
         self, clips: Clips | Sequence[Float[np.ndarray, ...]], layout: str | None = None
     ) -> dict[str, Float[np.ndarray, "clips width"]]:
-        """Features of each clip, by stream; concatenate them for one vector a clip.
+        """Compute the features of clips.
 
-        `clips` are Clips of the run's layout, or raw arrays (frames, joints, channels) or (persons, frames,
-        joints, channels), which are prepared as the run's own were; `layout` says how their joints are ordered
-        (by default as the run's). Raises InputError where they don't fit.
+        Args:
+            clips: Clips of the run's layout and preparation, or raw arrays (frames, joints, channels) or
+                (persons, frames, joints, channels), which are prepared as the run's clips were.
+            layout: Name of the arrays' joint layout; by default the run's.
+
+        Returns:
+            Features (clips, width) by stream. Concatenate them for one vector per clip.
+
+        Raises:
+            InputError: The clips have another layout or preparation, or an array has another shape or no person.
         """
         if isinstance(clips, Clips):
             require_same_layout(self.config, clips, self.run)
@@ -51,9 +71,9 @@ class Model:
         return {name: value.cpu().numpy() for name, value in features.items()}
 
     def _pack(self, arrays: Sequence[np.ndarray], layout: str | None) -> PackedClips:
-        mine = self.config.layout
-        if layout is not None and get_layout(layout).joints != mine.joints:
-            raise InputError(f"{self.run}: pretrained on layout {mine.name!r}, not {layout!r}; reorder the joints")
+        own = self.config.layout
+        if layout is not None and get_layout(layout).joints != own.joints:
+            raise InputError(f"{self.run}: pretrained on layout {own.name!r}, not {layout!r}; reorder the joints")
         prepared = [self._prepare(array, number) for number, array in enumerate(arrays)]
         if not prepared:
             raise InputError("embed: no clips given; pass at least one array of (frames, joints, channels)")
@@ -66,7 +86,7 @@ class Model:
         if clip.ndim != 4 or clip.shape[2:] != (joints, channels):
             raise InputError(
                 f"embed: clip {number} has shape {np.shape(array)}; layout {self.config.layout.name!r} needs"
-                f" ([people,] frames, {joints}, {channels})"
+                f" ([persons,] frames, {joints}, {channels})"
             )
         prepared = prepare_positions(clip, self.config.layout, self.config.preparation)
         if isinstance(prepared, LeftOut):
@@ -75,5 +95,54 @@ class Model:
 
 
 def load(run: str | os.PathLike[str], device: str = "auto") -> Model:
-    """Load a run's trained encoders: `i2md.load("runs/a").embed(i2md.open_clips("clips"))`."""
+    """Load a run's encoders: `i2md.load("runs/a").embed(i2md.open_clips("clips"))`.
+
+    Args:
+        run: Folder of the run.
+        device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        InputError: The folder is not a run, or there is no such device.
+    """
     return Model(run, device)
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of a run that `Model` needs, as bytes, for other machines; equal `key`s are equal files."""
+
+    key: str
+    files: Mapping[str, bytes] = field(compare=False, repr=False)
+
+    @staticmethod
+    def read(run: Path) -> RunFiles:
+        """Read the files of a run.
+
+        Args:
+            run: Its folder, which may be a remote path.
+
+        Raises:
+            InputError: The folder is not a run, or has no saved weights yet.
+        """
+        with remote_errors(run):
+            weights = MODEL if (run / MODEL).exists() else STATE
+            missing = [name for name in (CONFIG, weights) if not (run / name).exists()]
+            if missing:
+                raise InputError(f"{run}: not a run ({missing[0]} is missing); make one with i2md pretrain")
+            files = {name: (run / name).read_bytes() for name in (CONFIG, weights)}
+        return RunFiles(sha256(b"\0".join(files.values())).hexdigest(), files)
+
+
+# A worker of a cluster computes many parts with one model.
+@lru_cache(maxsize=1)
+def load_files(run: RunFiles, device: str) -> Model:
+    """Load a model from the bytes of a run's files; a process keeps the last one."""
+    with tempfile.TemporaryDirectory(prefix="i2md-") as folder:
+        for name, content in run.files.items():
+            (Path(folder) / name).write_bytes(content)
+        return Model(folder, device)
+
+
+def open_model(run: Path, device: str) -> Model:
+    """Load the model of a run whose folder may be a remote path."""
+    return load_files(RunFiles.read(run), device) if is_remote(run) else Model(run, device)

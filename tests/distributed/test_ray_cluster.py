@@ -169,7 +169,7 @@ def test_a_cluster_gives_the_features_of_one_machine(
     base = tmp_path_factory.getbasetemp()
     run, clips = tiny.run(base), tiny.clips(base)
     assert main(["embed", str(run), str(clips), str(tmp_path / "here.npz"), "--device", "cpu"]) == 0
-    monkeypatch.setattr("i2md.inference.feature_shares.SHARE", 12)
+    monkeypatch.setattr("i2md.inference.embed.PART_SIZE", 12)
     places = [f"file://{p}" if urls else p for p in (run, clips, tmp_path / "out.npz")]
     there = _embedded(tmp_path, *places)
     with np.load(tmp_path / "here.npz") as here:
@@ -191,11 +191,11 @@ def test_a_folder_of_features_goes_on_where_it_was(
     base = tmp_path_factory.getbasetemp()
     run, clips = tiny.run(base), tiny.clips(base)
     expected = i2md.load(run, "cpu").embed(i2md.open_clips(clips))
-    monkeypatch.setattr("i2md.inference.feature_shares.SHARE", 12)
+    monkeypatch.setattr("i2md.inference.embed.PART_SIZE", 12)
     folder = tmp_path / "features"
     out = f"file://{folder}" if urls else folder
     done = i2md.embed(run=run, clips=clips, out=out, device="cpu", cluster=address)
-    assert done == {"clips": 32, "features": {name: [32, 16] for name in expected}}
+    assert done == {"out": str(out), "clips": 32, "features": {name: [32, 16] for name in expected}}
     names = [f"features-0000000{share}.parquet" for share in range(3)]
     assert sorted(path.name for path in folder.iterdir()) == ["_embedding.json", *names]
     _require_features(folder, expected)

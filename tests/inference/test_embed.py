@@ -82,7 +82,7 @@ def test_an_official_checkpoints_encoders_give_the_official_features(official: i
     motion[:, :-1] = view[:, 1:] - view[:, :-1]
     with torch.no_grad():
         for name, frames in {"joint": view, "motion": motion}.items():
-            features = official.encoders[name](frames.flatten(2))
+            features = official.encoders[name](frames)
             np.testing.assert_allclose(features, expected[name], atol=1e-5)
 
 
