@@ -10,10 +10,12 @@ UNFINISHED := $(VENV)/.unfinished
 # Editable installs from pyproject.toml need pip 21.3; a new enough one costs no look-up.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-slow lint docs clean
+.PHONY: demo check test test-slow test-lowest lint docs clean
 
 demo: $(READY)
 	@$(BIN)/python -m i2md.demo $(DATA)
+
+check: test lint docs
 
 # A process a core, each with one thread; a file's tests stay together, since they share what was made for them.
 test: $(READY)
@@ -21,6 +23,10 @@ test: $(READY)
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -m slow
+
+# The suite with the lowest allowed version of every dependency, in a virtual environment of its own.
+test-lowest:
+	@$(MAKE) --no-print-directory test VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
 
 lint: $(READY_TO_LINT)
 	@$(BIN)/ruff check
@@ -32,14 +38,14 @@ docs: $(READY_FOR_DOCS)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 	@$(BIN)/python -m pytest tests/docs/test_docstrings.py
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt $(CONSTRAINTS)
 	@if [ -e $(UNFINISHED) ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 		echo "setting up $(VENV): once, some minutes" && rm -rf $(VENV) && mkdir $(VENV) && \
 		touch $(UNFINISHED) && $(PYTHON) -m venv $(VENV); \
 	fi
 	@touch $(UNFINISHED)
 	@$(INSTALL) "pip>=21.3"
-	@$(INSTALL) -c constraints.txt -e ".[test]"
+	@$(INSTALL) -c constraints.txt $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e ".[test]"
 	@rm $(UNFINISHED)
 	@touch $@
 
@@ -52,4 +58,4 @@ $(READY_FOR_DOCS): $(READY)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo dist site htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest demo dist site htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
