@@ -24,11 +24,6 @@ SETTINGS += ["--knn_every", "5", "--checkpoint_epochs", "1"]
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.clips(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
 def uninterrupted(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("uninterrupted") / "run"
     codes, written = job.finish(job.start("pretrain", clips, run, *SETTINGS, environment=job.slurm_environment))

@@ -26,11 +26,6 @@ SETTINGS = [*tiny.SETTINGS, "--optimizer.name", "sgd", "--optimizer.learning_rat
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.clips(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
 def folder(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two-ranks")
     assert main(["pretrain", str(clips), str(folder / "like"), *SETTINGS]) == 0

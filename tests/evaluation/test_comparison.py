@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,11 +19,6 @@ from i2md.evaluation.report.curves import overlaid_charts
 from i2md.evaluation.report.pages import write_comparison
 from i2md.evaluation.results import Result, Scores, read_results, write_result
 from i2md.evaluation.table import accuracy_rows
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.run(tmp_path_factory.getbasetemp())
 
 
 def _like(run: Path, folder: Path, accuracy: float | None = None, **changes: Any) -> Path:

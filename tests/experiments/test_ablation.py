@@ -23,11 +23,6 @@ LABELS = {"": "baseline", "method=cmd,": "method=cmd", "encoder.hidden_size=16,"
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.clips(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
 def varied(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     swept, out = tiny.swept(tmp_path_factory.getbasetemp()), tmp_path_factory.mktemp("varied") / "out"
     for seed in (0, 1):

@@ -32,11 +32,6 @@ WORDS, GRID = tiny.SWEEP, tiny.GRID
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.clips(tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.swept(tmp_path_factory.getbasetemp())
 

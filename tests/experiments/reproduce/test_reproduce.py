@@ -11,7 +11,6 @@ from statistics import fmean, stdev
 from typing import Any
 
 import pytest
-import tiny
 from refusal import one_line
 from valid_latex import require_valid_latex
 
@@ -48,11 +47,6 @@ WORDS = [
 ]
 WORDS += ["--jobs", "1", "--change", *SMALL, *SHORT]
 RUNS = ["i2md,seed=0", "i2md,seed=1", "moco,seed=0", "moco,seed=1"]
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.clips(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")
