@@ -1,4 +1,4 @@
-"""What is said of a set of clips: the columns of its index, of its intervals, and dataset.json."""
+"""The description of a folder of clips: the columns of clips.parquet and intervals.parquet, and dataset.json."""
 
 from __future__ import annotations
 
@@ -30,17 +30,24 @@ COLUMNS = pa.schema(
         ("source", pa.string()),
     ]
 )
-# Of untrimmed recordings: `clip` counts the rows of the index.
+# The labelled intervals of untrimmed recordings; `clip` is a row of the index.
 INTERVALS = pa.schema([("clip", pa.int64()), ("start", pa.int64()), ("end", pa.int64()), ("label", pa.int64())])
-# How frames.npy may hold its numbers.
+# The dtypes that frames.npy may have.
 PRECISIONS = {"float32": "<f4", "float16": "<f2"}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What dataset.json says of all the clips together.
+    """The content of dataset.json, which describes all clips together.
 
-    `preparation` is the preset applied; `report` counts what preparation mended or left out and names the files.
+    Attributes:
+        name: Name of the data set.
+        layout: Joints of every frame.
+        class_names: Names of the labels 0, 1, ...
+        units: Unit of the coordinates, "m" or "unknown" for example.
+        preparation: The preset that was applied.
+        splits: Named splits, each with its parts.
+        report: Counts of what preparation changed or left out, and the files that were left out.
     """
 
     name: str
@@ -57,7 +64,7 @@ class Dataset:
 
     @classmethod
     def from_json(cls, text: str | bytes, where: Path) -> Dataset:
-        """Read what `to_json` wrote; `where` names the file in errors."""
+        """Read what `to_json` wrote; InputError if it is something else. `where` names the file in errors."""
         try:
             data = json.loads(text)
             version = data.pop("format_version")

@@ -1,4 +1,4 @@
-"""Whether a source is still what it was: names, sizes and times of its files, in a few letters."""
+"""The fingerprint of a source, by which a resumed preparation knows that it has not changed."""
 
 from __future__ import annotations
 
@@ -12,30 +12,36 @@ from typing import Any
 from i2md.data.storage.remote import file_version, filesystem, fs_path, is_remote, list_file_info, remote_errors
 
 
-def fingerprint(source: Path, target: Path, **told: Any) -> str:
-    """One short text for the files at `source`, without what is below `target`, and for all that is `told`.
+def fingerprint(source: Path, target: Path, **arguments: Any) -> str:
+    """A hash of the names, sizes and times of all files at a source, and of arguments.
 
-    It changes where a file is added, removed, written to or renamed. Hidden folders do not count.
+    It changes if a file is added, removed, written to or renamed. Hidden folders do not count.
+
+    Args:
+        source: A file or folder, local or remote.
+        target: Files below it do not count.
+        **arguments: Whatever else decides what is written; plain data.
     """
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
-    for path, size, version in _stored_files(source, target) if is_remote(source) else _files_here(source, target):
+    digest = hashlib.sha256(json.dumps(arguments, sort_keys=True, default=str).encode())
+    files = _remote_files(source, target) if is_remote(source) else _local_files(source, target)
+    for path, size, version in files:
         digest.update(f"{path}\0{size}\0{version}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
-def _files_here(source: Path, target: Path) -> Iterator[tuple[str, int, int]]:
+def _local_files(source: Path, target: Path) -> Iterator[tuple[str, int, int]]:
     for path in _files(source, target):
-        found = os.stat(path)
-        yield path, found.st_size, found.st_mtime_ns
+        status = os.stat(path)
+        yield path, status.st_size, status.st_mtime_ns
 
 
-def _stored_files(source: Path, target: Path) -> Iterator[tuple[str, int, str]]:
+def _remote_files(source: Path, target: Path) -> Iterator[tuple[str, int, str]]:
     with remote_errors(source):
         below = list_file_info(source) or {"": filesystem(source).info(fs_path(source))}
-    for name, told in sorted(below.items()):
+    for name, details in sorted(below.items()):
         path = f"{source}/{name}"
         if not path.startswith(f"{target}/"):
-            yield path, told["size"], file_version(told)
+            yield path, details["size"], file_version(details)
 
 
 def _files(source: Path, target: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Several sets of clips as one, to pretrain on all of them together."""
+"""Join several folders of clips into one, to pretrain on all of them together."""
 
 from __future__ import annotations
 
@@ -16,27 +16,37 @@ from i2md.errors import InputError
 from i2md.runtime.exit_codes import sigterm_as_interrupt
 
 PathLike = str | os.PathLike[str]
-# Columns that count within a set of clips: joined, each set's numbers follow those of the sets before it.
-_COUNTING = ("label", "subject")
-_CARRIED = [name for name in COLUMNS.names if name not in ("start", "frames", "persons")]
+# Columns of numbers within a data set: joined, each one's numbers follow those of the data sets before it.
+_NUMBERED = ("label", "subject")
+_COPIED = [name for name in COLUMNS.names if name not in ("start", "frames", "persons")]
 
 
 def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = False) -> Clips:
-    """Write all clips of several sets into one folder, which appears when it is whole.
+    """Write all clips of several data sets into one folder, which appears when it is complete.
 
-    Clips are called `SET/NAME`; classes and people of different sets stay different. Splits are the sets' own and
-    not carried over: pretraining takes every clip. Raises InputError where layouts, preparations or units differ, or
-    two sets are called the same.
+    Clips are named `DATASET/NAME`; classes and subjects of different data sets stay different. Splits are not carried
+    over: pretraining takes every clip.
+
+    Args:
+        out: The folder to write, or its URL.
+        clips: Two folders of clips or more, or opened clips.
+        overwrite: Replace clips that are there.
+
+    Returns:
+        The joined clips, opened.
+
+    Raises:
+        InputError: Layouts, preparations or units differ, two data sets have the same name, or `out` exists.
     """
     sets = [each if isinstance(each, Clips) else open_clips(each) for each in clips]
     if len(sets) < 2:
-        raise InputError("join takes two folders of clips or more; name them behind the folder to write")
+        raise InputError("join takes two folders of clips or more; give them after the folder to write")
     first = sets[0].dataset
     for each in sets[1:]:
-        _require_alike(sets[0], each)
+        _require_same(sets[0], each)
     names = [each.dataset.name for each in sets]
     if len(set(names)) < len(names):
-        raise InputError(f"two of the sets are called the same ({', '.join(names)}); name each once")
+        raise InputError(f"two of the data sets have the same name ({', '.join(names)}); give each once")
     layout, target = first.layout, Path(to_path(out))
     with sigterm_as_interrupt(), ClipsWriter(target, len(layout.joints), layout.channels, overwrite) as writer:
         for recording in tqdm(_recordings(sets), total=sum(map(len, sets)), unit="clip", desc="join"):
@@ -48,7 +58,7 @@ def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = Fal
     return open_clips(target)
 
 
-def _require_alike(first: Clips, other: Clips) -> None:
+def _require_same(first: Clips, other: Clips) -> None:
     a, b = first.dataset, other.dataset
     for what, one, another in (
         ("joints", a.layout.joints, b.layout.joints),
@@ -57,15 +67,15 @@ def _require_alike(first: Clips, other: Clips) -> None:
         ("units", a.units, b.units),
     ):
         if one != another:
-            raise InputError(f"{other.path}: its {what} are not those of {first.path}; join clips that are alike")
+            raise InputError(f"{other.path}: its {what} are not those of {first.path}; join clips that agree in it")
 
 
 def _recordings(sets: Sequence[Clips]) -> Iterator[Recording]:
-    before = dict.fromkeys(_COUNTING, 0)
+    before = dict.fromkeys(_NUMBERED, 0)
     for each in sets:
         for index in range(len(each)):
-            row = {name: each.columns[name][index] for name in _CARRIED}
-            for name in _COUNTING:
+            row = {name: each.columns[name][index] for name in _COPIED}
+            for name in _NUMBERED:
                 row[name] = UNKNOWN if row[name] == UNKNOWN else row[name] + before[name]
             row["name"] = f"{each.dataset.name}/{row['name']}"
             yield Recording(positions=each.read(index), **row)

@@ -1,21 +1,21 @@
-"""Preparation: where a recording's people stand, which way they face and how large they are, made common.
+"""Preparation: normalises where the persons of a recording stand, which way they face and how large they are.
 
 A preset is a sequence of steps, each a pure function of positions and layout:
 
-- `ntu`: the published program's. A person who comes late is moved to the start, a tail without a person is
-  filled by repeating theirs, every frame is centred on the first person's middle of the spine, and all are
-  turned so that the first person's spine in the first frame is along +z and their shoulders along +x.
+- `ntu`: that of the reference implementation. A person who appears late is moved to the start, frames after a
+  person's last are filled by repeating that person's, every frame is centred on the first person's middle of the
+  spine, and all are turned so that the first person's spine in the first frame is along +z, the shoulders along +x.
 - `facing`: the first person's centre joint is at the origin in the first frame and moves freely after it;
   all are turned about the vertical so that the first person's left to right is along +x in the first frames.
   What is up stays up, and left stays left.
 - `facing-scaled`: `facing`, and divided by the length of the first person's trunk.
-- `denoised`: as much work on NTU since has it (i2md.data.denoise): those who act are chosen among all bodies
-  that were tracked, frames without them are cut, and the first person's centre joint is at the origin in the
-  first frame. Nobody is turned.
-- `none`: as it is.
+- `denoised`: that of much later work on NTU (i2md.data.denoise): the actors are chosen among all bodies that
+  were tracked, frames without them are cut, and the first person's centre joint is at the origin in the
+  first frame. No person is turned.
+- `none`: positions stay as they are.
 
-In all of them an all-zero frame is a person not seen, people never seen are left out, and a joint whose
-numbers are not finite is interpolated in time.
+In all of them an all-zero frame means that the person is not seen, persons never seen are left out, and a joint
+whose coordinates are not finite is interpolated in time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from i2md.data.denoise import MOST_ACTORS, choose_actors, start_at_first
+from i2md.data.denoise import MAX_ACTORS, choose_actors, start_at_first
 from i2md.data.recording import UNKNOWN
 from i2md.errors import InputError
 from i2md.skeletons import Layout
@@ -36,16 +36,16 @@ Step = Callable[[Positions, Layout], Positions]
 
 # The body's first direction is averaged over this many frames: one frame's shoulders are noisy.
 FIRST_FRAMES = 5
-# Shoulders seen this much shorter from above than they are do not tell which way the body faces.
-TELLING_SHARE = 0.2
+# Shoulders seen this much shorter from above than they are do not show which way the body faces.
+MIN_SHOULDER_RATIO = 0.2
 
 
-# Presets that choose who acts among all bodies that were tracked.
+# Presets that choose the actors among all bodies that were tracked.
 CHOOSING = frozenset({"denoised"})
 
 
 class Prepared(NamedTuple):
-    """A prepared clip, and what was mended: frames cut, person-frames filled, people never seen or not chosen."""
+    """A prepared clip, and what was changed: frames cut, person-frames filled, persons never seen or not chosen."""
 
     positions: Float32[np.ndarray, "persons frames joints channels"]
     frames_cut: int
@@ -62,10 +62,19 @@ class LeftOut(NamedTuple):
 def prepare_positions(
     positions: Float32[np.ndarray, "persons frames joints channels"], layout: Layout, preset: str, actors: int = UNKNOWN
 ) -> Prepared | LeftOut:
-    """One recording's positions, prepared; or the reason why nothing of it is left.
+    """Prepare the positions of one recording.
 
-    `actors` is how many people act in it, where that is known; a preset of CHOOSING looks for as many. Raises
-    InputError for an unknown preset and for positions that are not of the layout.
+    Args:
+        positions: As recorded; all-zero frames mean that the person is not seen.
+        layout: Their joints.
+        preset: One of `preset_names`.
+        actors: How many persons take part in the action, if known; a preset of CHOOSING looks for as many.
+
+    Returns:
+        The prepared clip, or the reason why nothing of the recording is left.
+
+    Raises:
+        InputError: The preset is unknown, or the positions do not fit the layout.
 
     >>> from i2md.skeletons import get_layout
     >>> prepare_positions(np.zeros((1, 9, 25, 3), np.float32), get_layout("kinect-v2"), "ntu")
@@ -74,7 +83,7 @@ def prepare_positions(
     steps = _steps(preset, layout)
     if positions.shape[2:] != (len(layout.joints), layout.channels):
         found, wanted = positions.shape[2:], (len(layout.joints), layout.channels)
-        raise InputError(f"positions are {found} a frame, layout {layout.name} is {wanted}; name their layout")
+        raise InputError(f"positions are {found} a frame, layout {layout.name} is {wanted}; give their layout")
     persons = _finite(positions.astype(np.float64, order="C"))
     if persons is None:
         return LeftOut("a joint is not finite in any frame")
@@ -83,7 +92,7 @@ def prepare_positions(
         return LeftOut("no person is seen in any frame")
     persons = persons[ever]
     if preset in CHOOSING:
-        persons = choose_actors(persons, layout, MOST_ACTORS if actors == UNKNOWN else actors)
+        persons = choose_actors(persons, layout, MAX_ACTORS if actors == UNKNOWN else actors)
     before = int(_seen(persons).sum())
     for step in steps:
         persons = step(persons, layout)
@@ -93,7 +102,7 @@ def prepare_positions(
 
 
 def preset_names() -> tuple[str, ...]:
-    """The presets' names."""
+    """Names of the presets."""
     return tuple(sorted(_PRESETS))
 
 
@@ -110,7 +119,7 @@ def _seen(persons: Positions) -> Bool[np.ndarray, "persons frames"]:
 
 
 def _finite(persons: Positions) -> Positions | None:
-    """Joints that are not finite, interpolated over the frames that hold them; None where no frame does."""
+    """Interpolate joints that are not finite over the frames in which they are; None if there is no such frame."""
     finite = np.isfinite(persons)
     if finite.all():
         return persons
@@ -157,7 +166,7 @@ def _last(seen: Bool[np.ndarray, "persons frames"]) -> np.ndarray:
 
 def _centre_each_frame(persons: Positions, layout: Layout) -> Positions:
     """The first person's centre joint is the origin of every frame; missing joints stay zero."""
-    # The published program tells a missing joint by the sum of its coordinates.
+    # The reference implementation takes a joint for missing if its coordinates sum to zero.
     present = _summed(persons) != 0
     return (persons - persons[:1, :, layout.centre, None]) * present
 
@@ -196,9 +205,9 @@ def _summed(persons: Positions) -> Positions:
 
 
 def _fill_gaps(persons: Positions, layout: Layout) -> Positions:
-    """Frames without anybody are cut at either end; a person alone is interpolated over those inside.
+    """Cut frames without any person at either end; interpolate a single person over those inside.
 
-    With several people an absence may be meant, so it stays.
+    With several persons an absence may be intended, so it stays.
     """
     anybody = np.flatnonzero(_seen(persons).any(axis=0))
     persons = persons[:, anybody[0] : anybody[-1] + 1]
@@ -223,7 +232,7 @@ def _face(persons: Positions, layout: Layout) -> Positions:
 def _first_across(
     person: Float[np.ndarray, "frames joints 3"], layout: Layout, up: Float[np.ndarray, " 3"]
 ) -> Float[np.ndarray, " 3"]:
-    """Left to right of the body, from above: in the first frames, or over the clip where they do not tell."""
+    """Left to right of the body, from above: in the first frames, or over the whole clip if those do not show it."""
     left, right = person[:, layout.across[0]], person[:, layout.across[1]]
     across = (right - left)[left.any(axis=-1) & right.any(axis=-1)]
     if not len(across):
@@ -231,7 +240,7 @@ def _first_across(
     level = across - _summed(across * up) * up
     first = level[:FIRST_FRAMES].mean(axis=0)
     width = np.median(np.linalg.norm(across, axis=-1))
-    return first if np.linalg.norm(first) > TELLING_SHARE * width else level.mean(axis=0)
+    return first if np.linalg.norm(first) > MIN_SHOULDER_RATIO * width else level.mean(axis=0)
 
 
 def _to_unit_trunk(persons: Positions, layout: Layout) -> Positions:

@@ -1,4 +1,4 @@
-"""What a reader yields: one recording, in memory, before preparation."""
+"""What readers return: a Source, which yields one Recording at a time, before preparation."""
 
 from __future__ import annotations
 
@@ -25,12 +25,22 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """One clip as its file holds it; a person absent from a frame is all zeros there.
+    """One recording as its file holds it; a person absent from a frame is all zeros there.
 
-    `positions` are in the source's units; `label` is 0-based into the source's class names. A number
-    that the format does not tell is `UNKNOWN`, an unknown rate is 0. An untrimmed recording has no label
-    of its own but the `intervals` that are labelled in it. `actors` is how many people act in what the label
-    names.
+    Numbers that the format does not contain are UNKNOWN.
+
+    Attributes:
+        name: Name of the clip, unique in the source.
+        positions: Joint positions in the source's units.
+        label: Index into the source's class names. An untrimmed recording has none, but `intervals`.
+        subject: Number of the subject.
+        camera: Number of the camera.
+        setup: Number of the setup.
+        trial: Number of the repetition.
+        fps: Frames per second; 0 if unknown.
+        source: The file, as messages name it.
+        intervals: The actions labelled in an untrimmed recording.
+        actors: How many persons take part in the labelled action.
     """
 
     name: str
@@ -56,29 +66,35 @@ class Unreadable:
 
 @runtime_checkable
 class Divisible(Protocol):
-    """A `read` of which parts can be read on their own: several processes share it, and one that stopped goes on.
+    """A `read` of which parts can be read on their own, so that several processes share it, and it can be resumed.
 
-    `len` counts its pieces (files, rows); `part(a, b)` reads pieces a to b - 1, and pickles. Beginning a part
-    should cost little beside reading it.
+    `len` counts its units (files, rows); `part(a, b)` reads units a to b - 1, and can be pickled. Starting a part
+    should cost little compared with reading it.
     """
 
     def __len__(self) -> int: ...
 
     def part(self, start: int, stop: int) -> Callable[[], Iterator[Recording | Unreadable]]:
-        """The pass over pieces `start` to `stop` - 1."""
+        """The pass over units `start` to `stop` - 1."""
 
 
 @dataclass(frozen=True)
 class Source:
     """A folder or file of recordings, opened by a reader.
 
-    `read()` starts a fresh pass that holds one recording at a time (where it can, a Divisible one); `count` is
-    the number of recordings where it is known beforehand. `preset` is the preparation that suits the format
-    (i2md.data.presets).
-    `left_out` counts recordings that are there and not read, by reason, such as those on a publisher's list.
-    `untrimmed` are the whole recordings that the clips were cut from, with their intervals, where there are any.
-    `prepared` is the preparation that the recordings have had already; no other can follow it.
-    `read_everybody` is a pass like `read` that yields all bodies that were tracked, where `read` chooses among them.
+    Attributes:
+        name: Name of the data set.
+        layout: Joints of every frame.
+        class_names: Names of the labels 0, 1, ...
+        units: Unit of the coordinates, "m" or "unknown" for example.
+        preset: The preparation that suits the format, a name of `i2md.data.presets`.
+        read: Starts a new pass over the recordings, one at a time in memory; Divisible if possible.
+        count: The number of recordings, if it is known beforehand.
+        splits: The publisher's splits.
+        left_out: Recordings that are there and not read, counted by reason, such as those on a publisher's list.
+        untrimmed: The untrimmed recordings that the clips are cut from, with their intervals, if there are any.
+        prepared: The preparation that the recordings have had already; no other can follow it.
+        read_everybody: A pass like `read` that yields all bodies that were tracked, if `read` chooses among them.
     """
 
     name: str

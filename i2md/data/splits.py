@@ -1,4 +1,4 @@
-"""Named splits: which clips train and which test, stated as values of the index's columns."""
+"""Named splits into training and test clips, defined by values of the index's columns."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-# A part is what a clip's columns must be, all at once: {"subject": (1, 3, 5, 7), "label": (0, 1)}.
+# The values that a clip's columns must have to be in a part, all of them: {"subject": (1, 3), "label": (0, 1)}.
 Part = Mapping[str, Sequence[Any]]
 # A split is its named parts: {"train": ..., "test": ...}.
 Split = Mapping[str, Part]
 
 
 def select_part(part: Part, columns: Mapping[str, np.ndarray]) -> Int64[np.ndarray, " clips"]:
-    """Indices, ascending, of the clips whose columns hold the part's values.
+    """Select the clips of a part.
+
+    Args:
+        part: Allowed values by column.
+        columns: The index, an array of one value per clip for each column.
+
+    Returns:
+        Ascending indices of the clips.
 
     >>> select_part({"subject": (1, 3)}, {"subject": np.array([1, 2, 3, 1])})
     array([0, 2, 3])
@@ -29,5 +36,14 @@ def select_part(part: Part, columns: Mapping[str, np.ndarray]) -> Int64[np.ndarr
 
 
 def by_column(column: str, train: Sequence[Any], test: Sequence[Any]) -> Split:
-    """A split by one column: cross-subject, cross-view, cross-setup."""
+    """A split by one column: cross-subject, cross-view, cross-setup.
+
+    Args:
+        column: Name of the column.
+        train: Its values in training clips.
+        test: Its values in test clips.
+
+    >>> by_column("subject", train=[1, 3], test=[2])
+    {'train': {'subject': (1, 3)}, 'test': {'subject': (2,)}}
+    """
     return {"train": {column: tuple(train)}, "test": {column: tuple(test)}}

@@ -1,8 +1,8 @@
-"""Clips on disk: a folder of frames.npy, clips.parquet and dataset.json, written whole or not at all.
+"""Clips on disk: a folder of frames.npy, clips.parquet and dataset.json, written as a whole or not at all.
 
-frames.npy holds float32, or float16 where that was asked for: clips are float32 either way. Recordings that
-are whole, with labelled intervals in them, have intervals.parquet too; the folder `untrimmed`, itself a folder
-of clips, holds the recordings that the clips were cut from.
+frames.npy holds float32, or float16 if that was asked for: clips are float32 either way. Untrimmed recordings, with
+labelled intervals in them, have intervals.parquet too; the folder `untrimmed`, itself a folder of clips, holds the
+recordings that the clips were cut from.
 """
 
 from __future__ import annotations
@@ -30,11 +30,17 @@ UNTRIMMED = "untrimmed"
 
 
 class Clips:
-    """Prepared clips: `clips[i]` is clip i as (persons, frames, joints, channels); memory-mapped, or out of a store.
+    """Prepared clips: `clips[i]` is clip i as (persons, frames, joints, channels), memory-mapped or fetched.
 
-    `columns` holds the index (clips.parquet) as arrays, a row a clip. `intervals` are the actions labelled
-    within untrimmed recordings, as arrays `clip`, `start`, `end` (exclusive) and `label`, a row an action;
-    None where there are none. A selection of clips is again a Clips, over the same frames.
+    A selection of clips is again a Clips, over the same frames. Made by `open_clips`.
+
+    Attributes:
+        path: The folder, local or a UPath.
+        dataset: The content of dataset.json.
+        frames: The rows of all clips, (rows, joints, channels).
+        columns: The index (clips.parquet) as arrays, a row per clip.
+        intervals: The actions labelled within untrimmed recordings, as arrays `clip`, `start`, `end` (exclusive) and
+            `label`, a row per action; None if there are none.
     """
 
     def __init__(
@@ -61,7 +67,7 @@ class Clips:
         return rows.reshape(persons, frames, *rows.shape[1:]).astype(np.float32, copy=False)
 
     def read(self, index: int) -> Float32[np.ndarray, "persons frames joints channels"]:
-        """A copy of clip `index`, read from the file: what is mapped stays in memory as long as there is room."""
+        """A copy of clip `index`, read from the file: unlike mapped pages it does not stay in memory."""
         if not isinstance(self.frames, np.memmap) or self.frames.filename is None:
             return self[index].copy()
         persons, frames = int(self.columns["persons"][index]), int(self.columns["frames"][index])
@@ -75,12 +81,12 @@ class Clips:
 
     @property
     def labels(self) -> Int64[np.ndarray, " clips"]:
-        """Class indices; -1 where a clip has no label."""
+        """Class indices; -1 for a clip without a label."""
         return self.columns["label"]
 
     @property
     def max_persons(self) -> int:
-        """The largest number of people in one clip."""
+        """The largest number of persons in one clip."""
         return int(self.columns["persons"].max()) if len(self) else 1
 
     def select(self, indices: Int64[np.ndarray, " chosen"]) -> Clips:
@@ -90,7 +96,7 @@ class Clips:
         return Clips(self.path, self.dataset, self.frames, columns, intervals)
 
     def span(self, start: int, stop: int) -> Clips:
-        """Clips `start` to `stop` - 1 with no frames but those among theirs; of a store they are not yet fetched."""
+        """Clips `start` to `stop` - 1 with only their own frames; those of remote clips are not yet fetched."""
         columns = {name: values[start:stop] for name, values in self.columns.items()}
         ends = columns["start"] + columns["persons"] * columns["frames"]
         first, last = int(columns["start"].min()), int(ends.max())
@@ -98,11 +104,11 @@ class Clips:
         return Clips(self.path, self.dataset, frames, columns | {"start": columns["start"] - first})
 
     def in_memory(self) -> Clips:
-        """The same clips with all frames in memory; those of a store are fetched at once."""
+        """The same clips with all frames in memory; those of remote clips are fetched at once."""
         return Clips(self.path, self.dataset, np.asarray(self.frames), self.columns, self.intervals)
 
     def part(self, split: str, part: str) -> Clips:
-        """The clips of one part ("train", "test") of a named split."""
+        """The clips of one part ("train", "test") of a named split; InputError if there is no such split or part."""
         splits = self.dataset.splits
         if split not in splits:
             known = ", ".join(splits) or "none: this data set has no splits"
@@ -113,19 +119,32 @@ class Clips:
 
     @property
     def untrimmed(self) -> Clips | None:
-        """The whole recordings that the clips were cut from, as recorded, with their intervals; None without."""
+        """The untrimmed recordings that the clips were cut from, unprepared, with their intervals; None if not kept."""
         folder = self.path / UNTRIMMED
         return open_clips(folder) if folder.is_dir() else None
 
     def default_split(self) -> str | None:
-        """The split used when none is asked for: the first one named, if any."""
+        """The split used if none is asked for: the first one, if any."""
         return next(iter(self.dataset.splits), None)
 
 
 def open_clips(path: str | os.PathLike[str]) -> Clips:
-    """Open a folder of prepared clips, or its URL; frames stay where they are until they are used.
+    """Open a folder of prepared clips; frames stay on the storage until they are used.
 
-    Raises InputError where the folder is not a whole set of clips.
+    Args:
+        path: The folder that `prepare` wrote, or its URL.
+
+    Raises:
+        InputError: The folder holds no clips, or they are damaged.
+
+    >>> import tempfile
+    >>> from i2md.data.prepare import prepare
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = prepare(
+    ...         format="synthetic", source="x", clips=f"{folder}/clips", actions=2, subjects=2, repeats=1
+    ...     )
+    ...     open_clips(made.path)[0].shape[2:]
+    (20, 3)
     """
     folder = to_path(path)
     missing = [name for name in ("dataset.json", "clips.parquet", "frames.npy") if not (folder / name).is_file()]
@@ -154,10 +173,10 @@ def _open_frames(path: Path) -> np.ndarray | RemoteFrames:
 
 
 def _read_columns(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
-    # Group after group, without reading ahead: read at once it takes ten times the memory of the columns.
+    # One group at a time, without reading ahead: read at once it takes ten times the memory of the columns.
     with ExitStack() as opened:
-        where = opened.enter_context(path.open("rb")) if is_remote(path) else path
-        file = opened.enter_context(pq.ParquetFile(where, pre_buffer=False))
+        source = opened.enter_context(path.open("rb")) if is_remote(path) else path
+        file = opened.enter_context(pq.ParquetFile(source, pre_buffer=False))
         columns = {field.name: np.empty(file.metadata.num_rows, field.type.to_pandas_dtype()) for field in schema}
         end = 0
         for group in range(file.num_row_groups):
@@ -169,7 +188,7 @@ def _read_columns(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
 
 
 def _intervals_of(intervals: Mapping[str, np.ndarray], indices: Int64[np.ndarray, " chosen"]) -> dict[str, np.ndarray]:
-    """Those of the clips at `indices`, told by their places in it."""
+    """The intervals of the clips at `indices`, which `clip` then counts in that order."""
     rows = [np.flatnonzero(intervals["clip"] == index) for index in indices]
     chosen = np.concatenate([np.zeros(0, np.int64), *rows])
     return {name: values[chosen] for name, values in intervals.items()} | {

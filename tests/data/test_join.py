@@ -1,4 +1,4 @@
-"""Sets of clips joined: nothing lost, nothing mixed up."""
+"""Joined data sets: all clips, with labels and subjects of their own."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sets(tmp_path: Path) -> list[Path]:
     return [walks, write(tmp_path / "waves", WAVES, [0, 0], [1, 3], persons=2)]
 
 
-def test_every_clip_is_there_and_none_is_mistaken_for_another_sets(sets, tmp_path):
+def test_all_clips_are_joined_and_keep_labels_and_subjects_apart(sets, tmp_path):
     joined = join(tmp_path / "all", sets)
     assert joined.dataset.name == "walks+waves"
     assert joined.dataset.class_names == ("walks: walk", "walks: run", "waves: wave")
@@ -57,7 +57,7 @@ def test_every_clip_is_there_and_none_is_mistaken_for_another_sets(sets, tmp_pat
     assert joined.columns["camera"].tolist() == [0, 1, 2, 0, 1]
 
 
-def test_opened_clips_join_as_their_folders_do_and_a_selection_joins_alone(sets, tmp_path):
+def test_opened_clips_and_selections_can_be_joined(sets, tmp_path):
     opened: list[Clips] = [open_clips(path) for path in sets]
     joined = join(tmp_path / "all", [opened[0].part("xsub", "train"), opened[1]])
     assert joined.columns["name"].tolist() == ["walks/clip0", "waves/clip0", "waves/clip1"]
@@ -69,27 +69,27 @@ def test_opened_clips_join_as_their_folders_do_and_a_selection_joins_alone(sets,
         ({"preparation": "none"}, "preparation"),
         ({"units": "mm"}, "units"),
         ({"layout": get_layout("kinect-v2")}, "joints"),
-        ({"name": "walks"}, "called the same"),
+        ({"name": "walks"}, "the same name"),
     ],
 )
-def test_sets_that_are_not_alike_are_refused(sets, tmp_path, change, said):
+def test_data_sets_that_differ_are_refused(sets, tmp_path, change, said):
     other = write(tmp_path / "other", replace(WAVES, **change), [0], [1])
     with pytest.raises(InputError, match=said):
         join(tmp_path / "all", [sets[0], other])
     assert not (tmp_path / "all").exists()
 
 
-def test_one_set_is_nothing_to_join(sets, tmp_path):
+def test_a_single_data_set_is_refused(sets, tmp_path):
     with pytest.raises(InputError, match="two folders"):
         join(tmp_path / "all", sets[:1])
 
 
-def test_the_command_says_what_it_wrote_and_refuses_a_folder_that_is_there(sets, tmp_path, capsys):
+def test_the_command_describes_the_clips_and_does_not_overwrite(sets, tmp_path, capsys):
     words = ["join", str(tmp_path / "all"), *map(str, sets)]
     assert main(words) == 0
-    printed = capsys.readouterr().out
-    assert "walks+waves" in printed
-    assert "2 waves: wave" in printed
+    assert "walks+waves" in capsys.readouterr().out
+    assert main(["info", str(tmp_path / "all"), "--classes"]) == 0
+    assert "2 waves: wave" in capsys.readouterr().out
     assert main(words) == 2
     assert "already exists" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
