@@ -23,6 +23,7 @@ from i2md.runtime.device import choose_device, fast_cpu_matmul, keep_freed_memor
 from i2md.runtime.exit_codes import deferred_signals
 from i2md.runtime.io import PARTIAL, write_text
 from i2md.runtime.random import derive_seed
+from i2md.views.augment import build_augmentations
 
 # The name of a split that takes every clip.
 ALL = "all"
@@ -117,11 +118,12 @@ def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) ->
         The training part of the chosen split, and the configuration.
 
     Raises:
-        InputError: The split is unknown, or a setting does not fit the clips' layout.
+        InputError: The split or an option of an augmentation is unknown, or a setting does not fit the clips' layout.
     """
     split = settings.split or clips.default_split() or ALL
     chosen = clips if split == ALL else clips.part(split, "train")
     layout = clips.dataset.layout
+    build_augmentations(settings.views)  # before a folder is made, since it raises InputError for wrong options
     if settings.views.rotation and layout.channels != 3:
         raise InputError(f"views.rotation turns bodies in space but layout {layout.name} is 2-D; leave it at 0")
     return chosen, RunConfig(

@@ -79,3 +79,10 @@ def test_wrong_names_and_settings_are_named() -> None:
         replace(TINY, views=replace(PLAIN, options={"hide": {}}))
     with pytest.raises(InputError, match=r"views\.options\.hide.p is unknown"):
         draws_of(replace(HIDDEN, options={"hide": {"p": 0.3}}))
+
+
+def test_wrong_settings_leave_no_folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.raises(InputError, match=r"views\.options\.hide: .*probability"):
+        wrong = replace(HIDDEN, options={"hide": {"probability": "often"}})
+        pretrain(tmp_path_factory.getbasetemp(), tmp_path / "run", views=wrong)
+    assert not (tmp_path / "run").exists()

@@ -138,6 +138,29 @@ def test_with_zero_intra_modal_weights_it_equals_the_plain_method_bit_for_bit(we
         assert torch.equal(trained[0][name], trained[1][name]), name
 
 
+@pytest.mark.parametrize(
+    ("method", "extra", "other"),
+    [
+        ("moco", {"cmd": 0.8}, "cmd"),
+        ("moco", {"dna": 0.7, "imd": 0.6}, "imd"),
+        ("cmd", {"dna": 0.7, "imd": 0.6}, "i2md"),
+    ],
+)
+def test_a_method_is_a_set_of_terms_whoever_chooses_them(method, extra, other):
+    losses = []
+    for settings in (
+        with_objectives(method, extra=extra),
+        with_objectives(other, w_cmd=extra.get("cmd", 1.0), w_dna=0.7, w_imd=0.6),
+    ):
+        model, optimizer = start(settings)
+        losses.append([random_step(model, optimizer, step) for step in range(4)])
+    for mine, theirs in zip(*losses, strict=True):
+        assert mine.keys() == theirs.keys()
+        for name in mine:
+            torch.testing.assert_close(mine[name], theirs[name], msg=name)
+    assert any(name.startswith(tuple(extra)) for name in losses[0][-1])
+
+
 def test_all_methods_start_from_the_same_encoders_for_one_seed():
     states = [start(replace(TINY, method=method))[0].state_dict() for method in METHODS]
     for state in states[1:]:
