@@ -61,6 +61,9 @@ def nearest(word: str, known: Iterable[str], otherwise: str = "") -> str:
 def naming(path: Path) -> Iterator[None]:
     """Within the block, an OSError names `path`; that of a failed write names no file by itself.
 
+    Args:
+        path: File that is read or written in the block.
+
     >>> with naming(Path("clips/frames.npy")):
     ...     raise OSError(28, "No space left on device")
     Traceback (most recent call last):

@@ -80,7 +80,11 @@ def layouts(
 
 
 def describe_layout(layout: Layout) -> dict[str, Any]:
-    """A layout by the names of its joints, as plain data."""
+    """A layout by the names of its joints, as plain data.
+
+    Args:
+        layout: Joint layout.
+    """
     names = layout.joints
     sides = {names[j]: names[other] for j, other in enumerate(layout.mirror) if j < other}
     return {

@@ -119,6 +119,9 @@ def require_some(out: Path, runs: Mapping[Any, Any], failed: Mapping[str, Failur
 def require_all(failed: Mapping[str, Failure]) -> None:
     """Raise an error if a run failed.
 
+    Args:
+        failed: Name of each failed run to the reason.
+
     Raises:
         RankLost: The process of every failed run died; the same command resumes them.
         InputError: Another run failed.

@@ -247,7 +247,11 @@ def _compare_with_baseline(
 
 
 def markdown_results(data: Mapping[str, Any]) -> str:
-    """Return what `sweep` returned as Markdown: the table, the ensemble's differences, and the failed runs."""
+    """Return what `sweep` returned as Markdown: the table, the ensemble's differences, and the failed runs.
+
+    Args:
+        data: What `sweep` returned.
+    """
     title, pairs = _ensemble_differences(data)
     parts = [markdown(_accuracy_rows(data))]
     if pairs:

@@ -56,7 +56,14 @@ def versions() -> dict[str, str]:
 
 
 def read_config(run: Path) -> RunConfig:
-    """The configuration of the run in a folder."""
+    """The configuration of the run in a folder.
+
+    Args:
+        run: Folder of the run.
+
+    Raises:
+        InputError: The folder is not a run, or its config.yaml is invalid.
+    """
     path = run / CONFIG
     if not path.is_file():
         raise InputError(f"{run}: not a run ({CONFIG} is missing); make one with i2md pretrain")
@@ -79,5 +86,12 @@ def read_config(run: Path) -> RunConfig:
 
 
 def settings_from_dict(data: Mapping[str, Any]) -> PretrainSettings:
-    """Settings out of nested plain data, checked; an unknown or ill-typed one is an InputError that names it."""
+    """Settings out of nested plain data, checked.
+
+    Args:
+        data: Settings by name, as in a recipe; what is missing has its default.
+
+    Raises:
+        InputError: A setting is unknown or of the wrong type (names it).
+    """
     return checked_settings(PretrainSettings, data)

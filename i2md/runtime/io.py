@@ -14,7 +14,14 @@ PARTIAL = ".partial"
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes `path`'s place when the block ends, or is removed on an error."""
+    """A temporary path to write to, which replaces `path` when the block ends and is removed on an error.
+
+    Args:
+        path: File to write or replace.
+
+    Yields:
+        A path in the same folder.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # One name for good: what a kill leaves behind, the next write takes over.
     partial = path.with_name(f".{path.name}{PARTIAL}")
@@ -29,6 +36,11 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
+    """Write a small file atomically.
+
+    Args:
+        path: File to write or replace.
+        text: Its content, written as UTF-8.
+    """
     with written_whole(path) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -16,6 +16,10 @@ Settings = TypeVar("Settings")
 def flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested settings as pairs of dotted name and value.
 
+    Args:
+        data: Nested settings.
+        prefix: What each name starts with.
+
     >>> dict(flatten({"epochs": 2, "encoder": {"name": "recurrent"}}))
     {'epochs': 2, 'encoder.name': 'recurrent'}
     """
@@ -27,7 +31,15 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def checked_settings(kind: type[Settings], data: Mapping[str, Any]) -> Settings:
-    """The same for settings of any kind."""
+    """Settings of a dataclass from nested plain data, checked.
+
+    Args:
+        kind: Dataclass of the settings.
+        data: Settings by name; what is missing has its default.
+
+    Raises:
+        InputError: A setting is unknown or of the wrong type (names it).
+    """
     return _checked(kind, json.dumps(data, default=repr))  # type: ignore[arg-type]  # a class can be hashed
 
 

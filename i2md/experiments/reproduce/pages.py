@@ -18,7 +18,11 @@ _OTHER = "other input"
 
 
 def markdown_page(data: Mapping[str, Any]) -> str:
-    """Return what `reproduce` returned as Markdown: notes, a table per block, claims, and failed runs."""
+    """Return what `reproduce` returned as Markdown: notes, a table per block, claims, and failed runs.
+
+    Args:
+        data: What `reproduce` returned.
+    """
     parts = [f"# {data['title']}", "\n".join(f"- {note}" for note in data["notes"])]
     for block in data["blocks"]:
         streams, other = data["streams"], _has_other([block], data["streams"])
