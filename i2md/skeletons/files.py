@@ -189,7 +189,7 @@ def _joints(data: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[int, ...]]:
 def _require_tree(names: Sequence[str], parents: Sequence[int]) -> None:
     roots = [j for j, parent in enumerate(parents) if j == parent]
     if len(roots) > 1:
-        raise InputError(f"joints.{names[roots[1]]}: a second root beside {names[roots[0]]}; give it a parent")
+        raise InputError(f"joints.{names[roots[1]]}: a second root, after {names[roots[0]]}; give it a parent")
     for start in range(len(names)):
         path = [start]
         while parents[path[-1]] != path[-1]:

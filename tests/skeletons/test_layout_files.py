@@ -105,7 +105,7 @@ def test_image_coordinates_have_y_down_unless_stated(tmp_path: Path) -> None:
         (BODY + "centr: hips\n", "centr: not a key of a layout; did you mean centre?"),
         (BODY + "  head: nek\n", "joints.head: 'nek' is not a joint; did you mean neck?"),
         (BODY + "  neck: hips\n", "neck: given twice, again in line 8"),
-        (BODY + "  head: null\n", "joints.head: a second root beside hips"),
+        (BODY + "  head: null\n", "joints.head: a second root, after hips"),
         (BODY + "  a: b\n  b: a\n", "joints.a: its parents form a circle, a > b > a"),
         (BODY + "  left knee: left hip\n", "joints.left knee: there is no joint on the right"),
         (
