@@ -209,10 +209,10 @@ def _fill_gaps(persons: Positions, layout: Layout) -> Positions:
 
     With several persons an absence may be intended, so it stays.
     """
-    anybody = np.flatnonzero(_seen(persons).any(axis=0))
-    persons = persons[:, anybody[0] : anybody[-1] + 1]
+    occupied = np.flatnonzero(_seen(persons).any(axis=0))
+    persons = persons[:, occupied[0] : occupied[-1] + 1]
     at = np.arange(persons.shape[1])
-    held = anybody - anybody[0]
+    held = occupied - occupied[0]
     if len(persons) > 1 or len(held) == len(at):
         return persons
     return _interpolated(at, held, persons[0, held])[None]

@@ -1,4 +1,4 @@
-"""Preset `denoised`: a slow formulation, what each rule promises, golden files and generated noise."""
+"""Preset `denoised`: a slow formulation, each rule, golden files and generated noise."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ V2 = get_layout("kinect-v2")
 
 
 def slow_denoised(bodies: np.ndarray, actors: int) -> np.ndarray | None:
-    """Body by body and frame by frame, as docs/prepare.md tells it; y up, spine middle the joint of index 1."""
+    """Body by body and frame by frame, as docs/prepare.md describes it; y up, spine middle the joint of index 1."""
     tracked = []
     for body in bodies.astype(float):
         frames = {at: pose for at, pose in enumerate(body) if any(number != 0 for number in pose.ravel())}
@@ -138,7 +138,7 @@ def test_it_agrees_on_generated_noise(tmp_path: Path) -> None:
 
 
 def test_the_generated_actors_are_found_among_the_noise(tmp_path: Path) -> None:
-    """The same performances with 3 to 6 bodies and without: the same people are found, and nobody else."""
+    """The same clips with 3 to 6 bodies and without: the same persons are found, and no others."""
     clips = {}
     for name, share in {"noisy": 1.0, "clean": 0.0}.items():
         only = NtuIrregularities(**{**vars(NtuIrregularities.none()), "extra_bodies": share})
@@ -157,7 +157,7 @@ def test_the_generated_actors_are_found_among_the_noise(tmp_path: Path) -> None:
     assert sum(noisy.shape == alone.shape and np.allclose(noisy, alone, atol=0.01) for noisy, alone in energetic) < 10
 
 
-def test_those_seen_for_11_frames_are_noise_and_12_are_not() -> None:
+def test_bodies_seen_for_11_frames_are_noise_and_12_are_not() -> None:
     for frames, kept in ((11, 1), (12, 2)):
         assert len(chosen([body(0), body(1, end=frames)], actors=2)) == kept
     # Alone, or where all are short, they are kept.
@@ -166,7 +166,7 @@ def test_those_seen_for_11_frames_are_noise_and_12_are_not() -> None:
 
 
 @pytest.mark.parametrize(("wide_frames", "kept"), [(27, 2), (28, 1)])
-def test_those_wide_in_seven_frames_of_ten_are_noise(wide_frames: int, kept: int) -> None:
+def test_bodies_wide_in_70_percent_of_frames_are_noise(wide_frames: int, kept: int) -> None:
     doubtful = body(1)
     doubtful[:wide_frames] = doubtful[:wide_frames, :, [1, 0, 2]]
     assert len(chosen([body(0), doubtful], actors=2)) == kept
@@ -188,21 +188,21 @@ def test_frames_without_human_shape_do_not_count_as_motion() -> None:
     np.testing.assert_array_equal(chosen([jumping, upright], actors=2), [upright, jumping])
 
 
-def test_who_moves_most_comes_first() -> None:
+def test_the_person_who_moves_most_is_first() -> None:
     still, lively = body(0, stir=0.0), body(0, stir=0.4)
     for order in ([still, lively], [lively, still]):
         np.testing.assert_array_equal(chosen(order, actors=2), [lively, still])
         np.testing.assert_array_equal(chosen(order, actors=1), [lively])
 
 
-def test_someone_tracked_anew_is_the_same_person() -> None:
+def test_a_person_tracked_again_is_the_same_person() -> None:
     before, after, other = body(0, end=18, stir=0.3), body(0, start=20, stir=0.2), body(1, stir=0.0, size=0.5)
     for actors in (1, 2):
         persons = chosen([after, other, before], actors)
         np.testing.assert_array_equal(persons, [before + after, other][:actors])
 
 
-def test_frames_without_anybody_are_cut_and_who_comes_late_stays_zero() -> None:
+def test_frames_without_persons_are_cut_and_late_persons_stay_zero() -> None:
     first, second = body(0, start=5, end=35, stir=0.3), body(1, start=15, end=38, stir=0.0)
     ours = prepare_positions(np.stack([first, second]), V2, "denoised", 2)
     assert isinstance(ours, Prepared) and ours[1:] == (7, 0, 0)
@@ -213,13 +213,13 @@ def test_frames_without_anybody_are_cut_and_who_comes_late_stays_zero() -> None:
     assert isinstance(alone, Prepared) and alone[1:] == (10, 0, 1)
 
 
-def test_where_the_number_of_actors_is_unknown_two_are_kept() -> None:
+def test_two_actors_are_kept_if_their_number_is_unknown() -> None:
     three = np.stack([body(0), body(1), body(2)])
     ours = prepare_positions(three, V2, "denoised")
     assert isinstance(ours, Prepared) and len(ours.positions) == 2 and ours.persons_absent == 1
 
 
-def test_bodies_are_told_apart_by_their_ids(golden: Path) -> None:
+def test_bodies_are_distinguished_by_their_ids(golden: Path) -> None:
     """Whatever their order in each frame: the reader's other way tells them apart by that order."""
     for file in sorted((golden / "ntu-rgbd").glob("*.skeleton")):
         data = file.read_bytes()
@@ -253,7 +253,7 @@ def test_the_order_within_frames_changes_nothing(golden: Path) -> None:
     assert (parse_skeleton(swapped(data)) != parse_skeleton(data)).any()
 
 
-def test_ids_that_tell_nobody_apart_are_refused(golden: Path) -> None:
+def test_equal_ids_in_one_frame_are_refused(golden: Path) -> None:
     data = (golden / "ntu-rgbd" / "S002C002P008R002A050.skeleton").read_bytes()
     first, second = sorted({line.split()[0] for line in data.split(b"\n") if len(line.split()) == 10})
     with pytest.raises(BadFile, match="two of one frame have the same"):
@@ -276,7 +276,7 @@ def test_any_token_changed_or_prefix_is_bodies_or_refused(data: st.DataObject, t
             assert bodies.shape[1:] == (2, 25, 3) and len(bodies) in (1, 2)
 
 
-def test_other_kinect_v2_sources_can_have_it_too(tmp_path: Path) -> None:
+def test_other_kinect_v2_sources_can_use_it(tmp_path: Path) -> None:
     positions = np.stack([body(seed) for seed in range(3)])
     np.savez(tmp_path / "m.npz", positions=positions)
     clips = prepare("arrays", tmp_path / "m.npz", tmp_path / "c", preset="denoised", layout="kinect-v2")

@@ -1,4 +1,4 @@
-"""From recordings to clips: what is kept, what is left out, and that both are said."""
+"""From recordings to clips: what is kept, what is left out, and how it is reported."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_generated_clips_are_the_recordings_in_order(tmp_path: Path) -> None:
         np.testing.assert_array_equal(clip, recording.positions)
 
 
-def test_the_presets_name_is_kept_and_the_formats_own_is_the_default(tmp_path: Path) -> None:
+def test_the_preset_is_recorded_and_defaults_to_that_of_the_format(tmp_path: Path) -> None:
     source = _save(tmp_path / "mine.npz", _positions())
     clips = prepare("arrays", source, tmp_path / "c", layout="kinect-v1")
     assert clips.dataset.preparation == "facing"
@@ -42,7 +42,7 @@ def test_the_presets_name_is_kept_and_the_formats_own_is_the_default(tmp_path: P
     assert open_clips(other.path).dataset.preparation == "facing-scaled"
 
 
-def test_the_ntu_preset_is_the_published_one(tmp_path: Path, golden: Path) -> None:
+def test_the_ntu_preset_is_that_of_the_reference_implementation(tmp_path: Path, golden: Path) -> None:
     clips = prepare("ntu-rgbd", golden / "ntu-rgbd", tmp_path / "c")
     with np.load(golden / "ntu_preparation.npz") as numbers:
         for name, clip in zip(clips.columns["name"], clips, strict=True):
@@ -50,7 +50,7 @@ def test_the_ntu_preset_is_the_published_one(tmp_path: Path, golden: Path) -> No
             np.testing.assert_allclose(clip, expected, atol=1e-5)
 
 
-def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
+def test_recordings_left_out_are_counted_and_named(tmp_path: Path) -> None:
     positions = _positions()
     positions[1, 2, 3, 0] = np.nan
     positions[2] = 0
@@ -105,7 +105,7 @@ def test_given_splits_and_names_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["utd-mhad", "msr-action3d", "nw-ucla"])
-def test_a_real_recording_goes_all_the_way(real_data: Path, tmp_path: Path, format: str) -> None:
+def test_a_real_recording_is_prepared(real_data: Path, tmp_path: Path, format: str) -> None:
     folder = real_data / format
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent")

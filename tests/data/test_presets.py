@@ -1,4 +1,4 @@
-"""Preparation: the published program's numbers, a slow formulation, and what each preset promises."""
+"""Presets: the reference implementation's numbers, a slow formulation, and properties of each preset."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def bone_lengths(positions, layout=V2):
     return np.linalg.norm(positions[:, :, children] - positions[:, :, parents], axis=-1)
 
 
-def test_ntu_gives_the_published_numbers(golden):
+def test_ntu_gives_the_numbers_of_the_reference_implementation(golden):
     for raw, normalised in golden_clips(golden):
         ours = prepared(raw, "ntu")
         assert ours.shape[1] == raw.shape[1] - min(
@@ -52,7 +52,7 @@ def test_ntu_gives_the_published_numbers(golden):
         assert not normalised[len(ours) :].any()
 
 
-def test_what_was_mended_is_counted(golden):
+def test_changes_are_counted(golden):
     counts = [prepare_positions(raw, V2, "ntu")[1:] for raw, _ in golden_clips(golden)]
     assert counts == [(0, 0, 1), (0, 0, 0), (0, 20, 0), (0, 0, 1), (9, 0, 1), (0, 20, 0)]
 
@@ -89,7 +89,7 @@ def test_facing_agrees_with_a_slow_formulation(seed):
     st.tuples(*[st.floats(-3, 3)] * 3),
     st.floats(0.2, 5.0),
 )
-def test_where_the_camera_stands_does_not_matter(seed, angle, shift, scale):
+def test_facing_does_not_depend_on_the_camera(seed, angle, shift, scale):
     clip = random_clip(seed)
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
@@ -114,7 +114,7 @@ def test_facing_keeps_heights_about_any_vertical(up):
     np.testing.assert_allclose(ours @ up, (clip - clip[0, 0, V2.centre]) @ up, atol=1e-5)
 
 
-def test_a_person_alone_is_filled_in_and_cut_at_the_ends():
+def test_gaps_of_a_single_person_are_interpolated_and_ends_cut():
     clip = np.broadcast_to(np.arange(1, 11, dtype=np.float32)[None, :, None, None], (1, 10, 25, 3)).copy()
     clip += np.random.default_rng(0).normal(size=(1, 1, 25, 3)).astype(np.float32)
     whole = clip.copy()
@@ -124,14 +124,14 @@ def test_a_person_alone_is_filled_in_and_cut_at_the_ends():
     np.testing.assert_allclose(result.positions, prepared(whole[:, 2:9], "facing"), atol=1e-5)
 
 
-def test_an_absence_in_company_stays():
+def test_gaps_of_one_of_two_persons_stay():
     clip = random_clip(1, persons=2)
     clip[1, 3:6] = 0
     ours = prepared(clip, "facing")
     assert not ours[1, 3:6].any() and ours[1, 6:].any()
 
 
-def test_numbers_that_are_not_finite_never_pass():
+def test_coordinates_that_are_not_finite_are_interpolated():
     clip = random_clip(2)
     whole = clip.copy()
     clip[0, 4, 7, 1] = np.nan
@@ -142,7 +142,7 @@ def test_numbers_that_are_not_finite_never_pass():
     np.testing.assert_allclose(prepared(clip, "none")[0, 4, 7], expected, atol=1e-6)
 
 
-def test_nothing_left_has_a_reason():
+def test_a_recording_without_any_frame_left_has_a_reason():
     for frames in (0, 5):
         empty = np.zeros((2, frames, 25, 3), np.float32)
         assert prepare_positions(empty, V2, "ntu") == LeftOut("no person is seen in any frame")
@@ -158,7 +158,7 @@ def test_bodies_without_direction_or_size_stay_finite(preset):
     assert np.isfinite(prepared(random_clip(0, frames=1), preset)).all()
 
 
-def test_mistakes_are_refused_with_their_mend():
+def test_invalid_arguments_are_refused_with_a_fix():
     clip = random_clip(0)
     with pytest.raises(InputError, match="choose one of denoised, facing, facing-scaled, none, ntu"):
         prepare_positions(clip, V2, "forward")

@@ -295,7 +295,7 @@ def test_without_the_extra_an_error_names_it(monkeypatch: pytest.MonkeyPatch, tm
         prepare("synthetic", "x", tmp_path / "clips", cluster="local")
 
 
-def test_local_paths_and_urls_are_told_apart(tmp_path: Path) -> None:
+def test_local_paths_and_urls_are_distinguished(tmp_path: Path) -> None:
     assert to_path(tmp_path) == tmp_path and not is_remote(tmp_path)
     assert to_path("a:b/c") == Path("a:b/c")
     assert is_remote(to_path("memory://a/b"))

@@ -1,4 +1,4 @@
-"""Clips on disk: what is written comes back, and nothing half-written is ever taken for whole."""
+"""Clips on disk: what is written is read back, and an incomplete write is never taken for clips."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _clip(subject: int = 1, label: int = 0, persons: int = 1, frames: int = 2) -
 
 @settings(deadline=None)
 @given(st.lists(recordings(), min_size=1, max_size=6))
-def test_any_clips_come_back_as_they_were(written: list[Recording]) -> None:
+def test_any_clips_are_read_as_written(written: list[Recording]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         clips = _write(Path(folder) / "clips", written)
         assert len(clips) == len(written)
@@ -72,7 +72,7 @@ def test_any_clips_come_back_as_they_were(written: list[Recording]) -> None:
                 assert clips.columns[column][index] == getattr(recording, column)
 
 
-def test_nothing_is_padded_and_the_layout_on_disk_is_the_contract(tmp_path: Path) -> None:
+def test_files_are_as_documented_and_without_padding(tmp_path: Path) -> None:
     _write(tmp_path / "clips", [_clip(1, persons=2, frames=3), _clip(2, frames=4)])
     rows = np.load(tmp_path / "clips" / "frames.npy")
     assert rows.shape == (2 * 3 + 4, 3, 2)
@@ -83,7 +83,7 @@ def test_nothing_is_padded_and_the_layout_on_disk_is_the_contract(tmp_path: Path
     np.testing.assert_array_equal(rows[3:6], _clip(1, persons=2, frames=3).positions[1])
 
 
-def test_the_description_comes_back(tmp_path: Path) -> None:
+def test_the_description_is_read_as_written(tmp_path: Path) -> None:
     clips = _write(tmp_path / "clips", [_clip()], class_names=("wave", "clap"))
     assert clips.dataset.layout == LAYOUT
     assert clips.dataset.class_names == ("wave", "clap")
@@ -130,7 +130,7 @@ def test_a_failure_while_replacing_leaves_the_old_clips(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_a_killed_writer_left_is_no_clips_and_in_nobodys_way(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_not_clips_and_are_replaced(tmp_path: Path) -> None:
     (tmp_path / ".clips.partial").mkdir()
     (tmp_path / ".clips.partial" / "frames.npy").write_bytes(b"half a fra")
     with pytest.raises(InputError, match="not a folder of clips"):
@@ -139,7 +139,7 @@ def test_what_a_killed_writer_left_is_no_clips_and_in_nobodys_way(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["clips"]
 
 
-def test_only_clips_are_overwritten_and_only_when_asked(tmp_path: Path) -> None:
+def test_only_clips_are_overwritten_and_only_with_overwrite(tmp_path: Path) -> None:
     _write(tmp_path / "clips", [_clip(1)])
     with pytest.raises(InputError, match="add --overwrite"):
         ClipsWriter(tmp_path / "clips", 3, 2)
@@ -158,7 +158,7 @@ def test_an_unknown_field_of_the_description_is_refused() -> None:
         Dataset.from_json(text, Path("here.json"))
 
 
-def test_layouts_of_the_catalogue_come_back_from_json() -> None:
+def test_included_layouts_are_read_from_json_as_written() -> None:
     for name in ("kinect-v2", "mediapipe-33"):
         described = _dataset(layout=get_layout(name)).to_json()
         assert Dataset.from_json(described, Path("x")).layout == get_layout(name)

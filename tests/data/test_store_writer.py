@@ -1,4 +1,4 @@
-"""A write that goes on where it was, clips in half precision, and whole recordings beside the clips cut from them."""
+"""Resumed writes, clips in half precision, and untrimmed recordings kept with the clips cut from them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _finish(folder: Path, clips: list[Recording], key: str | None = "k") -> Clip
 
 @settings(deadline=None, max_examples=30)
 @given(cuts=st.lists(st.integers(0, 6), max_size=4), lost=st.integers(0, 2))
-def test_however_often_it_was_interrupted_the_bytes_are_the_same(
+def test_a_write_resumed_any_number_of_times_gives_the_same_bytes(
     cuts: list[int], lost: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("interrupted")
@@ -71,7 +71,7 @@ def test_however_often_it_was_interrupted_the_bytes_are_the_same(
     assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]
 
 
-def test_notes_are_those_of_all_who_wrote(tmp_path: Path) -> None:
+def test_notes_include_those_of_earlier_writers(tmp_path: Path) -> None:
     _interrupted(tmp_path / "c", [_clip(0)], [_clip(1)])
     _interrupted(tmp_path / "c", [_clip(1), _clip(2)], [])
     with _writer(tmp_path / "c") as writer:
@@ -80,12 +80,12 @@ def test_notes_are_those_of_all_who_wrote(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["other", None])
-def test_another_write_begins_anew(tmp_path: Path, key: str | None) -> None:
+def test_a_write_with_another_key_starts_over(tmp_path: Path, key: str | None) -> None:
     _interrupted(tmp_path / "c", [_clip(0)], [])
     assert _finish(tmp_path / "c", [_clip(5)], key).columns["name"].tolist() == ["clip 5"]
 
 
-def test_the_old_clips_come_back_where_a_kill_came_between_old_and_new(tmp_path: Path) -> None:
+def test_old_clips_are_restored_after_a_kill_while_replacing_them(tmp_path: Path) -> None:
     _finish(tmp_path / "c", [_clip(1)])
     (tmp_path / "c").rename(tmp_path / ".c.replaced")
     with pytest.raises(RuntimeError), _writer(tmp_path / "c"):
@@ -94,7 +94,7 @@ def test_the_old_clips_come_back_where_a_kill_came_between_old_and_new(tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
-def test_a_journal_is_one_writers(tmp_path: Path) -> None:
+def test_a_journal_can_be_opened_by_one_writer_only(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", tmp_path / "c")
     with pytest.raises(InputError, match="c: another process is writing it"):
         Journal(tmp_path / "j", tmp_path / "c")
@@ -103,7 +103,7 @@ def test_a_journal_is_one_writers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [b'{"a": 1', b"\0\0\0\n", b"\xff\n", b'{"a"}\n'])
-def test_a_journal_ends_before_the_first_line_that_is_not_whole(tmp_path: Path, end: bytes) -> None:
+def test_a_journal_ends_before_the_first_incomplete_line(tmp_path: Path, end: bytes) -> None:
     (tmp_path / "j").write_bytes(b'{"n": 1}\n{"n": 2}\n' + end + b'{"n": 3}\n')
     journal = Journal(tmp_path / "j", tmp_path / "c")
     journal.drop_incomplete()
@@ -114,7 +114,7 @@ def test_a_journal_ends_before_the_first_line_that_is_not_whole(tmp_path: Path, 
 
 @settings(deadline=None, max_examples=50)
 @given(positions=arrays.arrays(np.float32, (2, 3, 20, 3), elements=st.floats(-60000, 60000, width=32)))
-def test_half_precision_comes_back_as_float32(positions: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_half_precision_is_read_as_float32(positions: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("half") / "c"
     with _writer(folder, precision="float16") as writer:
         writer.add(_clip(0))
@@ -131,7 +131,7 @@ def test_half_precision_comes_back_as_float32(positions: np.ndarray, tmp_path_fa
     assert info(clips)["bytes"] == 9 * 20 * 3 * 2
 
 
-def test_what_half_precision_cannot_hold_is_refused(tmp_path: Path) -> None:
+def test_coordinates_too_large_for_half_precision_are_refused(tmp_path: Path) -> None:
     large = Recording("far", np.full((1, 2, 20, 3), 70000.0, np.float32), source="far.txt")
     with (
         pytest.raises(InputError, match=r"far\.txt: a coordinate is too large for float16"),
@@ -141,7 +141,7 @@ def test_what_half_precision_cannot_hold_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_clip_that_is_read_is_the_clip_that_is_mapped(tmp_path: Path) -> None:
+def test_a_clip_read_from_the_file_equals_the_mapped_clip(tmp_path: Path) -> None:
     clips = _finish(tmp_path / "c", [_clip(number, 1 + number % 2, number + 1) for number in range(5)])
     for chosen in (clips, clips.select(np.array([4, 1]))):
         for index in range(len(chosen)):
@@ -149,11 +149,11 @@ def test_a_clip_that_is_read_is_the_clip_that_is_mapped(tmp_path: Path) -> None:
             assert chosen.read(index).flags.writeable
 
 
-def test_intervals_go_with_their_recordings(tmp_path: Path) -> None:
+def test_intervals_follow_their_recordings_into_a_selection(tmp_path: Path) -> None:
     spans = [(Interval(0, 2, 1), Interval(1, 3, 0)), (), (Interval(2, 3, 1),)]
     clips = _finish(tmp_path / "c", [replace(_clip(n), intervals=span) for n, span in enumerate(spans)])
-    told = {name: values.tolist() for name, values in (clips.intervals or {}).items()}
-    assert told == {"clip": [0, 0, 2], "start": [0, 1, 2], "end": [2, 3, 3], "label": [1, 0, 1]}
+    columns = {name: values.tolist() for name, values in (clips.intervals or {}).items()}
+    assert columns == {"clip": [0, 0, 2], "start": [0, 1, 2], "end": [2, 3, 3], "label": [1, 0, 1]}
     chosen = clips.select(np.array([2, 1, 0])).intervals
     assert chosen is not None
     assert (chosen["clip"].tolist(), chosen["start"].tolist()) == ([0, 2, 2], [2, 0, 1])
@@ -161,7 +161,7 @@ def test_intervals_go_with_their_recordings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_whole_recordings_stand_beside_the_clips_cut_from_them(
+def test_untrimmed_recordings_are_written_with_their_clips(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
     source = replace(faulty_source(8), preset="facing", untrimmed=faulty_source(6, frames=9))
@@ -181,7 +181,7 @@ def test_whole_recordings_stand_beside_the_clips_cut_from_them(
     assert list(zip(*(whole.intervals or {}).values(), strict=True)) == spans
 
 
-def test_stopped_among_the_whole_recordings_it_goes_on_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_in_the_untrimmed_recordings_it_resumes_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = replace(faulty_source(8), untrimmed=faulty_source(30, at=25, fault="dies"))
     monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: source)
     monkeypatch.setattr("i2md.data.prepare._CHECKPOINT_SECONDS", -1.0)
@@ -199,14 +199,14 @@ def test_stopped_among_the_whole_recordings_it_goes_on_there(tmp_path: Path, mon
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "d"]
 
 
-def test_a_fingerprint_is_of_the_files_and_of_what_is_told(tmp_path: Path) -> None:
+def test_a_fingerprint_depends_on_files_and_arguments(tmp_path: Path) -> None:
     source = tmp_path / "s"
     (source / "b").mkdir(parents=True)
     (source / "b" / "1.txt").write_text("one")
     seen = {fingerprint(source, source / "c", preset="none")}
 
-    def changed(**told: object) -> bool:
-        now = fingerprint(source, source / "c", **({"preset": "none"} | told))
+    def changed(**arguments: object) -> bool:
+        now = fingerprint(source, source / "c", **({"preset": "none"} | arguments))
         return now not in seen and not seen.add(now)
 
     assert not changed()
