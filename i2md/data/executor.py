@@ -22,7 +22,7 @@ from multiprocessing import resource_tracker
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar
 
-from i2md.distributed.ray_cluster import joined
+from i2md.distributed.ray_cluster import connect
 from i2md.errors import WorkerLost
 
 Value = TypeVar("Value", covariant=True)
@@ -53,7 +53,7 @@ class Executor(Protocol):
 @contextmanager
 def open_executor(cluster: str | None) -> Iterator[Executor | None]:
     """The executor of the Ray cluster at an address (`auto`, `local`, `ray://HOST:PORT`); None without an address."""
-    with joined(cluster) if cluster is not None else nullcontext() as executor:
+    with connect(cluster) if cluster is not None else nullcontext() as executor:
         yield executor
 
 

@@ -183,7 +183,7 @@ def _read_columns(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
             table = file.read_row_group(group, use_threads=False).select(schema.names).cast(schema)
             start, end = end, end + len(table)
             for name, column in columns.items():
-                column[start:end] = table[name].to_numpy()
+                column[start:end] = table[name].combine_chunks().to_numpy(zero_copy_only=False)
     return columns
 
 

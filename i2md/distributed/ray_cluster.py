@@ -1,4 +1,4 @@
-"""A Ray cluster as more hands: pieces of work go out to its machines, and what comes back is waited for in order."""
+"""A Ray cluster as an executor: tasks are submitted to its workers, and each returns a future."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from i2md.errors import InputError, Stopped, WorkerLost
 from i2md.runtime.device import available_cores
 
 Value = TypeVar("Value")
-# A task whose process or machine is lost is done again, so many times: one that always takes too much memory ends.
+# How often a task whose process or machine is lost is tried again; one that always takes too much memory fails.
 _RETRIES = 3
 _ADDRESS = re.compile(r"auto|local|ray://[^/\s]+:\d+")
 
@@ -32,8 +32,13 @@ def require_extra(package: str, purpose: str) -> None:
         raise InputError(f'{purpose} needs more packages; install them with pip install "i2md[ray]"')
 
 
-class Cluster:
-    """A cluster that was joined. `gpus` tells whether each task is to have a GPU of its own, or a core."""
+class RayCluster:
+    """A connection to a Ray cluster; made by `connect`.
+
+    Args:
+        ray: The module `ray`, initialised.
+        gpus: Whether each task gets a GPU of its own instead of a processor core.
+    """
 
     def __init__(self, ray: Any, gpus: bool = False) -> None:
         self._ray = ray
@@ -42,31 +47,43 @@ class Cluster:
 
     @property
     def num_workers(self) -> int:
-        """How many tasks run at once, now: a cluster may grow and shrink."""
+        """Number of tasks that run at once; it changes as the cluster grows and shrinks."""
         return max(1, int(self._ray.cluster_resources().get("GPU" if "num_gpus" in self._resource else "CPU", 0)))
 
     @cached_property
     def has_gpus(self) -> bool:
-        """Whether there is a GPU in it."""
+        """Whether the cluster has a GPU."""
         return self._ray.cluster_resources().get("GPU", 0) >= 1
 
-    def with_gpus(self) -> Cluster:
-        """The same cluster, each task to have a GPU."""
+    def with_gpus(self) -> RayCluster:
+        """The same cluster with one GPU for each task."""
         if not self.has_gpus:
             raise InputError("the cluster has no GPU; choose --device auto or cpu")
-        return Cluster(self._ray, gpus=True)
+        return RayCluster(self._ray, gpus=True)
 
     def put(self, value: Value) -> Value:
-        """Send a value that many tasks take to each machine once; pass what this returns as their argument."""
+        """Send a value to each machine once, for many tasks.
+
+        Args:
+            value: Any object that can be pickled.
+
+        Returns:
+            A reference, to be passed to `submit` as an argument.
+        """
         return self._ray.put(value)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> RayFuture:
-        """Have `function(*arguments)` called by a worker.
+        """Call a function in a worker.
 
-        Both travel by pickle: the function has to be a module's, and the module installed there.
+        Args:
+            function: A function of a module that is installed on all machines.
+            arguments: Objects that can be pickled, or references from `put`.
+
+        Returns:
+            A future whose `result()` waits for the value.
         """
         if function not in self._tasks:
-            # Processes go on from task to task, with GPUs too: what a task leaves in memory serves the next one.
+            # Worker processes are reused, with GPUs too, so that what a task keeps in memory serves the next one.
             options = {**self._resource, "max_retries": _RETRIES, "max_calls": 0}
             self._tasks[function] = self._ray.remote(**options)(function)
         reference = self._tasks[function].remote(*arguments)
@@ -75,7 +92,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class RayFuture:
-    """The result of a submitted task, once it is there."""
+    """The result of a submitted task."""
 
     ray: Any
     reference: Any
@@ -83,7 +100,9 @@ class RayFuture:
     def result(self) -> Any:
         """Wait for the task and return its value, or raise what it raised.
 
-        Raises WorkerLost if its process was lost again and again, Stopped if a machine lacks a package.
+        Raises:
+            WorkerLost: The worker process was lost at every try.
+            Stopped: A package is missing on a machine of the cluster.
         """
         try:
             return self.ray.get(self.reference)
@@ -92,59 +111,69 @@ class RayFuture:
             if isinstance(cause, (InputError, KeyboardInterrupt)):
                 raise cause from None
             if isinstance(cause, ImportError):
-                raise Stopped(lacking(cause)) from None
+                raise Stopped(missing_package_message(cause)) from None
             raise
         except self.ray.exceptions.RayError as error:
             reason = " ".join(str(error).split()).split(". ")[0]
             raise WorkerLost(
-                f"the cluster could not do a piece of the work, tried {_RETRIES + 1} times ({reason}),"
-                " perhaps for want of memory; run the same command again to resume"
+                f"a task failed on the cluster, tried {_RETRIES + 1} times ({reason}), perhaps for lack of memory;"
+                " run the same command again to resume"
             ) from None
 
 
-def lacking(error: ImportError) -> str:
-    """What to say where a machine of the cluster could not import what it was sent."""
-    return f"a machine of the cluster lacks what this one has ({error}); install it there, and the same command goes on"
+def missing_package_message(error: ImportError) -> str:
+    """Error message for a machine of the cluster that could not import what it received.
+
+    Args:
+        error: What the import raised there.
+    """
+    return (
+        f"a package is missing on a machine of the cluster ({error}); install it there and run the same command again"
+    )
 
 
 @contextmanager
-def joined(address: str) -> Iterator[Cluster]:
-    """The cluster at `address`: `auto` (that this machine is part of), `ray://HOST:PORT`, or `local`, started here.
+def connect(address: str) -> Iterator[RayCluster]:
+    """Connect to a Ray cluster; at the end of the block disconnect, and stop a cluster that was started here.
 
-    It is left, and one started here is ended, with the block. Raises InputError where there is none.
+    Args:
+        address: `auto` (the cluster that this machine is part of), `ray://HOST:PORT`, or `local` (start one here).
+
+    Raises:
+        InputError: The address is invalid, Ray is not installed, or there is no cluster at the address.
     """
     if not _ADDRESS.fullmatch(address):
         raise InputError(f"--cluster {address} is not known; give auto, local or ray://HOST:PORT")
     require_extra("ray", f"--cluster {address}")
-    # Whatever the user has decided stands; Ray itself would tell its makers by default.
+    # Ray sends usage statistics by default; a setting of the user takes precedence.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     if ray.is_initialized():
-        yield Cluster(ray)
+        yield RayCluster(ray)
         return
-    with _own_signals(), _environment(_own_world(address)), warnings.catch_warnings():
-        # Where nobody answers Ray warns first, and then raises what is told here.
+    with _signals_restored(), _environment(_environment_of_workers(address)), warnings.catch_warnings():
+        # Where nothing answers, Ray warns before it raises.
         warnings.simplefilter("ignore", UserWarning)
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **_how_to_start(address))
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **_start_options(address))
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             reason = " ".join(str(error).split()).split(". ")[0]
             raise InputError(f"--cluster {address}: {reason}; start one with ray start, or give local") from None
     try:
-        yield Cluster(ray)
+        yield RayCluster(ray)
     finally:
         ray.shutdown()
 
 
-def _how_to_start(address: str) -> dict[str, Any]:
+def _start_options(address: str) -> dict[str, Any]:
     return {"include_dashboard": False, "num_cpus": available_cores()} if address == "local" else {}
 
 
-def _own_world(address: str) -> dict[str, str]:
-    """What processes started here are to know: where this one finds its modules, and a secret of their own.
+def _environment_of_workers(address: str) -> dict[str, str]:
+    """Environment variables for worker processes started here: the module path, and an authentication token.
 
-    Without one Ray would write one to the home folder, where it stays.
+    Without a token Ray would write one to the home folder and leave it there.
     """
     if address != "local":
         return {}
@@ -168,13 +197,13 @@ def _environment(names: dict[str, str]) -> Iterator[None]:
 
 @cache
 def _token() -> str:
-    """One a process: Ray reads it once."""
+    """One token per process, since Ray reads it once."""
     return secrets.token_hex(32)
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
-    """Ray takes SIGTERM for itself when it starts: after the block it means what it did."""
+def _signals_restored() -> Iterator[None]:
+    """Restore the SIGTERM handler after the block: Ray replaces it when it starts."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield

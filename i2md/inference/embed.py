@@ -26,7 +26,7 @@ from i2md.data.storage.remote import is_remote, list_files, remote_errors, write
 from i2md.data.store import Clips
 from i2md.distributed import collectives
 from i2md.distributed.process_group import world_size
-from i2md.distributed.ray_cluster import Cluster, RayFuture, joined
+from i2md.distributed.ray_cluster import RayCluster, RayFuture, connect
 from i2md.errors import InputError
 from i2md.evaluation.evaluate import require_same_layout
 from i2md.inference.model import Model, RunFiles, load_files, open_model
@@ -135,12 +135,12 @@ def compute_parts(
         raise InputError(f"device {device!r}: with a cluster choose auto, cpu or cuda")
     # Checked here, before the cluster starts work that would fail.
     require_same_layout(open_model(run, "cpu").config, clips, run)
-    with joined(cluster) as ray:
+    with connect(cluster) as ray:
         yield from _compute_on(ray, device, RunFiles.read(run), clips, parts, store)
 
 
 def _compute_on(
-    cluster: Cluster, device: str, run: RunFiles, clips: Clips, parts: Sequence[int], store: Store | None
+    cluster: RayCluster, device: str, run: RunFiles, clips: Clips, parts: Sequence[int], store: Store | None
 ) -> Iterator[tuple[int, Features]]:
     with_gpus = device == "cuda" or (device == "auto" and cluster.has_gpus)
     cluster, device = (cluster.with_gpus(), "cuda") if with_gpus else (cluster, "cpu")

@@ -26,7 +26,7 @@ from i2md.data.outcomes import PreparedClip
 from i2md.data.pipeline import prepare_recordings
 from i2md.data.prepare import prepare
 from i2md.data.recording import Recording, Source
-from i2md.distributed.ray_cluster import Cluster, joined
+from i2md.distributed.ray_cluster import RayCluster, connect
 from i2md.errors import InputError, WorkerLost
 from i2md.skeletons import get_layout
 
@@ -37,9 +37,9 @@ LAYOUT = get_layout("kinect-v1")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[Cluster]:
+def cluster() -> Iterator[RayCluster]:
     """One local cluster for all tests here; it ends with them, and all its processes."""
-    with joined("local") as here:
+    with connect("local") as here:
         yield here
 
 
@@ -232,7 +232,7 @@ def test_words_that_contradict(tmp_path: Path, capsys: pytest.CaptureFixture[str
     ("device", "said"), [("cuda:1", "with a cluster choose auto, cpu or cuda"), ("cuda", "the cluster has no GPU")]
 )
 def test_devices_a_cluster_has_not(
-    device: str, said: str, cluster: Cluster, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    device: str, said: str, cluster: RayCluster, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     if cluster.has_gpus:
         pytest.skip("this machine has a GPU")
