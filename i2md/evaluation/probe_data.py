@@ -101,7 +101,7 @@ class FeatureCache:
     The files have no names, so they are gone however the process ends. They are written to TMPDIR.
 
     >>> made = []
-    >>> cache = FeatureCache(lambda number: made.append(number) or {"joint": torch.full((2, 1), number)})
+    >>> cache = FeatureCache(lambda number: made.append(number) or {"joint": torch.full((2, 1), float(number))})
     >>> [float(cache[number]["joint"].sum()) for number in (3, 4, 3)], made
     ([6.0, 8.0, 6.0], [3, 4])
     """
