@@ -1,4 +1,4 @@
-"""Time exact nearest neighbours at the size of NTU-60, beside plainer ways to find them, by turns in one process.
+"""Time exact nearest neighbours at the size of NTU-60, compared with simpler implementations, in turns in one process.
 
     python benchmarks/knn.py --threads 2 --scikit-learn
 
@@ -53,7 +53,7 @@ def main() -> None:
     operations = 2 * args.train * args.test * args.width * args.streams
     rates = product_rates(device=device, shape=(args.product, args.product, args.product))
     best = max(rate for name, rate in rates.items() if name.startswith("float32"))
-    told = {
+    report = {
         "machine": machine(device),
         "seconds": {name: spread(values) for name, values in spent.items()},
         "ours is so many times as fast": ratios(spent),
@@ -63,7 +63,7 @@ def main() -> None:
         "peak MB, features included": round(peak),
         "MB of features": round(sum(f.nbytes for part in (train, test) for f in part.values()) / 1e6),
     }
-    print(json.dumps(told, indent=1))
+    print(json.dumps(report, indent=1))
 
 
 def random_features(streams: int, count: int, width: int, device: torch.device) -> Features:
@@ -97,9 +97,9 @@ def at_once(train: Features, test: Features) -> Tensor:
 
 def scikit_learn(train: Features, test: Features) -> Tensor:
     """Streams side by side: cosine similarity of several directions is the average of their similarities."""
-    learnt, asked = (torch.cat(list(part.values()), dim=1).cpu().numpy() for part in (train, test))
-    judge = NearestNeighbors(n_neighbors=1, metric="cosine", algorithm="brute").fit(learnt)
-    return torch.as_tensor(judge.kneighbors(asked, return_distance=False)[:, 0])
+    known, queries = (torch.cat(list(part.values()), dim=1).cpu().numpy() for part in (train, test))
+    search = NearestNeighbors(n_neighbors=1, metric="cosine", algorithm="brute").fit(known)
+    return torch.as_tensor(search.kneighbors(queries, return_distance=False)[:, 0])
 
 
 if __name__ == "__main__":

@@ -148,11 +148,11 @@ def compare_runs(paths: Sequence[Path], labels: Mapping[Path, str] | None = None
     notes: list[str] = []
     for path in paths:
         run = _read_run(path, notes)
-        twin = next((other for other in runs if (other.settings, other.seed) == (run.settings, run.seed)), None)
-        if twin is None:
+        same = next((other for other in runs if (other.settings, other.seed) == (run.settings, run.seed)), None)
+        if same is None:
             runs.append(run)
         else:
-            notes.append(f"{path} has the settings and the seed of {twin.path}; it is left out.")
+            notes.append(f"{path} has the settings and the seed of {same.path}; it is left out.")
     return RunComparison(runs, notes, labels or {})
 
 

@@ -27,10 +27,10 @@ def _like(run: Path, folder: Path, accuracy: float | None = None, **changes: Any
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     for name, value in changes.items():
         *sections, last = name.split("__")
-        place = config["settings"]
+        node = config["settings"]
         for section in sections:
-            place = place[section]
-        place[last] = value
+            node = node[section]
+        node[last] = value
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     for baseline, value in () if accuracy is None else ((None, accuracy), ("untrained", 0.25)):
         where = {"protocol": "knn", "dataset": "d", "split": "s", "seed": config["settings"]["seed"]}

@@ -1,4 +1,4 @@
-"""Streams fine-tuned side by side are those fine-tuned one by one, plainly."""
+"""Streams fine-tuned at once equal streams fine-tuned one after another."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def test_each_stream_learns_as_it_would_alone(encoders):
+def test_each_stream_is_trained_as_if_alone(encoders):
     """One stream after the other, module after module, PyTorch's schedule: the batches in the loop's own order."""
     views, labels = torch.randn(CLIPS, 6, 15, 3, 1, generator=seeded(1)), torch.arange(CLIPS) % CLASSES
     settings = FinetuneSettings(epochs=5, batch_size=4, learning_rate=0.2, milestones=(2, 4))
@@ -68,18 +68,18 @@ def test_each_stream_learns_as_it_would_alone(encoders):
         assert not torch.equal(alone.layers[0].weight_hh, encoder.layers[0].weight_hh)
 
 
-def test_chosen_clips_alone_are_learnt_from(encoders):
-    asked: list[int] = []
+def test_only_the_labelled_clips_are_used(encoders):
+    drawn: list[int] = []
 
     def draw(clips):
-        asked.extend(clips.tolist())
+        drawn.extend(clips.tolist())
         return torch.randn(len(clips), 6, 15, 3, 1)
 
     chosen = torch.tensor([3, 8, 9])
     settings = FinetuneSettings(epochs=2, batch_size=2)
     learner = Finetuning(Classifiers(encoders, LAYOUT, 4, settings, seeded()), chosen, torch.tensor([0, 1, 3]), draw)
     train_classifier(learner, len(chosen), settings, seeded())
-    assert sorted(asked) == [3, 3, 8, 8, 9, 9]
+    assert sorted(drawn) == [3, 3, 8, 8, 9, 9]
 
 
 def test_scores_are_of_the_evaluation_crop_in_evaluation_mode(encoders, pack_arrays):
@@ -92,7 +92,7 @@ def test_scores_are_of_the_evaluation_crop_in_evaluation_mode(encoders, pack_arr
     assert all(torch.equal(both[name], again[name]) and not both[name].requires_grad for name in both)
 
 
-def test_bfloat16_moves_the_weights_nearly_as_float32_does(encoders):
+def test_bfloat16_updates_are_close_to_float32_updates(encoders):
     views, labels = torch.randn(4, 6, 15, 3, 1, generator=seeded(1)), torch.tensor([0, 1, 2, 0])
     moved = {}
     for precision in ("fp32", "bf16"):

@@ -15,7 +15,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def judge_of(probes: LinearProbes, index: int, rate: float):
+def reference_of(probes: LinearProbes, index: int, rate: float):
     """nn.Linear from the same start, with its SGD."""
     width, classes = probes.weight.shape[1:]
     layer = torch.nn.Linear(width, classes)
@@ -25,15 +25,15 @@ def judge_of(probes: LinearProbes, index: int, rate: float):
     return layer, torch.optim.SGD(layer.parameters(), lr=rate, momentum=0.9)
 
 
-def test_each_rate_steps_as_pytorchs_sgd():
+def test_each_rate_steps_like_sgd_of_pytorch():
     torch.manual_seed(0)
     probes = LinearProbes(7, 4, RATES, seeded())
-    judges = [judge_of(probes, index, rate) for index, rate in enumerate(RATES)]
+    references = [reference_of(probes, index, rate) for index, rate in enumerate(RATES)]
     for step in range(12):
         factor = 1.0 if step < 8 else 0.1
         features, labels = torch.randn(9, 7) * 3, torch.randint(0, 4, (9,))
         probes.step(features, labels, factor)
-        for index, (layer, optimizer) in enumerate(judges):
+        for index, (layer, optimizer) in enumerate(references):
             optimizer.param_groups[0]["lr"] = RATES[index] * factor
             optimizer.zero_grad()
             F.cross_entropy(layer(features), labels).backward()
@@ -50,14 +50,14 @@ def separable(seed: int, clips: int = 60):
     return centres[labels] + 0.5 * torch.randn(clips, 10, generator=seeded(seed)), labels
 
 
-def test_drops_as_a_multi_step_schedule():
-    """Batches as large as the data, so that their order says nothing."""
+def test_milestones_are_those_of_multi_step_lr():
+    """One batch is the whole data, so its order does not matter."""
     features, labels = separable(0)
     settings = LinearSettings(epochs=7, batch_size=60, milestones=(2, 5))
     probes = train_probes(lambda _: {"joint": features}, labels, 3, RATES, settings, seeded(4))["joint"]
     start = LinearProbes(10, 3, RATES, seeded(4))
     for index, rate in enumerate(RATES):
-        layer, optimizer = judge_of(start, index, rate)
+        layer, optimizer = reference_of(start, index, rate)
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[2, 5], gamma=0.1)
         for _ in range(7):
             optimizer.zero_grad()
@@ -67,7 +67,7 @@ def test_drops_as_a_multi_step_schedule():
         torch.testing.assert_close(probes.weight[index], layer.weight.T, atol=1e-5, rtol=1e-4)
 
 
-def test_probes_trained_together_are_those_trained_alone():
+def test_probes_trained_at_once_equal_probes_trained_alone():
     features, labels = separable(1)
     settings = LinearSettings(epochs=5, batch_size=16, milestones=(3,))
     draw = lambda _: {"joint": features}  # noqa: E731
@@ -78,12 +78,12 @@ def test_probes_trained_together_are_those_trained_alone():
         torch.testing.assert_close(together.bias[index], alone.bias[0])
 
 
-def test_every_clip_is_learnt_from_in_every_epoch():
+def test_every_clip_is_used_in_every_epoch():
     """A clip's feature is a row of the layer's weights: a row that an epoch left alone was not seen."""
-    asked, weights = [], [LinearProbes(10, 10, (0.1,), seeded()).weight.clone()]
+    epochs, weights = [], [LinearProbes(10, 10, (0.1,), seeded()).weight.clone()]
 
     def epoch_features(epoch):
-        asked.append(epoch)
+        epochs.append(epoch)
         return {"joint": torch.eye(10)}
 
     settings = LinearSettings(epochs=3, batch_size=4)
@@ -91,7 +91,7 @@ def test_every_clip_is_learnt_from_in_every_epoch():
     train_probes(
         epoch_features, labels, 10, (0.1,), settings, seeded(), lambda _, p: weights.append(p["joint"].weight.clone())
     )
-    assert asked == [0, 1, 2] and len(weights) == 4
+    assert epochs == [0, 1, 2] and len(weights) == 4
     first = (weights[1] != weights[0])[0].any(dim=1)
     assert first.all()
     # Each clip pulls its own class up in its own row.

@@ -1,4 +1,4 @@
-"""Kept features come back as they were made, from memory or from files that have no names."""
+"""Cached features are read back unchanged, from memory or from files without names."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ def _features(number: int) -> dict[str, torch.Tensor]:
     return {"joint": torch.randn(5, 3, generator=draws), "bone": torch.randn(5, 2, generator=draws)}
 
 
-@pytest.mark.parametrize("room", [0, 100, 250, 10**6], ids=["none", "one", "two", "all"])
-def test_each_set_is_made_once_and_kept(room: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(probe_data, "IN_MEMORY", room)
+@pytest.mark.parametrize("in_memory", [0, 100, 250, 10**6], ids=["none", "one", "two", "all"])
+def test_each_set_is_computed_once_and_read_back(
+    in_memory: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(probe_data, "IN_MEMORY", in_memory)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     made: list[int] = []
     store = FeatureCache(lambda number: made.append(number) or _features(number))

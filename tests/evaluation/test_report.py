@@ -10,6 +10,7 @@ import json
 import re
 import zlib
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from i2md.evaluation.results import Result, Scores, write_result
 from i2md.skeletons import Layout, get_layout
 
 LAYOUT = get_layout("kinect-v1")
+TEMPLATES = Path(str(files("i2md.evaluation.report"))) / "templates"
 CLASSES = ("wave", "sit down", "throw")
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=\"alert('2')\">&amp;\udc80"
 
@@ -408,3 +410,9 @@ def test_real_bodies_are_shown_upright(real_data: Path) -> None:
     view = viewing_axes(skeletons, LAYOUT)
     np.testing.assert_array_equal(view[1], [0, 1, 0])
     assert np.linalg.det(view) == pytest.approx(1)
+
+
+def test_the_maps_script_reads_fields_that_the_data_has(run: Path) -> None:
+    data = Page(write_report(run, made_clips())).data
+    read = set(re.findall(r"\bmap\.(\w+)", (TEMPLATES / "map.js").read_text(encoding="utf-8")))
+    assert read and read <= data["map"].keys()

@@ -47,13 +47,13 @@ def test_raw_recordings_give_the_features_of_the_prepared_clips(
         np.testing.assert_array_equal(of_arrays[name], features)
 
 
-def test_one_persons_arrays_need_no_axis_of_people(model: i2md.Model, raw: list[np.ndarray]) -> None:
+def test_arrays_of_one_person_need_no_persons_axis(model: i2md.Model, raw: list[np.ndarray]) -> None:
     with_people, without = model.embed(raw[:3]), model.embed([clip[0] for clip in raw[:3]])
     for name, features in with_people.items():
         np.testing.assert_array_equal(without[name], features)
 
 
-def test_a_clips_features_do_not_depend_on_its_company(model: i2md.Model, clips: i2md.Clips) -> None:
+def test_features_do_not_depend_on_the_other_clips(model: i2md.Model, clips: i2md.Clips) -> None:
     together = model.embed(clips)
     order = np.array([5, 31, 0])
     for name, features in model.embed(clips.select(order)).items():
@@ -66,7 +66,7 @@ def test_loading_twice_gives_the_same_features(model: i2md.Model, clips: i2md.Cl
         np.testing.assert_array_equal(again[name], features)
 
 
-def test_where_the_body_stood_and_faced_changes_nothing(model: i2md.Model, raw: list[np.ndarray]) -> None:
+def test_features_do_not_depend_on_position_and_facing(model: i2md.Model, raw: list[np.ndarray]) -> None:
     turn = np.array([[0, 0, 1], [0, 1, 0], [-1, 0, 0]], dtype=np.float32)
     # A frame without anybody is all zeros and stays so.
     moved = [np.where(clip.any(axis=(2, 3), keepdims=True), clip @ turn + np.float32(0.5), 0) for clip in raw[:8]]
@@ -74,7 +74,7 @@ def test_where_the_body_stood_and_faced_changes_nothing(model: i2md.Model, raw: 
         np.testing.assert_allclose(model.embed(moved)[name], features, atol=1e-3)
 
 
-def test_an_official_checkpoints_encoders_give_the_official_features(official: i2md.Model, golden: Path) -> None:
+def test_a_reference_checkpoint_gives_the_reference_features(official: i2md.Model, golden: Path) -> None:
     with np.load(golden / "cmd_step.npz") as numbers:
         view = torch.tensor(numbers["step2/query"]).permute(0, 2, 3, 1, 4)
         expected = {name: numbers[f"eval/features_{name}"] for name in ("joint", "motion")}
@@ -86,7 +86,7 @@ def test_an_official_checkpoints_encoders_give_the_official_features(official: i
             np.testing.assert_allclose(features, expected[name], atol=1e-5)
 
 
-def test_an_official_checkpoint_embeds_recordings_of_one_and_two_people(official: i2md.Model, golden: Path) -> None:
+def test_a_reference_checkpoint_embeds_recordings_of_one_and_two_persons(official: i2md.Model, golden: Path) -> None:
     read = open_source("ntu-rgbd", golden / "ntu-rgbd").read()
     raw = [recording.positions for recording in read if isinstance(recording, Recording)]
     assert {len(clip) for clip in raw} == {1, 2}

@@ -1,4 +1,4 @@
-"""Drawn labels: so many of each class, the same for a seed whatever the machine and the order of the clips."""
+"""Draws of labelled clips: their number by class, and that they depend on seed and names alone."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ def named(count):
 
 
 @given(labelled, st.floats(0.01, 1.0), st.integers(0, 3), st.integers(0, 3))
-def test_a_balanced_share_is_one_of_each_class(labels, share, seed, draw):
-    chosen = draw_fraction(named(len(labels)), labels, share, True, seed, draw)
+def test_a_balanced_fraction_is_of_each_class(labels, fraction, seed, draw):
+    chosen = draw_fraction(named(len(labels)), labels, fraction, True, seed, draw)
     assert (np.diff(chosen) > 0).all()
     for c in set(labels.tolist()):
-        count, wanted = (labels[chosen] == c).sum(), (labels == c).sum() * share
+        count, wanted = (labels[chosen] == c).sum(), (labels == c).sum() * fraction
         assert count == 1 or abs(count - wanted) <= 0.5
         assert count >= 1
 
 
 @given(labelled, st.floats(0.01, 1.0))
-def test_a_uniform_share_is_of_all_clips_and_rounded_down(labels, share):
-    chosen = draw_fraction(named(len(labels)), labels, share, False, 0, 0)
-    assert len(set(chosen.tolist())) == max(1, int(len(labels) * share))
+def test_an_unbalanced_fraction_is_of_all_clips_and_rounded_down(labels, fraction):
+    chosen = draw_fraction(named(len(labels)), labels, fraction, False, 0, 0)
+    assert len(set(chosen.tolist())) == max(1, int(len(labels) * fraction))
 
 
 @given(labelled, st.integers(1, 12))
-def test_few_of_each_class_or_all_there_are(labels, few):
+def test_clips_of_each_class_or_all_of_a_small_class(labels, few):
     chosen = draw_per_class(named(len(labels)), labels, few, 0, 0)
     for c in set(labels.tolist()):
         assert (labels[chosen] == c).sum() == min(few, (labels == c).sum())
 
 
 @given(labelled, st.randoms(use_true_random=False), st.booleans())
-def test_the_order_of_the_clips_does_not_matter_and_draws_are_nested(labels, random, balanced):
+def test_draws_do_not_depend_on_the_order_of_the_clips_and_are_nested(labels, random, balanced):
     names = named(len(labels))
     order = list(range(len(labels)))
     random.shuffle(order)
@@ -49,10 +49,12 @@ def test_the_order_of_the_clips_does_not_matter_and_draws_are_nested(labels, ran
     assert set(one) <= set(draw_fraction(names, labels, 0.7, balanced, 5, 1))
 
 
-def test_draws_are_these_for_good():
+def test_draws_never_change():
     """Written down once: another machine or another version must draw the same."""
     names, labels = [f"a{c}_s{i}" for c in range(3) for i in range(8)], np.repeat(np.arange(3), 8)
-    drawn = [[names[i] for i in draw_fraction(names, labels, 0.25, True, *place)] for place in ((0, 0), (0, 1), (1, 0))]
+    drawn = [
+        [names[i] for i in draw_fraction(names, labels, 0.25, True, *numbers)] for numbers in ((0, 0), (0, 1), (1, 0))
+    ]
     assert drawn == DRAWN
     assert [names[i] for i in draw_fraction(names, labels, 0.25, False, 0, 0)] == UNIFORM
 

@@ -97,21 +97,21 @@ def test_the_labelled_clips_of_each_draw_are_written(evaluated: tuple[Path, Eval
         assert len({tuple(result.labelled_clips) for result in results}) > 1
 
 
-def test_neighbours_vote_as_scikit_learns(evaluated: tuple[Path, Evaluated], base: Path) -> None:
+def test_knn_predicts_what_scikit_learn_predicts(evaluated: tuple[Path, Evaluated], base: Path) -> None:
     run, results = evaluated
     clips = i2md.open_clips(tiny.clips(base))
     train, test = clips.part("xsub", "train"), clips.part("xsub", "test")
     model = i2md.load(run, "cpu")
-    known, asked = model.embed(train), model.embed(test)
+    known, queries = model.embed(train), model.embed(test)
     for name in ("joint", "motion", "bone"):
         for k, title in ((1, "knn"), (3, "knn, k = 3")):
-            judge = KNeighborsClassifier(k, metric="cosine", algorithm="brute").fit(known[name], train.labels)
-            nearest = train.labels[judge.kneighbors(asked[name], return_distance=False)]
+            reference = KNeighborsClassifier(k, metric="cosine", algorithm="brute").fit(known[name], train.labels)
+            nearest = train.labels[reference.kneighbors(queries[name], return_distance=False)]
             # Where votes tie scikit-learn takes the smallest class, we the nearest clip's.
             votes = np.sort(np.stack([(nearest == c).sum(axis=1) for c in range(4)]), axis=0)
             clear = votes[-1] > votes[-2]
             predicted = np.array(results[title][0].streams[name].predictions)
-            assert (predicted == judge.predict(asked[name]))[clear].all() and clear.any()
+            assert (predicted == reference.predict(queries[name]))[clear].all() and clear.any()
 
 
 def test_the_table_and_the_report_show_them(
@@ -155,7 +155,7 @@ def test_linear_equals_a_linear_layer_trained_by_pytorch(base: Path, tmp_path: P
     model = i2md.load(run, "cpu")
     train, test = clips.part("xsub", "train"), clips.part("xsub", "test")
     whole = _whole_clips(model, train)
-    asked = model.embed(test)
+    queries = model.embed(test)
     total = torch.zeros(len(test), 4)
     for name in STREAMS[:3]:
         layer = torch.nn.Linear(whole[name].shape[1], 4)
@@ -167,7 +167,7 @@ def test_linear_equals_a_linear_layer_trained_by_pytorch(base: Path, tmp_path: P
             optimizer.zero_grad()
             F.cross_entropy(layer(whole[name]), torch.tensor(train.labels)).backward()
             optimizer.step()
-        total += layer(torch.tensor(asked[name])).detach()
+        total += layer(torch.tensor(queries[name])).detach()
     agreement = (np.array(result.overall.predictions) == total.argmax(dim=1).numpy()).mean()
     assert agreement >= 15 / 16
 

@@ -14,7 +14,7 @@ async function unpack(map) {
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
   const count = bytes.length / 2, width = map.joints * 3;
   let at = 0;
-  return map.frames.map((frames, clip) => Array.from({ length: map.people[clip] }, () => {
+  return map.frames.map((frames, clip) => Array.from({ length: map.persons[clip] }, () => {
     const person = [];
     for (let f = 0; f < frames; f++) {
       const pose = new Float32Array(width);
