@@ -22,7 +22,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from i2md.errors import InputError, RankLost
+from i2md.errors import InputError, WorkerLost
 from i2md.experiments.job import Job
 from i2md.runtime.exit_codes import TRY_AGAIN, sigterm_as_interrupt
 
@@ -111,7 +111,7 @@ def run_jobs(
 
 
 def require_some(out: Path, runs: Mapping[Any, Any], failed: Mapping[str, Failure]) -> None:
-    """Raise an error if no run is left, see `require_all`."""
+    """Raise an error if no run is left, as `require_all` does."""
     if not runs:
         _raise(failed, f"{out}: all {len(failed)} runs failed")
 
@@ -123,7 +123,7 @@ def require_all(failed: Mapping[str, Failure]) -> None:
         failed: Name of each failed run to the reason.
 
     Raises:
-        RankLost: The process of every failed run died; the same command resumes them.
+        WorkerLost: The process of every failed run died; the same command resumes them.
         InputError: Another run failed.
     """
     if failed:
@@ -132,8 +132,10 @@ def require_all(failed: Mapping[str, Failure]) -> None:
 
 def _raise(failed: Mapping[str, Failure], message: str) -> None:
     name, first = next(iter(failed.items()))
-    lost = all(each.exit_code == TRY_AGAIN for each in failed.values())
-    raise (RankLost if lost else InputError)(f"{message}; {name}: {first.reason}")
+    message = f"{message}; {name}: {first.reason}"
+    if all(each.exit_code == TRY_AGAIN for each in failed.values()):
+        raise WorkerLost(f"{message}; run the same command again to resume")
+    raise InputError(message)
 
 
 class WorkerPool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from i2md.errors import InputError, RankLost
+from i2md.errors import InputError, WorkerLost
 from i2md.experiments.job import Job
 from i2md.experiments.runner import Failure, require_all, require_some, run_jobs, worker_environments
 
@@ -141,11 +141,14 @@ def test_the_error_of_a_sweep_depends_on_why_its_runs_failed() -> None:
     lost, invalid = Failure("its process was ended by SIGKILL", 75), Failure("no such folder", 2)
     require_all({})
     require_some(Path("out"), {"one": 1}, {"two": lost})
-    with pytest.raises(RankLost, match="1 run failed; one: its process was ended by SIGKILL"):
+    with pytest.raises(
+        WorkerLost, match=r"1 run failed; one: .* SIGKILL; run the same command again"
+    ):
         require_all({"one": lost})
-    with pytest.raises(InputError, match="2 runs failed; one: its process"):
+    with pytest.raises(InputError, match="2 runs failed; one: its process") as failed:
         require_all({"one": lost, "two": invalid})
-    with pytest.raises(RankLost, match="out: all 1 runs failed"):
+    assert not isinstance(failed.value, WorkerLost)
+    with pytest.raises(WorkerLost, match="out: all 1 runs failed"):
         require_some(Path("out"), {}, {"one": lost})
 
 

@@ -221,7 +221,7 @@ def test_stopped_and_killed_sweep_resumes_to_the_same_bytes(
     process.send_signal(signal.SIGTERM)
     error = process.communicate(timeout=DEADLOCK_SECONDS)[1]
     assert process.returncode == 130
-    assert error.splitlines()[-1].startswith("i2md: stopped; the same command")
+    assert error.splitlines()[-1] == "i2md: stopped; run the same command again to resume"
     assert "Traceback" not in error and not (out / "table.md").exists()
     for run in runs:
         assert (run / "training_state.safetensors").is_file() and not (run / "model.safetensors").is_file()
@@ -276,11 +276,11 @@ def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
         (["--grid", "batch_size=8,8"], "two runs would be named batch_size=8,seed=0"),
         (["--grid", "seed=1,2"], "give --seeds 0 1 2"),
         (["--seeds", "0", "0"], "two runs would be named seed=0"),
-        (["--seed", "1"], "unknown option --seed: did you mean seeds?"),
+        (["--seed", "1"], "unknown option --seed: did you mean --seeds?"),
         (["--grid", "batch_size=8,16", "--against", "batch_size=32"], "batch_size=32 is not in the grid"),
         (["--grid", "batch_size=8,16", "--against", "batch_size=8,16"], "give one value"),
         (["--grid", "batch_size=12"], "all 3 runs failed; batch_size=12,seed=0: objectives.queue_size 32"),
-        (["--protocol", "svm"], "Known: knn, retrieval, linear, linear-sweep"),
+        (["--protocol", "svm"], "choose among knn, retrieval, linear, linear-sweep"),
         (["--split", "xview"], "xview"),
         (["--jobs", "0"], "--jobs 0: give at least 1"),
         (["--device", "tpu"], "choose auto, cpu, cuda or cuda:N"),
