@@ -141,9 +141,7 @@ def test_the_error_of_a_sweep_depends_on_why_its_runs_failed() -> None:
     lost, invalid = Failure("its process was ended by SIGKILL", 75), Failure("no such folder", 2)
     require_all({})
     require_some(Path("out"), {"one": 1}, {"two": lost})
-    with pytest.raises(
-        WorkerLost, match=r"1 run failed; one: .* SIGKILL; run the same command again"
-    ):
+    with pytest.raises(WorkerLost, match=r"1 run failed; one: .* SIGKILL; run the same command again"):
         require_all({"one": lost})
     with pytest.raises(InputError, match="2 runs failed; one: its process") as failed:
         require_all({"one": lost, "two": invalid})
