@@ -1,4 +1,4 @@
-"""Time the extraction of features, beside PyTorch's own GRUs, interleaved in one process.
+"""Time the extraction of features against PyTorch's own GRUs, interleaved in one process.
 
     python benchmarks/extraction.py --threads 1
 
@@ -17,9 +17,9 @@ from collections.abc import Callable
 import torch
 from timing import by_turns, machine, product_rates, ratios, spread
 from torch import Tensor, nn
-from views import CHANNELS, JOINTS, PERSONS, ntu_shaped, packed
+from views import CHANNELS, JOINTS, PERSONS, ntu_shaped
 
-from i2md.data.packed import PackedClips
+from i2md.data.packed import PackedClips, pack_arrays
 from i2md.encoders.gru.encoder import GRUEncoder
 from i2md.encoders.settings import GRUSettings
 from i2md.evaluation.features import Encoders, Features, clip_features
@@ -52,7 +52,7 @@ def main() -> None:
     features = JOINTS * CHANNELS * PERSONS
     settings = GRUSettings(hidden_size=args.hidden_size, num_layers=args.num_layers)
     encoders: Encoders = {name: GRUEncoder(LAYOUT, PERSONS, settings).to(device) for name in STREAMS}
-    clips = packed(ntu_shaped(args.clips), device)
+    clips = pack_arrays(ntu_shaped(args.clips), device)
     spent = by_turns(ways(encoders, clips, args.frames, args.batch_size), args.rounds)
 
     rates = product_rates(device=device, shape=(args.product, args.product, args.product))

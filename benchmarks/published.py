@@ -1,6 +1,6 @@
 """The reference implementation's training step, out of a copy of it that runs on today's PyTorch and on this device.
 
-The copy is yours to make and mend (no torchvision, and `.cuda()` only where there is a GPU); nothing of it is here.
+Make the copy yourself (without torchvision, and with `.cuda()` only where there is a GPU); nothing of it is included.
 """
 
 from __future__ import annotations

@@ -25,8 +25,9 @@ from extraction import operations
 from published import published_model, published_step
 from timing import by_turns, machine, product_rates, ratios, spread
 from torch import Tensor
-from views import LAYOUT, ntu_shaped, packed
+from views import LAYOUT, ntu_shaped
 
+from i2md.data.packed import pack_arrays
 from i2md.encoders.gru.encoder import GRUEncoder, GRUPair
 from i2md.encoders.settings import EncoderSettings
 from i2md.objectives.settings import ObjectiveSettings
@@ -187,7 +188,7 @@ def shares(args: argparse.Namespace, results: dict[str, Any]) -> dict[str, float
 
 def parts(args: argparse.Namespace, model: I2MD, device: torch.device) -> dict[str, dict[str, float]]:
     """What the views of a batch of NTU-shaped clips, and the objectives with their gradients, take of a step."""
-    clips = packed(ntu_shaped(args.batch_size), device)
+    clips = pack_arrays(ntu_shaped(args.batch_size), device)
     indices, draws = torch.arange(args.batch_size, device=device), torch.Generator(device)
     streams = len(model.settings.streams)
     embeddings = F.normalize(

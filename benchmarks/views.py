@@ -84,7 +84,7 @@ def repeated(way: Callable[[], object], times: int) -> Callable[[], None]:
 
 
 def ntu_shaped(count: int) -> list[np.ndarray]:
-    """Clips (persons, frames, joints, channels) of about 85 frames, the longest of 300, now and then of two people."""
+    """Clips (persons, frames, joints, channels) of about 85 frames, the longest of 300, some of two persons."""
     draws = np.random.default_rng(0)
     frames = np.clip(np.exp(draws.normal(np.log(80), 0.35, count)).astype(int), 20, LONGEST)
     persons = 1 + (draws.random(count) < TWO_PERSONS)

@@ -1,1 +1,1 @@
-"""Encoders: one class a file, (batch, frames, channels) -> (batch, width)."""
+"""Encoders, one class each: (batch, frames, joints, channels, persons) -> (batch, width)."""

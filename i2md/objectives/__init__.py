@@ -1,1 +1,1 @@
-"""The objectives of I2MD: pure functions of tensors, and the queue they look into."""
+"""Losses: pure functions of tensors, the terms of the objective, and the queue that they look into."""

@@ -1,4 +1,4 @@
-"""The benchmark of extraction: it tells its figures, and the plainer way computes the same features."""
+"""The benchmark of extraction: it prints all results, and the plain implementation computes the same features."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import extraction
 import torch
 import views
 
+from i2md.data.packed import pack_arrays
 from i2md.encoders.gru.encoder import GRUEncoder
 from i2md.encoders.settings import GRUSettings
 
@@ -18,7 +19,7 @@ def test_the_plain_implementation_computes_the_same() -> None:
     encoders = {
         name: GRUEncoder(extraction.LAYOUT, 2, GRUSettings(hidden_size=6, num_layers=2)) for name in extraction.STREAMS
     }
-    clips = views.packed(views.ntu_shaped(9), torch.device("cpu"))
+    clips = pack_arrays(views.ntu_shaped(9), torch.device("cpu"))
     ours, plain = (way() for way in extraction.ways(encoders, clips, frames=12, batch_size=4).values())
     for name in extraction.STREAMS:
         torch.testing.assert_close(ours[name], plain[name])
@@ -37,9 +38,9 @@ def test_it_prints_all_results() -> None:
     sizes = {"clips": 6, "batch_size": 4, "frames": 5, "hidden_size": 4, "num_layers": 1, "rounds": 2, "product": 64}
     words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, extraction.__file__, *words, "--device", "cpu"]
-    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    results = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     ways = {"ours", "PyTorch's GRUs"}
-    assert set(told["clips a second"]) == set(told["share of the float32 rate"]) == ways
-    assert set(told["ours is so many times as fast"]) == ways - {"ours"}
-    for figures in told["clips a second"].values():
+    assert set(results["clips a second"]) == set(results["share of the float32 rate"]) == ways
+    assert set(results["ours is so many times as fast"]) == ways - {"ours"}
+    for figures in results["clips a second"].values():
         assert 0 < figures["from"] <= figures["median"] <= figures["to"]

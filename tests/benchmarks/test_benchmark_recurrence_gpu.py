@@ -42,5 +42,5 @@ def test_on_a_gpu_it_prints_all_results() -> None:
     sizes = ["--grus", "2", "--units", "64", "--channels", "32", "--batch_size", "16", "--frames", "4", "--rounds", "2"]
     done = started(*sizes)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert {"cuDNN", "frame by frame", "Triton", "Triton, in a graph"} <= set(told)
+    results = json.loads(done.stdout)
+    assert {"cuDNN", "frame by frame", "Triton", "Triton, in a graph"} <= set(results)

@@ -1,4 +1,4 @@
-"""The benchmark of the step: it tells its figures, and the plainer way computes the same."""
+"""The benchmark of the step: it prints all results, and the plain implementation computes the same."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def test_it_prints_all_results() -> None:
     }
     words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, step.__file__, *words, "--device", "cpu"]
-    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    results = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     ways = {"ours, fp32", "ours, bf16", "PyTorch's GRUs and products, fp32"}
-    assert set(told["milliseconds a step"]) == set(told["share of the product rate"]) == ways
-    assert set(told["milliseconds of it"]) == {"views", "objectives"}
+    assert set(results["milliseconds a step"]) == set(results["share of the product rate"]) == ways
+    assert set(results["milliseconds of it"]) == {"views", "objectives"}
     for precision in ("fp32", "bf16"):
-        (ratio,) = told[f"times as long as ours, {precision}"].values()
+        (ratio,) = results[f"times as long as ours, {precision}"].values()
         assert 0 < ratio["from"] <= ratio["median"] <= ratio["to"]

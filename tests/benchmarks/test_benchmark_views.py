@@ -1,4 +1,4 @@
-"""The benchmark of views: it tells its figures, and the plainer way makes the same views."""
+"""The benchmark of views: it prints all results, and the plain implementation makes the same views."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 import views
 from timing import spread
 
+from i2md.data.packed import pack_arrays
 from i2md.views.augment import ViewDraws
 from i2md.views.settings import ViewSettings
 from i2md.views.view import make_view
@@ -29,7 +30,7 @@ class Feeder:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_plain_implementation_makes_the_same_views(seed: int) -> None:
-    clips = views.packed(views.ntu_shaped(40), torch.device("cpu"))
+    clips = pack_arrays(views.ntu_shaped(40), torch.device("cpu"))
     assert clips.max_persons == 2
     draws = ViewDraws.draw(40, 25, 3, torch.Generator().manual_seed(seed))
     way = clips, torch.randperm(40), ViewSettings(), views.LAYOUT, 2, draws
@@ -41,11 +42,11 @@ def test_it_prints_all_results(tmp_path: Path) -> None:
     (tmp_path / "feeder" / "feeder_pretraining_inter.py").write_text(OFFICIAL)
     sizes = ["--clips", "20", "--batch_size", "4", "--batches", "2", "--rounds", "2", "--device", "cpu"]
     command = [sys.executable, views.__file__, *sizes, "--official", str(tmp_path)]
-    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    results = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     ways = {"ours", "PyTorch's operations, clip by clip", "published feeder", "published feeder, as a batch"}
-    assert set(told["microseconds a clip"]) == set(told["clips a second"]) == ways
-    assert set(told["ours is so many times as fast"]) == ways - {"ours"}
-    for name, figures in told["microseconds a clip"].items():
+    assert set(results["microseconds a clip"]) == set(results["clips a second"]) == ways
+    assert set(results["ours is so many times as fast"]) == ways - {"ours"}
+    for name, figures in results["microseconds a clip"].items():
         assert 0 < figures["from"] <= figures["median"] <= figures["to"]
-        assert told["clips a second"][name]["median"] == pytest.approx(1e6 / figures["median"], rel=0.6)
+        assert results["clips a second"][name]["median"] == pytest.approx(1e6 / figures["median"], rel=0.6)
     assert set(spread([1.0])) == set(figures)

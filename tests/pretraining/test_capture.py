@@ -1,4 +1,4 @@
-"""A captured step: the same weights and queues as the step that it captures, and what makes it capture anew."""
+"""A captured step: the same weights and queues as the step that it captures, and when it is captured again."""
 
 from __future__ import annotations
 

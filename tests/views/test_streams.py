@@ -11,7 +11,7 @@ from i2md.views.streams import stream
 
 
 def loops(x, name, layout):
-    """Each number of a stream by its definition in docs/method.md section 1, in the order joints, channels, people."""
+    """Each number of a stream by its definition in docs/method.md section 1, in the order joints, channels, persons."""
     batch, frames, joints, channels, persons = x.shape
     rows = []
     for b in range(batch):

@@ -118,7 +118,7 @@ def test_a_missing_person_is_zero_in_every_view(clips):
 
 
 def test_min_crop_frames_allows_crops_shorter_than_a_view(pack_arrays):
-    """Joint 0 tells the frame's number, so a view tells how much of the clip it spans."""
+    """Joint 0 is the number of the frame, so a view shows how much of the clip it spans."""
     clips = pack_arrays([np.broadcast_to(np.arange(60.0)[None, :, None, None], (1, 60, 25, 3))])
     indices = torch.zeros(200, dtype=torch.long)
     spans = {}

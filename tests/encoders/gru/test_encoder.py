@@ -103,20 +103,20 @@ def test_encoders_in_parallel_equal_each_alone():
 
 def test_activation_checkpointing_gives_the_same_gradients_in_less_memory():
     torch.manual_seed(0)
-    keeping = gru(9, 5, 3)
-    anew = gru(9, 5, 3, activation_checkpointing=True)
-    anew.load_state_dict(keeping.state_dict())
+    stored = gru(9, 5, 3)
+    recomputed = gru(9, 5, 3, activation_checkpointing=True)
+    recomputed.load_state_dict(stored.state_dict())
     x = torch.randn(4, 13, 9)
     kept: dict[str, int] = {}
     gradients = {}
-    for name, encoder in (("keeping", keeping), ("anew", anew)):
+    for name, encoder in (("stored", stored), ("recomputed", recomputed)):
         sizes: list[int] = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t):
             feature = encoder(clips(x))
         kept[name] = sum(sizes)
         gradients[name] = torch.autograd.grad(feature.square().sum(), list(encoder.parameters()))
     assert all(torch.equal(a, b) for a, b in zip(*gradients.values(), strict=True))
-    assert kept["anew"] < kept["keeping"] / 3
+    assert kept["recomputed"] < kept["stored"] / 3
 
 
 @pytest.mark.parametrize("together", [1, 2, 3])
