@@ -214,7 +214,7 @@ def test_two_processes_compute_the_results_of_one(
 ) -> None:
     shutil.copytree(tiny.run(base), tmp_path / "run")
     chosen = ("--protocol", "retrieval", "linear", "finetune", "semi")
-    codes, written = job.ends(job.start("evaluate", tmp_path / "run", tiny.clips(base), *WORDS, *chosen))
+    codes, written = job.finish(job.start("evaluate", tmp_path / "run", tiny.clips(base), *WORDS, *chosen))
     assert codes == [0, 0], written
     results = read_results(tmp_path / "run" / "evaluation")
     assert len(results) == 3 + 2 * 2
@@ -229,7 +229,7 @@ def test_two_processes_compute_the_results_of_one(
     ("words", "said"),
     [
         (["--semi.label_fractions", "0"], "semi.label_fractions (0.0,) must be above 0"),
-        (["--semi.label_fraction", "0.1"], "did you mean semi.label_fractions?"),
+        (["--semi.label_fraction", "0.1"], "semi.label_fractions?"),
         (["--knn.k", "99"], "knn.k 99: there are 16 training clips"),
         (["--linear.epochs", "0"], "must be at least 1"),
         (["--few_shot.labels", "0"], "few_shot.labels (0,) must be numbers of at least 1"),
