@@ -177,7 +177,9 @@ def _read_columns(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
     with ExitStack() as opened:
         source = opened.enter_context(path.open("rb")) if is_remote(path) else path
         file = opened.enter_context(pq.ParquetFile(source, pre_buffer=False))
-        columns = {field.name: np.empty(file.metadata.num_rows, field.type.to_pandas_dtype()) for field in schema}
+        # Not field.type.to_pandas_dtype(), which imports pandas in older versions of pyarrow.
+        types = {field.name: pa.array([], field.type).to_numpy(zero_copy_only=False).dtype for field in schema}
+        columns = {name: np.empty(file.metadata.num_rows, kind) for name, kind in types.items()}
         end = 0
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, use_threads=False).select(schema.names).cast(schema)
