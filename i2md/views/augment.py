@@ -60,6 +60,9 @@ class Augmentation(Protocol):
 def build_augmentations(settings: ViewSettings) -> list[Augmentation]:
     """The augmentations that `settings.augmentations` names, with their settings, in order.
 
+    Args:
+        settings: Names of the augmentations, and their options by name.
+
     Raises:
         InputError: One is unknown, or its options do not fit.
     """

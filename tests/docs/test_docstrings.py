@@ -30,7 +30,7 @@ def parts(name: str) -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 # Public names whose arguments are being documented now: to be emptied.
-PENDING = {"Clips", "Recording", "Source", "Unreadable", "open_clips"}
+PENDING = {"Clips", "Unreadable"}
 # Packages whose functions are being documented now: to be emptied.
 PENDING_PACKAGES = {"data", "distributed", "evaluation"}
 PUBLIC = dict(part for name in i2md.__all__ for part in parts(name) if callable(part[1]))
