@@ -25,6 +25,7 @@ from tqdm import tqdm
 from i2md.errors import InputError, WorkerLost
 from i2md.experiments.job import Job
 from i2md.runtime.exit_codes import TRY_AGAIN, sigterm_as_interrupt
+from i2md.runtime.progress import progress
 
 WORKER_COMMAND = (sys.executable, "-m", "i2md.experiments.job")
 
@@ -102,11 +103,10 @@ def run_jobs(
     logs.mkdir(parents=True, exist_ok=True)
     with sigterm_as_interrupt(), WorkerPool(environments, logs, command) as pool:
         ended, total = pool.run(waiting), len(waiting)
-        bar = tqdm(ended, total=total, unit="run", desc=title, dynamic_ncols=True, disable=not total)
-        for job, failure in bar:
+        for job, failure in progress(ended, title, "run", total=total, show=bool(total)):
             if failure is not None:
                 failed[Path(job.run).name] = failure
-                bar.write(f"{Path(job.run).name} failed: {failure.reason}", file=sys.stderr)
+                tqdm.write(f"{Path(job.run).name} failed: {failure.reason}", file=sys.stderr)
     return failed
 
 
