@@ -118,7 +118,7 @@ def test_interrupted_it_saves_a_checkpoint_and_resumes(
     process.send_signal(number)
     _, stderr = process.communicate("\n", timeout=PATIENCE)
     assert process.returncode == 130
-    assert stderr.splitlines()[-1].startswith("i2md: stopped; the same command ")
+    assert stderr.splitlines()[-1] == "i2md: stopped; run the same command again to resume"
     assert "Traceback" not in stderr
     state = load_file(run / "training_state.safetensors")
     assert 0 < int(state["progress.step"]) < 4 * EPOCHS
