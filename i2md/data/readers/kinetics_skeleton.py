@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from i2md.data.readers.files import BadFile, File, find_files, load_each
+from i2md.data.readers.name_tables import compare_names
 from i2md.data.readers.reading import Reading, to_positions, without_absent_persons
 from i2md.data.recording import UNKNOWN, Recording, Source
 from i2md.data.splits import Split, by_column
@@ -77,7 +78,16 @@ def open_source(path: Path, *, persons: int = 2, score: float = 0.0) -> Source:
         read=Reading(files, _LAYOUT, _Parser(classes, persons, score)),
         count=len(files),
         splits=_splits(files),
+        left_out=_not_matched(path, files, label_files),
     )
+
+
+def _not_matched(path: Path, files: Sequence[File], label_files: Sequence[File]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for file, load in load_each(label_files):
+        part = [clip.stem for clip in files]
+        counts |= compare_names(path, file.base, _read_object(load()), part, "entry", "clip")
+    return counts
 
 
 def _splits(files: Iterable[File]) -> Mapping[str, Split]:

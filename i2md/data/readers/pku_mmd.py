@@ -23,6 +23,7 @@ from jaxtyping import Float64
 
 from i2md.data.readers.files import BadFile, File, find_files
 from i2md.data.readers.intervals import clips_of, with_intervals
+from i2md.data.readers.name_tables import compare_names
 from i2md.data.readers.pku_mmd_labels import CLASS_NAMES, TWO_PERSON_LABELS, LabelFile, read_labels
 from i2md.data.readers.pku_mmd_splits import (
     CAMERAS,
@@ -73,7 +74,7 @@ def open_source(path: Path, phase: Literal[1, 2] | None = None) -> Source:
         read=Reading(files, _LAYOUT, _Clips(labels)),
         count=sum(_count(file, labels) for file in files),
         splits=splits_for(number, {file.stem: file.name for file in files}, listed),
-        left_out=_not_read(files, labels, listed, number),
+        left_out=_not_read(path, files, labels, listed, number),
     )
     whole = replace(clips, preset="none", read=Reading(files, _LAYOUT, _Whole(labels)), count=len(files), left_out={})
     return replace(clips, untrimmed=whole)
@@ -165,16 +166,13 @@ def _one_phase(path: Path, files: Sequence[File], phase: int | None) -> int:
 
 
 def _not_read(
-    files: Sequence[File], labels: Mapping[str, LabelFile], listed: Mapping[str, Listed], phase: int
+    path: Path, files: Sequence[File], labels: Mapping[str, LabelFile], listed: Mapping[str, Listed], phase: int
 ) -> dict[str, int]:
-    names = {file.stem for file in files}
-    missing = {
-        f"named in {split.file} without a skeleton file": sum(
-            name not in names for chosen in split.names.values() for name in chosen
-        )
-        for split in listed.values()
-    }
-    return missing | {
-        "without labels, kept only as whole recordings": sum(not _labels_of(file, labels) for file in files),
-        "labels without a skeleton file": sum(phase_of(name) == phase and name not in names for name in labels),
-    }
+    names = [file.stem for file in files]
+    counts: dict[str, int] = {}
+    for split in listed.values():
+        chosen = [name for part in split.names.values() for name in part]
+        counts |= compare_names(path, split.file, chosen, names, what="recording")
+    labelled = [name for name in labels if phase_of(name) == phase]
+    counts |= compare_names(path, "the label files", labelled, names, what="recording")
+    return counts | {"without labels, kept only as whole recordings": sum(not _labels_of(f, labels) for f in files)}

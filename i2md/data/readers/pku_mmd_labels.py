@@ -131,7 +131,7 @@ def parse_labels(data: bytes, name: str) -> tuple[Annotation, ...]:
         name: Name of the recording.
 
     Returns:
-        An annotation for each line that is not blank, named by the recording and the number of the line.
+        An annotation for each line that is not blank, named by the recording and the number of that line among them.
 
     Raises:
         BadFile: If a line is not a class (1 to 51), a start, an end and optionally a confidence.
@@ -140,11 +140,11 @@ def parse_labels(data: bytes, name: str) -> tuple[Annotation, ...]:
         >>> parse_labels(b"8,120,240,2\\n", "0002-L")
         (Annotation(name='0002-L_001', text='8,120,240,2', start=120, end=240, label=7),)
     """
-    lines = [line for line in data.decode("ascii", "replace").splitlines() if line.strip()]
-    return tuple(_annotation(line.strip(), at, name) for at, line in enumerate(lines, 1))
+    lines = [(at, line) for at, line in enumerate(data.decode("ascii", "replace").splitlines(), 1) if line.strip()]
+    return tuple(_annotation(line.strip(), at, f"{name}_{number:03d}") for number, (at, line) in enumerate(lines, 1))
 
 
-def _annotation(line: str, at: int, name: str) -> Annotation:
+def _annotation(line: str, at: int, clip: str) -> Annotation:
     fields = line.rstrip(",").split(",")
     try:
         number, start, end = (int(field) for field in fields[:3])
@@ -152,4 +152,8 @@ def _annotation(line: str, at: int, name: str) -> Annotation:
         raise BadFile(f"line {at}: {line[:40]!r} is not class,start,end,confidence") from None
     if len(fields) > 4:
         raise BadFile(f"line {at}: {len(fields)} fields, not class,start,end,confidence")
-    return Annotation(f"{name}_{at:03d}", line[:40], start, end, label_of(number, CLASS_NAMES))
+    try:
+        label = label_of(number, CLASS_NAMES)
+    except BadFile as error:
+        raise BadFile(f"line {at}: {error}") from None
+    return Annotation(clip, line[:40], start, end, label)

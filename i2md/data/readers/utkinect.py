@@ -24,6 +24,7 @@ from jaxtyping import Float64, Int64
 
 from i2md.data.readers.files import BadFile, File, find_files, load_each
 from i2md.data.readers.intervals import Annotation, clips_of, with_intervals
+from i2md.data.readers.name_tables import compare_names
 from i2md.data.readers.reading import Reading, numbers_in_name, to_positions
 from i2md.data.readers.text_numbers import number_rows
 from i2md.data.recording import Recording, Source, Unreadable
@@ -98,7 +99,7 @@ def open_source(path: Path) -> Source:
         read=Reading(files, _LAYOUT, _Clips(labels.actions)),
         count=sum(len(labels.actions.get(_recording_name(file), ())) for file in files),
         splits={"xsub": by_column("subject", train=(1, 3, 5, 7, 9), test=(2, 4, 6, 8, 10))},
-        left_out=_not_read(files, labels),
+        left_out=_not_read(path, files, labels),
     )
     whole = replace(clips, preset="none", read=Reading(files, _LAYOUT, _Whole(labels.actions)), count=len(files))
     return replace(clips, untrimmed=replace(whole, left_out={}))
@@ -219,11 +220,8 @@ def _annotation(recording: str, action: LabelledAction, numbers: Int64[np.ndarra
     return Annotation(f"{recording}_{action.name}", action.text, start, end, list(_ACTIONS).index(action.name))
 
 
-def _not_read(files: Sequence[File], labels: Labels) -> dict[str, int]:
-    names = {_recording_name(file) for file in files}
-    counts = {
-        "an action whose frames are NaN NaN": labels.without_frames,
-        "without labels, kept only as whole recordings": len(names - labels.actions.keys()),
-        "labels without a joints file": len(labels.actions.keys() - names),
-    }
+def _not_read(path: Path, files: Sequence[File], labels: Labels) -> dict[str, int]:
+    names = [_recording_name(file) for file in files]
+    counts = {"an action whose frames are NaN NaN": labels.without_frames}
+    counts |= compare_names(path, "the label file", labels.actions, names, "labels", "recording")
     return counts | ({labels.correction: 1} if labels.correction else {})

@@ -133,7 +133,7 @@ def test_recording_without_labels_is_untrimmed_only_and_counted(labels: dict[str
     assert [(item.name, len(item.intervals)) for item in source.untrimmed.read()] == [("0002-L", 0), ("0002-M", 2)]
     assert source.left_out == {
         "without labels, kept only as whole recordings": 1,
-        "labels without a skeleton file": 1,
+        "in the label files without a recording, such as 0009-R": 1,
     }
 
 
@@ -194,8 +194,8 @@ def test_splits_equal_the_split_files(tmp_path: Path) -> None:
     assert _parts(source.untrimmed, "xview", whole) == [["A01N01-M", "A01N01-R"], ["A01N01-L"]]
     train, test = _parts(source, "xview", clips)
     assert (train[:2], test) == (["A01N01-M_001", "A01N01-M_002"], ["A01N01-L_001", "A01N01-L_002"])
-    assert source.left_out["named in cross_subject_v2.txt without a skeleton file"] == 1
-    assert source.left_out["named in cross-view.txt without a skeleton file"] == 2
+    assert source.left_out["in cross_subject_v2.txt without a recording, such as A09N09-L"] == 1
+    assert source.left_out["in cross-view.txt without a recording, such as A08N08-L"] == 2
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_synthetic_folders_are_read_as_written(phase: int, tmp_path: Path) -> No
     assert len(whole) == written.recordings and sum(w.positions.shape[1] for w in whole) == written.frames
     assert sum(not w.intervals for w in whole) == kinds["unlabelled"]
     assert source.left_out["without labels, kept only as whole recordings"] == kinds["unlabelled"]
-    absent = [count for reason, count in source.left_out.items() if reason.startswith("named in cross_")]
+    absent = [count for reason, count in source.left_out.items() if reason.startswith("in cross_")]
     assert sum(absent) == kinds["name_without_file"]
     ends = [w.intervals[-1].end == w.positions.shape[1] for w in whole if w.intervals]
     assert sum(ends) == kinds["past_end"]

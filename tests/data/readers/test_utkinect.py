@@ -126,7 +126,7 @@ def test_typo_of_the_published_labels_is_corrected_and_reported(real_data: Path,
         push.positions, next(c for c in _read(real_data)[1] if c.name == "s03_e01_push").positions
     )
     assert source.left_out["s03_e01 push: 2556 3622 in the label file, read as push: 3556 3622"] == 1
-    assert source.left_out["labels without a joints file"] == 19
+    assert source.left_out["in the label file without a recording, such as s01_e01"] == 19
     assert source.count == 10
 
 
@@ -178,12 +178,19 @@ def test_interval_without_frames_is_unreadable_and_others_are_read(line: str, re
 
 
 def test_recording_without_labels_is_untrimmed_only(tmp_path: Path) -> None:
-    source = open_source("utkinect-action3d", _write(tmp_path, _row(2), "s02_e01\nwalk: 4 90\n"))
-    assert list(source.read()) == []
-    (whole,) = source.untrimmed.read()
+    _write(tmp_path, _row(2), "s02_e01\nwalk: 4 90\n")
+    (tmp_path / "joints_s02_e01.txt").write_text(_row(4))
+    source = open_source("utkinect-action3d", tmp_path)
+    assert [clip.name for clip in source.read()] == ["s02_e01_walk"]
+    whole, _ = source.untrimmed.read()
     assert whole.intervals == () and whole.positions.shape == (1, 1, 20, 3)
-    assert source.left_out["without labels, kept only as whole recordings"] == 1
-    assert source.left_out["labels without a joints file"] == 1
+    assert source.left_out["labels of recordings that the label file does not name, such as s01_e01"] == 1
+
+
+def test_label_file_of_other_recordings_is_an_input_error(tmp_path: Path) -> None:
+    _write(tmp_path, _row(2), "s02_e01\nwalk: 4 90\n")
+    with pytest.raises(InputError, match=r"none of the 1 names in the label file .* names s02_e01, .* like s01_e01"):
+        open_source("utkinect-action3d", tmp_path)
 
 
 @pytest.mark.parametrize(

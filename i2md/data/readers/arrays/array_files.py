@@ -10,6 +10,7 @@ An array is (frames, joints, channels) or (frames, persons, joints, channels). L
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -21,8 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Num
 
+from i2md.data.readers.arrays.axis_order import check_axes
 from i2md.data.readers.arrays.rows import DAMAGE
 from i2md.data.readers.files import BadFile, File, find_files, load_each
+from i2md.data.readers.name_tables import compare_names, shown
 from i2md.data.readers.reading import Reading, without_padding
 from i2md.data.recording import UNKNOWN, Recording, Source, Unreadable
 from i2md.data.splits import Split
@@ -32,10 +35,11 @@ from i2md.skeletons import Layout
 _FILE = re.compile(r"[^.].*\.np[yz]", re.IGNORECASE)
 _TABLE = re.compile(r"labels\.csv", re.IGNORECASE)
 _PARTS = ("train", "val", "test")
+_AXES = ("frames", "persons", "joints", "channels")
+_COLUMNS = ("name", "label", "split", "subject")
 # Files of the same name in two folders are two clips, so a path is compared whole.
 _WHOLE_PATH = 1000
-# A longer second axis means an array of many clips, not the persons of one.
-_MAX_PERSONS = 20
+_SUBJECT = re.compile(r"[0-9]{1,18}")
 
 
 class _Row(NamedTuple):
@@ -77,7 +81,7 @@ def open_folder(path: Path, layout: Layout, fps: float) -> Source:
         read=_Pass(files, {name: known[name] for name in names if name in known}, class_names, layout, fps),
         count=len(files),
         splits=_splits(names, known),
-        left_out={"in labels.csv without a file": sum(name not in names for name in known)},
+        left_out=compare_names(path, "labels.csv", known, names, "label") if tables else {},
     )
 
 
@@ -107,7 +111,7 @@ class _Pass:
         row = self.known.get(name, _Row())
         return Recording(
             name=name,
-            positions=without_padding(persons_first(array_in(data)), self.layout),
+            positions=without_padding(persons_first(array_in(data), self.layout), self.layout),
             label=self.class_names.index(row.label) if row.label else UNKNOWN,
             subject=row.subject,
             fps=self.fps,
@@ -135,22 +139,26 @@ def array_in(data: bytes) -> np.ndarray:
     return np.asarray(array)
 
 
-def persons_first(array: np.ndarray) -> Num[np.ndarray, "persons frames joints channels"]:
+def persons_first(array: np.ndarray, layout: Layout) -> Num[np.ndarray, "persons frames joints channels"]:
     """Move the axis of persons to the front, adding one if the array has none.
 
     Args:
         array: Numbers of shape (frames, joints, channels) or (frames, persons, joints, channels).
+        layout: Layout of the joints.
 
     Returns:
         A view of the array.
 
     Raises:
-        BadFile: If it has another type or shape, or more than 20 persons.
+        BadFile: If it has another type or shape, or its axes are in another order.
     """
     if array.dtype.kind not in "fiu" or array.ndim not in (3, 4):
         raise BadFile(f"{array.dtype} of shape {array.shape}, not numbers of shape (frames, [persons,] joints, 2 or 3)")
-    if array.ndim == 4 and array.shape[1] > _MAX_PERSONS:
-        raise BadFile(f"{array.shape[1]} persons in a frame: give an array of many clips by itself, not in a folder")
+    try:
+        check_axes(array.shape, _AXES if array.ndim == 4 else (_AXES[0], *_AXES[2:]), layout)
+    except BadFile as error:
+        many = "; an array of many clips is given by itself, not in a folder" if array.ndim == 4 else ""
+        raise BadFile(f"{error}{many}") from None
     return array[None] if array.ndim == 3 else array.swapaxes(0, 1)
 
 
@@ -177,28 +185,54 @@ def _from_table(path: Path, tables: Sequence[File]) -> dict[str, _Row]:
     ((table, load),) = load_each(tables)
     table_path = table.container / table.name
     inside = PurePosixPath(table.name).parent
+    known: dict[str, _Row] = {}
     try:
-        rows = list(csv.DictReader(io.StringIO(load().decode("utf-8-sig"), newline="")))
-        return dict(_row(inside, row) for row in rows)
-    except (BadFile, UnicodeDecodeError, csv.Error) as error:
+        for line, row in _lines(load()):
+            name, known_of_clip = _row(inside, line, row)
+            if name in known:
+                raise BadFile(f"line {line}: {shown(name)} is named a second time")
+            known[name] = known_of_clip
+    except (BadFile, csv.Error) as error:
         raise InputError(f"{table_path}: {error}; give the columns name, label, split and subject") from None
+    return known
 
 
-def _row(inside: PurePosixPath, row: Mapping[str | None, Any]) -> tuple[str, _Row]:
+def _lines(data: bytes) -> Iterator[tuple[int, Mapping[str | None, Any]]]:
+    """The lines of labels.csv with their numbers; values may be separated by commas, semicolons or tabs."""
+    try:
+        text = data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadFile(f"line {line} is not in UTF-8: save the table as 'CSV UTF-8'") from None
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    separator = max(",;\t", key=header.count)
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    columns = [(column or "").strip().lower() for column in rows.fieldnames or ()]
+    if "name" not in columns or not set(columns) & set(_COLUMNS[1:]):
+        raise BadFile(f"its columns are {shown(', '.join(columns)) or 'missing'}")
+    rows.fieldnames = columns
+    for row in rows:
+        yield rows.line_num, row
+
+
+def _row(inside: PurePosixPath, line: int, row: Mapping[str | None, Any]) -> tuple[str, _Row]:
     """The clip's name on a line of labels.csv, and the rest of the line."""
-    name, label, split, subject = ((row.get(key) or "").strip() for key in ("name", "label", "split", "subject"))
+    name, label, split, subject = ((row.get(key) or "").strip() for key in _COLUMNS)
     if not name or None in row:
-        raise BadFile("a line without a name, or with more values than columns")
-    if subject and not subject.isdecimal():
-        raise BadFile(f"{name}: subject {subject!r} is not a whole number")
-    file = inside / (name[:-4] if _FILE.fullmatch(name) else name)
+        raise BadFile(f"line {line}: a line without a name, or with more values than columns")
+    if subject and not _SUBJECT.fullmatch(subject):
+        raise BadFile(f"line {line}: {shown(name)}: subject '{shown(subject)}' is not a whole number below 10^18")
+    # Windows separates folders by backslashes.
+    name = name.replace("\\", "/").removeprefix("./")
+    file = inside / (name[:-4] if name.lower().endswith((".npy", ".npz")) else name)
     return str(file), _Row(label, split, int(subject) if subject else UNKNOWN)
 
 
 def _ordered(labels: set[str]) -> tuple[str, ...]:
     """Numbers in ascending order, then other labels in alphabetical order."""
+    # Numbers compare by the length of their digits first: a label of thousands of digits is no number for Python.
     return tuple(
-        sorted(labels, key=lambda label: (not label.isdecimal(), int(label) if label.isdecimal() else 0, label))
+        sorted(labels, key=lambda label: (0, len(label.lstrip("0")), label) if label.isdecimal() else (1, 0, label))
     )
 
 

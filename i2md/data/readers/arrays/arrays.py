@@ -28,6 +28,7 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 
 from i2md.data.readers.arrays.array_files import open_folder
+from i2md.data.readers.arrays.axis_order import check_axes
 from i2md.data.readers.arrays.rows import ArrayRows, open_rows, other_arrays, read_arrays
 from i2md.data.readers.files import BadFile
 from i2md.data.readers.reading import without_padding
@@ -35,7 +36,12 @@ from i2md.data.recording import UNKNOWN, Recording, Source, Unreadable
 from i2md.data.splits import Split
 from i2md.data.storage.remote import is_remote, to_path
 from i2md.errors import InputError
-from i2md.skeletons import Layout, get_layout, layout_names
+from i2md.skeletons import Layout, get_layout
+
+_AXES = ("clips", "frames", "persons", "joints", "channels")
+_AXES_ONE_PERSON = ("clips", "frames", "joints", "channels")
+# A file of so short clips is more likely one clip of as many persons.
+_MAX_PERSONS_OF_A_CLIP = 2
 
 
 def open_source(path: Path, *, layout: str = "kinect-v2", fps: float = 0.0) -> Source:
@@ -129,16 +135,15 @@ def _check_shape(path: Path, rows: ArrayRows, layout: Layout) -> None:
             f"{path}: positions are {rows.dtype} of shape {shape}; "
             "give numbers of shape (clips, frames, [persons,] joints, 3)"
         )
-    if shape[-2:] != _size(layout):
-        fitting = [name for name in layout_names() if _size(get_layout(name)) == shape[-2:]]
+    try:
+        check_axes(shape, _AXES if len(shape) == 5 else _AXES_ONE_PERSON, layout)
+    except BadFile as error:
+        raise InputError(f"{path}: {error}") from None
+    if len(shape) == 4 and shape[1] <= _MAX_PERSONS_OF_A_CLIP and shape[0] > 10 * shape[1]:
         raise InputError(
-            f"{path}: {shape[-2]} joints of {shape[-1]} coordinates, but layout {layout.name} has "
-            f"{len(layout.joints)} of {layout.channels}; layouts that fit: {', '.join(fitting) or 'none'}"
+            f"{path}: {shape[0]} clips of {shape[1]} frames; if it is one clip of {shape[1]} persons, "
+            "(frames, persons, joints, channels), put the file into a folder and give the folder"
         )
-
-
-def _size(layout: Layout) -> tuple[int, int]:
-    return len(layout.joints), layout.channels
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from i2md.data.readers.arrays import safe_pickle
+from i2md.data.readers.arrays.axis_order import check_axes
 from i2md.data.readers.arrays.rows import ArrayRows, open_rows, read_arrays
 from i2md.data.readers.arrays.sample_names import class_index, classes_of, columns_of_name
 from i2md.data.readers.files import BadFile
@@ -132,8 +133,12 @@ def _check_folder(path: Path) -> None:
 
 def _open_part(path: Path, part: str) -> _Part:
     rows = open_rows(path / f"{part}{_DATA}", "clips")
-    if len(rows.shape) != 5 or rows.shape[1::2] != (3, 25) or rows.dtype.kind != "f":
-        raise InputError(f"{rows.path}: {rows.dtype} of shape {rows.shape}; give CMD's (clips, 3, frames, 25, persons)")
+    if rows.dtype.kind != "f":
+        raise InputError(f"{rows.path}: {rows.dtype} values, not floating point; give CMD's arrays")
+    try:
+        check_axes(rows.shape, ("clips", "channels", "frames", "joints", "persons"), _LAYOUT)
+    except BadFile as error:
+        raise InputError(f"{rows.path}: {error}") from None
     names, labels = _named(path / f"{part}_label.pkl", rows.shape[0])
     return _Part(part, rows, names, labels, _lengths(path / f"{part}_num_frame.npy", rows.shape[0]))
 

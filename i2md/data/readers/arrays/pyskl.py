@@ -21,17 +21,20 @@ import numpy as np
 from jaxtyping import Float32
 
 from i2md.data.readers.arrays import safe_pickle
+from i2md.data.readers.arrays.axis_order import check_axes, fitting_layouts
 from i2md.data.readers.arrays.sample_names import class_index, classes_of, columns_of_name
 from i2md.data.readers.files import BadFile
+from i2md.data.readers.name_tables import compare_names
 from i2md.data.readers.reading import without_padding
 from i2md.data.recording import Recording, Source, Unreadable
 from i2md.data.splits import Split
 from i2md.errors import InputError
-from i2md.skeletons import Layout, get_layout, layout_names
+from i2md.skeletons import Layout, get_layout
 
 # Layouts of PYSKL's own pickles by joints and coordinates.
 _LAYOUTS = {(25, 3): "kinect-v2", (17, 2): "coco-17", (18, 2): "openpose-18"}
 _LARGEST_IMAGE = 1 << 20
+_AXES = ("persons", "frames", "joints", "channels")
 _PART = re.compile(r"(?P<split>.*?)[_-]?(?P<part>train|val|test)[_-]?(?P<number>\d*)")
 
 
@@ -65,6 +68,7 @@ def open_source(path: Path, *, layout: str | None = None, fps: float = 0.0) -> S
         read=_Pass(clips, known, fps, in_image),
         count=len(clips),
         splits=_splits(split),
+        left_out=_not_matched(path, [clip.name for clip in sound], split),
     )
 
 
@@ -135,14 +139,25 @@ def over_image(
 
 
 def _content(path: Path, content: Any) -> tuple[list[Any], dict[str, Any]]:
+    # The older form of mmaction2, a file for each part of a split, is the bare list.
+    content = {"annotations": content} if isinstance(content, list) else content
     annotations = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(annotations, list) or not annotations:
-        raise InputError(f"{path}: no list of annotations in it; give a pickle of PYSKL's form")
+        raise InputError(
+            f"{path}: no annotations in it; give a pickle of PYSKL: a dict with the keys annotations, a list with a "
+            "dict for each clip, and split, or that list alone"
+        )
     split = {} if content.get("split") is None else content["split"]
-    names = split.values() if isinstance(split, dict) else [None]
-    if not all(isinstance(part, list | tuple) and all(isinstance(name, str) for name in part) for part in names):
-        raise InputError(f"{path}: split is no dict of lists of names; give a pickle of PYSKL's form")
-    return annotations, {str(part): names for part, names in split.items()}
+    parts = split.items() if isinstance(split, dict) else [(None, None)]
+    if not all(isinstance(part, str) and _are_names(names) for part, names in parts):
+        raise InputError(
+            f"{path}: split is no dict of lists of names; give one list of names for each part, such as xsub_train"
+        )
+    return annotations, dict(parts)
+
+
+def _are_names(values: Any) -> bool:
+    return isinstance(values, list | tuple) and all(isinstance(name, str) for name in values)
 
 
 def _clip_of(path: Path, index: int, annotation: Any) -> _Clip | Unreadable:
@@ -163,6 +178,10 @@ def _checked(source: str, annotation: Any) -> _Clip:
         raise BadFile(f"{name}: the skeletons are in a file of their own (raw_file), which is not read")
     if not isinstance(keypoint, np.ndarray) or keypoint.ndim != 4 or keypoint.dtype.kind not in "fiu":
         raise BadFile(f"{name}: keypoint is no array of numbers (persons, frames, joints, 2 or 3)")
+    try:
+        check_axes(keypoint.shape, _AXES)
+    except BadFile as error:
+        raise BadFile(f"{name}: {error}") from None
     return _Clip(
         name,
         source,
@@ -216,9 +235,15 @@ def _layout_of(path: Path, clips: Sequence[_Clip | Unreadable]) -> Layout:
     if size not in _LAYOUTS:
         raise InputError(
             f"{path}: {joints} joints of {channels} coordinates are no layout of PYSKL's own; "
-            f"name their layout, one of {', '.join(layout_names())}"
+            f"give --layout ({fitting_layouts(joints, channels)})"
         )
     return get_layout(_LAYOUTS[size])
+
+
+def _not_matched(path: Path, clips: Sequence[str], split: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Names in `split` without an annotation and annotations in no part of it, counted."""
+    listed = [name for names in split.values() for name in names]
+    return compare_names(path, "split", listed, clips, "part", "clip")
 
 
 def _splits(split: Mapping[str, Sequence[str]]) -> Mapping[str, Split]:

@@ -90,7 +90,7 @@ def test_labels_csv_gives_labels_split_and_subject(folder: Path) -> None:
     assert _labels(source) == {"run/001": ("9", 7), "run/002": ("", 3), "walk/001": ("10", 5)}
     assert [clip.subject for clip in source.read()] == [-1, 7, 4]
     assert source.splits == {"given": {"test": {"name": ("run/001",)}, "train": {"name": ("run/002", "walk/001")}}}
-    assert source.left_out == {"in labels.csv without a file": 1}
+    assert source.left_out == {"in labels.csv without a file, such as run/003": 1}
 
 
 def test_prepare_writes_the_clips_of_the_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,7 +109,10 @@ def test_prepare_writes_the_clips_of_the_folder(folder: Path, capsys: pytest.Cap
         "other.npz",
         "short.npy",
     ]
-    assert "40 persons in a frame: give an array of many clips" in reasons[1] and "20 joints of 3" in reasons[3]
+    assert (
+        "40 people in 30 frames; give the axes in the order (frames, persons," in reasons[1]
+        and "20 joints of 3" in reasons[3]
+    )
 
 
 @pytest.mark.parametrize("cuts", [(0, 1), (1, 3)])
@@ -130,10 +133,12 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (b"file,label\nrun/001,3\n", "labels.csv: a line without a name, or with more values"),
-        (b"name,label\nrun/001,3,4,5\n", "labels.csv: a line without a name, or with more values"),
-        (b"name,subject\nrun/001,Anna\n", "labels.csv: run/001: subject 'Anna' is not a whole number"),
-        (b"name,label\nrun/001,\xff\n", "labels.csv: 'utf-8' codec can't decode"),
+        (b"file,label\nrun/001,3\n", "labels.csv: its columns are file, label"),
+        (b"name,label\nrun/001,3,4,5\n", "labels.csv: line 2: a line without a name, or with more values"),
+        (b"name,subject\nrun/001,Anna\n", "labels.csv: line 2: run/001: subject 'Anna' is not a whole number"),
+        (b"name,subject\nrun/001," + b"9" * 5000, "labels.csv: line 2: run/001: subject '9999"),
+        (b"name,label\nrun/001,1\nrun\\001.npz,2\n", "labels.csv: line 3: run/001 is named a second time"),
+        (b"name,label\nrun/001,\xff\n", "labels.csv: line 2 is not in UTF-8: save the table as 'CSV UTF-8'"),
         (b'name,label\nrun/001,"' + b"x" * 200_000, "labels.csv: field larger than field limit"),
     ],
 )

@@ -178,7 +178,7 @@ def _save(path: Path, array: np.ndarray) -> None:
         (lambda f: _save(f / "val_num_frame.npy", np.array([3.0])), "not a number of frames for each of 1 clips"),
         (
             lambda f: _save(f / "val_data_joint.npy", np.zeros((1, 300, 25, 3))),
-            "give CMD's (clips, 3, frames, 25",
+            "give the axes in the order (clips, channels, frames, joints, persons)",
         ),
         (lambda f: (f / "val_data_joint.npy").write_bytes(b"no"), "val_data_joint.npy: not arrays that can be read"),
         (lambda f: (f / "val_data_joint.npy").unlink(), "val_data_joint.npy: no .npy"),

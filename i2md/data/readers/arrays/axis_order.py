@@ -1,0 +1,96 @@
+"""One rule for the order of axes in arrays and pickles: an array in another order is refused, never misread.
+
+Persons are few and frames are many, and joints and channels are as many as the layout has. The message names the
+order that is wanted and, where only one other order fits the sizes, the transposition that gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import permutations
+
+from i2md.data.readers.files import BadFile
+from i2md.skeletons import Layout, get_layout, layout_names
+
+MAX_PERSONS = 20
+"""More persons in a clip mean that another axis is where the persons should be."""
+
+
+def check_axes(shape: Sequence[int], axes: Sequence[str], layout: Layout | None = None) -> None:
+    """Check that the sizes of an array fit the order of axes that its format has.
+
+    Args:
+        shape: Sizes of the array.
+        axes: The order wanted: names among clips, persons, frames, joints and channels.
+        layout: Layout of the joints; without it only persons and frames are checked.
+
+    Raises:
+        BadFile: If an axis is missing, joints or channels do not fit the layout, or there are more persons than frames
+            or than MAX_PERSONS.
+
+    Example:
+        >>> check_axes((2, 300, 25, 3), ("persons", "frames", "joints", "channels"))
+        >>> check_axes((300, 2, 25, 3), ("persons", "frames", "joints", "channels"))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        i2md.data.readers.files.BadFile: 300 people in 2 frames; give the axes in the order ...
+    """
+    wanted = f"give the axes in the order ({', '.join(axes)})"
+    if len(shape) != len(axes):
+        raise BadFile(f"shape {_text(shape)} has {len(shape)} axes, not {len(axes)}; {wanted}")
+    size = dict(zip(axes, shape, strict=True))
+    wanted += _transposition(shape, axes, layout)
+    if layout is not None and (size["joints"], size["channels"]) != (len(layout.joints), layout.channels):
+        raise BadFile(
+            f"{size['joints']} joints of {size['channels']} coordinates, but layout {layout.name} has "
+            f"{len(layout.joints)} of {layout.channels}; {fitting_layouts(size['joints'], size['channels'])}, "
+            f"or {wanted}"
+        )
+    persons, frames = size.get("persons", 1), size["frames"]
+    # Two persons in a single frame are possible, three are more likely an axis of channels or frames.
+    if persons > MAX_PERSONS or (frames and persons > max(frames, 2)):
+        raise BadFile(f"{persons} people in {frames} frames; {wanted}")
+
+
+def fitting_layouts(joints: int, channels: int) -> str:
+    """Describe which layouts have so many joints and channels, as part of a message.
+
+    Args:
+        joints: Number of joints.
+        channels: Coordinates of a joint.
+
+    Returns:
+        Their names, or how to add a layout if there is none.
+
+    Example:
+        >>> fitting_layouts(33, 3)
+        'layouts that fit: mediapipe-33'
+        >>> fitting_layouts(13, 2)
+        'no layout that comes with i2md fits: describe the joints in a YAML file and give it as the layout'
+    """
+    known = [get_layout(name) for name in layout_names()]
+    fitting = [layout.name for layout in known if (len(layout.joints), layout.channels) == (joints, channels)]
+    if fitting:
+        return f"layouts that fit: {', '.join(fitting)}"
+    return "no layout that comes with i2md fits: describe the joints in a YAML file and give it as the layout"
+
+
+def _transposition(shape: Sequence[int], axes: Sequence[str], layout: Layout | None) -> str:
+    """The transposition to the order wanted, if exactly one fits the sizes."""
+    fixed = 1 if axes[0] == "clips" else 0
+    at = {name: index for index, name in enumerate(axes)}
+    fits = []
+    for order in permutations(range(fixed, len(axes))):
+        order = (*range(fixed), *order)
+        sizes = [shape[source] for source in order]
+        joints, channels = sizes[at["joints"]], sizes[at["channels"]]
+        persons = sizes[at["persons"]] if "persons" in at else 1
+        known = (joints, channels) == ((len(layout.joints), layout.channels) if layout else tuple(shape[-2:]))
+        # An axis of 2 or 3 may hold channels, persons or few frames: such a guess would be wrong too often.
+        if known and persons <= min(MAX_PERSONS, sizes[at["frames"]]) and (persons != 3 or channels == 3):
+            fits.append(order)
+    return f": np.transpose(array, {fits[0]})" if len(fits) == 1 and fits[0] != tuple(range(len(axes))) else ""
+
+
+def _text(shape: Sequence[int]) -> str:
+    return f"({', '.join(map(str, shape[:8]))}{', ...' if len(shape) > 8 else ''})"

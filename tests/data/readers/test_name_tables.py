@@ -1,0 +1,88 @@
+"""Tables that name clips: what does not match is counted and named, and refused if nothing matches."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from i2md.data.readers import open_source
+from i2md.data.readers.name_tables import compare_names
+from i2md.errors import InputError
+
+_names = st.sets(st.sampled_from("abcdefgh"), max_size=6)
+
+
+@given(listed=_names, present=_names)
+def test_counts_are_the_differences_of_the_sets(listed: set[str], present: set[str]) -> None:
+    if listed and present and not listed & present:
+        with pytest.raises(InputError, match=f"none of the {len(listed)} names in table"):
+            compare_names(Path("x"), "table", sorted(listed), sorted(present), "label")
+        return
+    counts = compare_names(Path("x"), "table", sorted(listed), sorted(present), "label")
+    expected = [len(listed - present), len(present - listed) if listed else 0]
+    assert list(counts.values()) == [count for count in expected if count]
+    assert all(reason[-1] in listed ^ present for reason in counts)
+
+
+def _folder(path: Path, table: bytes) -> Path:
+    for name in ("s0/a", "s0/b", "s1/c"):
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(path / f"{name}.npy", np.random.default_rng(0).normal(size=(5, 25, 3)))
+    (path / "labels.csv").write_bytes(table)
+    return path
+
+
+TABLE = "name,label\ns0/a.npy,sit\ns0/b.npy,stand\ns1/c.npy,sit\n"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        TABLE.encode(),
+        TABLE.replace("/", "\\").replace("\n", "\r\n").encode("utf-8-sig"),
+        TABLE.replace("s0/", ".\\s0\\").encode(),
+        TABLE.replace(",", ";").encode(),
+        TABLE.replace(",", "\t").encode("utf-16"),
+        TABLE.replace("name,label", "Name, Label").encode(),
+        TABLE.replace(".npy", "").encode(),
+    ],
+)
+def test_labels_csv_of_other_programs_is_read(table: bytes, tmp_path: Path) -> None:
+    source = open_source("arrays", _folder(tmp_path, table))
+    assert [source.class_names[clip.label] for clip in source.read()] == ["sit", "stand", "sit"]
+    assert source.left_out == {}
+
+
+def test_labels_csv_that_names_no_file_is_an_input_error(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, TABLE.replace(".npy", ".mp4").encode())
+    with pytest.raises(InputError, match=r"none of the 3 names in labels.csv .* names s0/a.mp4, .* like s0/a;"):
+        open_source("arrays", folder)
+
+
+def test_files_that_labels_csv_does_not_name_are_counted(tmp_path: Path) -> None:
+    source = open_source("arrays", _folder(tmp_path, b"name,label\ns0/a,sit\ns9/z,stand\n"))
+    assert source.left_out == {
+        "in labels.csv without a file, such as s9/z": 1,
+        "label of files that labels.csv does not name, such as s0/b": 2,
+    }
+
+
+def test_split_of_a_pickle_is_compared_with_its_annotations(tmp_path: Path) -> None:
+    def save(split: dict[str, list[str]]) -> Path:
+        keypoint = np.random.default_rng(0).normal(size=(1, 9, 25, 3))
+        annotations = [{"frame_dir": name, "label": 0, "keypoint": keypoint} for name in "abc"]
+        (tmp_path / "x.pkl").write_bytes(pickle.dumps({"annotations": annotations, "split": split}))
+        return tmp_path / "x.pkl"
+
+    assert open_source("pyskl", save({"train": ["a", "b"], "val": ["c"]})).left_out == {}
+    assert open_source("pyskl", save({"train": ["a"], "val": ["c", "d", "e"]})).left_out == {
+        "in split without a clip, such as d": 2,
+        "part of clips that split does not name, such as b": 1,
+    }
+    with pytest.raises(InputError, match=r"names a\.skeleton, the clips here are named like a;"):
+        open_source("pyskl", save({"train": ["a.skeleton"], "val": ["c.skeleton"]}))
