@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-from i2md.data.splits import select_part
+from i2md.data.splits import Split, select_part, training_part
 from i2md.data.store import Clips
 
 # A person's height in metres lies well within these; a tenth or ten times of it is another unit.
@@ -131,13 +131,19 @@ def _digest(clips: Clips, index: int) -> bytes:
 
 
 def _duplicates(clips: Clips, originals: Int64[np.ndarray, " clips"]) -> dict[str, Copies]:
-    """For each split the clips of its other parts that are copies of clips in its first, the training part."""
-    found = {}
-    for name, split in clips.dataset.splits.items():
-        parts = [select_part(part, clips.columns) for part in split.values()]
-        first, *others = [*parts, np.zeros(0, dtype=np.int64)]
-        found[name] = copies_between(first, np.concatenate([first[:0], *others]), originals)
-    return found
+    """For each split the clips of its other parts that are copies of clips in its training part."""
+    return {
+        name: copies_between(select_part(split[training_part(split)], clips.columns), _others(clips, split), originals)
+        for name, split in clips.dataset.splits.items()
+        if split
+    }
+
+
+def _others(clips: Clips, split: Split) -> Int64[np.ndarray, " clips"]:
+    """The clips of all parts but the training part, each once."""
+    train = training_part(split)
+    rows = [select_part(part, clips.columns) for name, part in split.items() if name != train]
+    return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *rows]))
 
 
 def _warnings(clips: Clips) -> Iterator[str]:
@@ -184,11 +190,12 @@ def _copy_warnings(
     names, splits = clips.columns["name"], clips.dataset.splits
     for name, copies in duplicates.items():
         if len(copies.clips):
-            first, *others = splits[name]
-            size = sum(len(select_part(splits[name][part], clips.columns)) for part in others)
+            train = training_part(splits[name])
+            others = [part for part in splits[name] if part != train]
+            size = len(_others(clips, splits[name]))
             yield (
                 f"split {name!r}: {len(copies.clips)} of {size} {' and '.join(others)} clips are exact copies of "
-                f"{first} clips, for example {names[copies.clips[0]]} of {names[copies.originals[0]]}"
+                f"{train} clips, for example {names[copies.clips[0]]} of {names[copies.originals[0]]}"
             )
     repeated = np.flatnonzero(originals != np.arange(len(clips)))
     if len(repeated) and not any(len(copies.clips) for copies in duplicates.values()):

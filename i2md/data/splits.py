@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxtyping import Int64
 Part = Mapping[str, Sequence[Any]]
 # A split is its named parts: {"train": ..., "test": ...}.
 Split = Mapping[str, Part]
+_TRAINING = re.compile(r"^train|train(ing)?$", re.IGNORECASE)
 
 
 def select_part(part: Part, columns: Mapping[str, np.ndarray]) -> Int64[np.ndarray, " clips"]:
@@ -47,3 +49,19 @@ def by_column(column: str, train: Sequence[Any], test: Sequence[Any]) -> Split:
     {'train': {'subject': (1, 3)}, 'test': {'subject': (2,)}}
     """
     return {"train": {column: tuple(train)}, "test": {column: tuple(test)}}
+
+
+def training_part(split: Split) -> str:
+    """The name of the part to train on, whatever the order of the parts.
+
+    Args:
+        split: Parts by name, at least one.
+
+    Returns:
+        The part named train; else one whose name begins or ends so, such as training; else the first.
+
+    >>> training_part({"test": {}, "train": {}})
+    'train'
+    """
+    by_likeness = sorted(split, key=lambda name: (name.lower() != "train", not _TRAINING.search(name)))
+    return by_likeness[0]

@@ -104,3 +104,31 @@ def test_nw_ucla_holds_95_test_clips_that_are_training_clips(preset: str, real_d
 def test_other_data_sets_hold_no_copies(format: str, real_data: Path, tmp_path: Path) -> None:
     found = info(prepare(format, real_data / format, tmp_path / "clips"))
     assert found["copies"] == 0 and not any(found["duplicates"].values())
+
+
+@pytest.mark.parametrize("parts", [("train", "test"), ("test", "train"), ("Testing", "Training"), ("val", "train")])
+def test_training_part_is_found_by_its_name(tmp_path: Path, parts: tuple[str, str]) -> None:
+    """One training clip and three copies of it, whichever part comes first in dataset.json."""
+    train = next(part for part in parts if "train" in part.lower())
+    (other,) = set(parts) - {train}
+    chosen = {train: {"subject": (1,)}, other: {"subject": (2,)}}
+    with ClipsWriter(tmp_path / "clips", 20, 3) as writer:
+        for index, (seed, subject) in enumerate([(0, 1), (1, 1), (2, 1), (0, 2), (0, 2), (0, 2)]):
+            writer.add(Recording(f"clip-{index}", _clip(seed), subject=subject))
+        splits = {"given": {part: chosen[part] for part in parts}}
+        writer.finish(Dataset("mine", get_layout("kinect-v1"), (), "unknown", "none", splits=splits))
+    found = info(open_clips(tmp_path / "clips"))
+    assert found["duplicates"] == {"given": 3}
+    (warning,) = (text for text in found["warnings"] if "copies" in text)
+    assert f"3 of 3 {other} clips are exact copies of {train} clips" in warning
+    assert "clip-3 of clip-0" in warning
+
+
+def test_copies_between_folders_train_and_test_are_counted_in_test(tmp_path: Path) -> None:
+    for name, seed in (("test/a", 0), ("test/b", 0), ("test/c", 0), ("train/d", 0), ("train/e", 1)):
+        path = tmp_path / "files" / f"{name}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, _clip(seed)[0])
+    clips = prepare("arrays", tmp_path / "files", tmp_path / "clips", preset="none", layout="kinect-v1")
+    assert list(info(clips)["splits"]["given"].items()) == [("train", 2), ("test", 3)]
+    assert any("3 of 3 test clips are exact copies of train clips" in text for text in info(clips)["warnings"])

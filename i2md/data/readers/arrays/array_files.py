@@ -241,4 +241,6 @@ def _splits(names: Mapping[str, File], known: Mapping[str, _Row]) -> dict[str, S
     for name in names:
         if name in known and known[name].split:
             parts.setdefault(known[name].split, []).append(name)
-    return {"given": {part: {"name": tuple(chosen)} for part, chosen in parts.items()}} if parts else {}
+    # The part to train on first, as in the splits of other readers.
+    order = sorted(parts, key=lambda part: (_PARTS.index(part) if part in _PARTS else len(_PARTS), part))
+    return {"given": {part: {"name": tuple(parts[part])} for part in order}} if parts else {}
