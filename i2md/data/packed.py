@@ -62,5 +62,10 @@ def pack_arrays(
 
 
 def pack(clips: Clips, device: torch.device | str = "cpu") -> PackedClips:
-    """Copy opened clips to a device; of a selection only those selected."""
+    """Copy opened clips to a device; of a selection only those selected.
+
+    Args:
+        clips: Opened clips; of a selection only the selected clips are copied.
+        device: Where the frames shall be: `cpu`, `cuda`, `cuda:1`.
+    """
     return pack_arrays(clips, device)

@@ -58,10 +58,12 @@ class Recording:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file that yields no clip, and why (one line, with the file's name)."""
+    """A file that yields no clip, and why."""
 
     source: str
+    """Name of the file."""
     reason: str
+    """Why it can't be read, in one line with the file's name."""
 
 
 @runtime_checkable

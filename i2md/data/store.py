@@ -67,7 +67,11 @@ class Clips:
         return rows.reshape(persons, frames, *rows.shape[1:]).astype(np.float32, copy=False)
 
     def read(self, index: int) -> Float32[np.ndarray, "persons frames joints channels"]:
-        """A copy of clip `index`, read from the file: unlike mapped pages it does not stay in memory."""
+        """A copy of clip `index`, read from the file: unlike mapped pages it does not stay in memory.
+
+        Args:
+            index: Position of the clip.
+        """
         if not isinstance(self.frames, np.memmap) or self.frames.filename is None:
             return self[index].copy()
         persons, frames = int(self.columns["persons"][index]), int(self.columns["frames"][index])
@@ -90,13 +94,22 @@ class Clips:
         return int(self.columns["persons"].max()) if len(self) else 1
 
     def select(self, indices: Int64[np.ndarray, " chosen"]) -> Clips:
-        """The clips at `indices`, in that order."""
+        """The clips at `indices`, in that order.
+
+        Args:
+            indices: Positions of the clips; one may occur several times.
+        """
         columns = {name: values[indices] for name, values in self.columns.items()}
         intervals = None if self.intervals is None else _intervals_of(self.intervals, indices)
         return Clips(self.path, self.dataset, self.frames, columns, intervals)
 
     def span(self, start: int, stop: int) -> Clips:
-        """Clips `start` to `stop` - 1 with only their own frames; those of remote clips are not yet fetched."""
+        """Clips `start` to `stop` - 1 with only their own frames; those of remote clips are not yet fetched.
+
+        Args:
+            start: Position of the first clip.
+            stop: Position after the last clip.
+        """
         columns = {name: values[start:stop] for name, values in self.columns.items()}
         ends = columns["start"] + columns["persons"] * columns["frames"]
         first, last = int(columns["start"].min()), int(ends.max())
@@ -108,7 +121,15 @@ class Clips:
         return Clips(self.path, self.dataset, np.asarray(self.frames), self.columns, self.intervals)
 
     def part(self, split: str, part: str) -> Clips:
-        """The clips of one part ("train", "test") of a named split; InputError if there is no such split or part."""
+        """The clips of one part of a named split.
+
+        Args:
+            split: Name of the split: "xsub".
+            part: Name of the part: "train" or "test".
+
+        Raises:
+            InputError: There is no such split or part.
+        """
         splits = self.dataset.splits
         if split not in splits:
             known = ", ".join(splits) or "none: this data set has no splits"

@@ -27,7 +27,15 @@ _ADDRESS = re.compile(r"auto|local|ray://[^/\s]+:\d+")
 
 
 def require_extra(package: str, purpose: str) -> None:
-    """Raise InputError unless the package, of the extra `ray`, is installed."""
+    """Check that a package of the extra `ray` is installed.
+
+    Args:
+        package: Name under which the package is imported.
+        purpose: What needs it, the subject of the message: "--cluster".
+
+    Raises:
+        InputError: The package is not installed.
+    """
     if find_spec(package) is None:
         raise InputError(f'{purpose} needs more packages; install them with pip install "i2md[ray]"')
 

@@ -130,7 +130,11 @@ def _results_of(run: RunRecord, average: bool) -> Sequence[Result]:
 
 
 def decides_initialisation(name: str) -> bool:
-    """Whether the randomly initialised encoders may depend on the setting of this dotted name."""
+    """Whether the randomly initialised encoders may depend on the setting of this dotted name.
+
+    Args:
+        name: Dotted name of a setting: "encoder.hidden_size".
+    """
     return name.startswith(_INITIALISATION)
 
 
@@ -179,6 +183,9 @@ def _compared_settings(config: RunConfig) -> dict[str, Any]:
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
     """The last part of each dotted name; all of it where another name has the same last part.
+
+    Args:
+        names: Dotted names of settings.
 
     >>> short_names(["objectives.queue_size", "encoder.name", "optimizer.name"])
     {'objectives.queue_size': 'queue_size', 'encoder.name': 'encoder.name', 'optimizer.name': 'optimizer.name'}

@@ -143,6 +143,11 @@ def choose_split(clips: Clips, split: str | None, pretrained: str | None = None)
 def require_same_layout(config: RunConfig, clips: Clips, run: Path) -> None:
     """Check that the run's encoders can read the clips.
 
+    Args:
+        config: Settings of the run.
+        clips: The clips to be read.
+        run: Folder of the run, named in the message.
+
     Raises:
         InputError: The clips have another joint layout or were prepared by another preset.
     """

@@ -14,6 +14,9 @@ from i2md.evaluation.results import ENSEMBLE, Result
 def protocol_title(result: Result) -> str:
     """The protocol and what sets the result apart within it.
 
+    Args:
+        result: A result of an evaluation.
+
     >>> protocol_title(Result("semi", "i2md", "ntu60", "xsub", 0, {}, label_fraction=0.05))
     'semi, 5 % of the labels'
     """
@@ -28,7 +31,11 @@ def protocol_title(result: Result) -> str:
 
 
 def data_title(result: Result) -> str:
-    """Data set and split; where the run was pretrained on another data set, "A to B split"."""
+    """Data set and split; where the run was pretrained on another data set, "A to B split".
+
+    Args:
+        result: A result of an evaluation.
+    """
     pretrained = result.pretraining_dataset
     transfer = f"{pretrained} to " if pretrained not in (None, "unknown", result.dataset) else ""
     return f"{transfer}{result.dataset} {result.split}"
@@ -37,6 +44,9 @@ def data_title(result: Result) -> str:
 def ensemble_title(streams: Iterable[str]) -> str:
     """Title of the average of the streams' scores.
 
+    Args:
+        streams: Names of the streams that were averaged.
+
     >>> ensemble_title(["joint", "motion", "bone"])
     '3-stream'
     """
@@ -44,7 +54,11 @@ def ensemble_title(streams: Iterable[str]) -> str:
 
 
 def stream_titles(result: Result) -> dict[str, str]:
-    """Title of each entry of `result.scores`: the stream's name, or the ensemble's title."""
+    """Title of each entry of `result.scores`: the stream's name, or the ensemble's title.
+
+    Args:
+        result: A result of an evaluation.
+    """
     return {name: ensemble_title(result.streams) if name == ENSEMBLE else name for name in result.scores}
 
 
@@ -59,7 +73,12 @@ def columns_of(results: Iterable[Result]) -> list[str]:
 
 
 def accuracy_table(results: Sequence[Result], labels: Sequence[str] | None = None) -> str:
-    """The rows of `accuracy_rows` as a Markdown table."""
+    """The rows of `accuracy_rows` as a Markdown table.
+
+    Args:
+        results: One or several runs' results.
+        labels: What each result's run is called, in a column "settings"; by default its method, or "untrained".
+    """
     return markdown(accuracy_rows(results, labels))
 
 
@@ -114,6 +133,9 @@ def _row_values(result: Result) -> dict[str, dict[str, float]]:
 
 def markdown(rows: list[list[str]]) -> str:
     """Rows of cells, the first of them the heading, as Markdown.
+
+    Args:
+        rows: Rows of equally many cells.
 
     >>> print(markdown([["a", "b"], ["1", "234"]]))
     | a | b   |

@@ -50,12 +50,26 @@ def to_path(path: str | os.PathLike[str]) -> Path:
 
 
 def is_remote(path: Any) -> bool:
-    """Whether a path object is that of a URL."""
+    """Whether a path object is that of a URL.
+
+    Args:
+        path: A path of the local file system, as text or object, or the path object that `to_path` makes of a URL.
+    """
     return not isinstance(path, (str, Path)) and hasattr(path, "fs")
 
 
 def list_files(folder: Path) -> list[str]:
-    """The files below a remote folder, by their paths in it, with slashes; none in hidden folders."""
+    """The files below a remote folder, by their paths in it, with slashes; none in hidden folders.
+
+    Args:
+        folder: A remote folder.
+
+    Returns:
+        Paths relative to the folder, with slashes.
+
+    Raises:
+        Stopped: The storage can't be reached or refuses.
+    """
     return list(list_file_info(folder))
 
 
@@ -84,7 +98,15 @@ def fs_path(path: Path) -> str:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a remote file as a whole."""
+    """Write a remote file as a whole.
+
+    Args:
+        path: The file; missing folders above it are made.
+        content: All that the file shall contain.
+
+    Raises:
+        Stopped: The storage can't be reached or refuses.
+    """
     with remote_errors(path):
         try:
             filesystem(path).pipe_file(fs_path(path), content)
@@ -104,6 +126,9 @@ def remote_errors(path: Path) -> Iterator[None]:
 
     A request that failed says nothing about the file: it must not count as a recording that can't be read. Errors of
     local files pass unchanged.
+
+    Args:
+        path: The file or folder that is worked on, named in the message.
     """
     try:
         yield
