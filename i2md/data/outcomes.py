@@ -20,12 +20,14 @@ _FILE_DETAILS = re.compile(r"'[^']*'|\"[^\"]*\"|\S*\d\S*")
 
 
 class PreparedClip(NamedTuple):
-    """A clip, and what preparation changed in it: frames cut, person-frames filled, persons never seen."""
+    """A clip, and what preparation changed in it: frames cut or filled, persons never seen, joints without a value."""
 
     clip: Recording
     frames_cut: int
     frames_filled: int
     persons_absent: int
+    joints_interpolated: int = 0
+    joints_missing: int = 0
 
 
 class SkippedRecording(NamedTuple):
@@ -59,7 +61,7 @@ def prepare_each(recordings: Iterable[Recording | Unreadable], layout: Layout, p
             yield SkippedRecording(recording.source, prepared.reason, unreadable=False)
         else:
             clip = replace(recording, positions=prepared.positions)
-            yield PreparedClip(clip, prepared.frames_cut, prepared.frames_filled, prepared.persons_absent)
+            yield PreparedClip(clip, *prepared[1:])
 
 
 @dataclass
@@ -81,6 +83,9 @@ class Report:
                 self.counts["frames_cut"] += outcome.frames_cut
                 self.counts["frames_filled"] += outcome.frames_filled
                 self.counts["persons_absent"] += outcome.persons_absent
+                for reason in ("joints_interpolated", "joints_missing"):
+                    if count := getattr(outcome, reason):
+                        self.counts[reason] += count
 
     def _add_skipped(self, skipped: SkippedRecording) -> None:
         text = skipped.reason if skipped.source in skipped.reason else f"{skipped.source}: {skipped.reason}"

@@ -15,7 +15,8 @@ A preset is a sequence of steps, each a pure function of positions and layout:
 - `none`: positions stay as they are.
 
 In all of them an all-zero frame means that the person is not seen, persons never seen are left out, and a joint
-whose coordinates are not finite is interpolated in time.
+whose coordinates are not finite (NaN) is interpolated in time over gaps of up to 30 frames and is zeros, which means
+missing, in longer ones.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ Step = Callable[[Positions, Layout], Positions]
 
 # The body's first direction is averaged over this many frames: one frame's shoulders are noisy.
 FIRST_FRAMES = 5
+# A joint that is not finite (NaN) for up to so many frames is interpolated, one second at 30 frames a second.
+MAX_GAP = 30
 # Shoulders seen this much shorter from above than they are do not show which way the body faces.
 MIN_SHOULDER_RATIO = 0.2
 
@@ -51,6 +54,10 @@ class Prepared(NamedTuple):
     frames_cut: int
     frames_filled: int
     persons_absent: int
+    joints_interpolated: int = 0
+    """Joints, each in one frame of one person, that were not finite and have been interpolated in time."""
+    joints_missing: int = 0
+    """Those that were too long without a value: they are zeros."""
 
 
 class LeftOut(NamedTuple):
@@ -84,9 +91,7 @@ def prepare_positions(
     if positions.shape[2:] != (len(layout.joints), layout.channels):
         found, wanted = positions.shape[2:], (len(layout.joints), layout.channels)
         raise InputError(f"positions are {found} a frame, layout {layout.name} is {wanted}; give their layout")
-    persons = _finite(positions.astype(np.float64, order="C"))
-    if persons is None:
-        return LeftOut("a joint is not finite in any frame")
+    persons, interpolated, missing = _finite(positions.astype(np.float64, order="C"))
     ever = _seen(persons).any(axis=1)
     if not ever.any():
         return LeftOut("no person is seen in any frame")
@@ -98,7 +103,8 @@ def prepare_positions(
         persons = step(persons, layout)
     filled = int(_seen(persons).sum()) - before
     cut = positions.shape[1] - persons.shape[1]
-    return Prepared(persons.astype(np.float32), cut, filled, positions.shape[0] - persons.shape[0])
+    absent = positions.shape[0] - persons.shape[0]
+    return Prepared(persons.astype(np.float32), cut, filled, absent, interpolated, missing)
 
 
 def preset_names() -> tuple[str, ...]:
@@ -118,21 +124,31 @@ def _seen(persons: Positions) -> Bool[np.ndarray, "persons frames"]:
     return np.any(persons, axis=(2, 3))
 
 
-def _finite(persons: Positions) -> Positions | None:
-    """Interpolate joints that are not finite over the frames in which they are; None if there is no such frame."""
+def _finite(persons: Positions) -> tuple[Positions, int, int]:
+    """Interpolate joints that are not finite over gaps of up to MAX_GAP frames; beyond that they are zeros.
+
+    Returns the positions, how many joints were interpolated, and how many are missing. A frame without a finite joint
+    is one in which the person is not seen.
+    """
     finite = np.isfinite(persons)
     if finite.all():
-        return persons
+        return persons, 0, 0
     known = finite.all(axis=-1)
     persons = np.where(known[..., None], persons, 0.0)
+    interpolated = missing = 0
     for person, frames_known in zip(persons, known, strict=True):
-        present = person.any(axis=(1, 2))
+        present = np.flatnonzero(person.any(axis=(1, 2)))
         for joint in np.flatnonzero((~frames_known[present]).any(axis=0)):
-            held = np.flatnonzero(present & frames_known[:, joint])
-            if not len(held):
-                return None
-            person[present, joint] = _interpolated(np.flatnonzero(present), held, person[held, joint])
-    return persons
+            held = present[frames_known[present, joint]]
+            lost = present[~frames_known[present, joint]]
+            after = np.searchsorted(held, lost)
+            bounds = np.concatenate([[present[0] - 1], held, [present[-1] + 1]])
+            short = lost[bounds[after + 1] - bounds[after] - 1 <= MAX_GAP] if len(held) else lost[:0]
+            if len(short):
+                person[short, joint] = _interpolated(short, held, person[held, joint])
+            interpolated += len(short)
+            missing += len(lost) - len(short)
+    return persons, interpolated, missing
 
 
 def _interpolated(

@@ -88,6 +88,8 @@ class Model:
                 f"embed: clip {number} has shape {np.shape(array)}; layout {self.config.layout.name!r} needs"
                 f" ([persons,] frames, {joints}, {channels})"
             )
+        if np.isinf(clip).any():
+            raise InputError(f"embed: clip {number}: a coordinate is infinite; write NaN for a missing joint")
         prepared = prepare_positions(clip, self.config.layout, self.config.preparation)
         if isinstance(prepared, LeftOut):
             raise InputError(f"embed: clip {number}: {prepared.reason}; leave it out")

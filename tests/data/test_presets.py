@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2md.data.presets import LeftOut, Prepared, prepare_positions, preset_names
+from i2md.data.presets import MAX_GAP, LeftOut, Prepared, prepare_positions, preset_names
 from i2md.errors import InputError
 from i2md.skeletons import get_layout
 
@@ -53,7 +53,7 @@ def test_ntu_gives_the_numbers_of_the_reference_implementation(golden):
 
 
 def test_changes_are_counted(golden):
-    counts = [prepare_positions(raw, V2, "ntu")[1:] for raw, _ in golden_clips(golden)]
+    counts = [prepare_positions(raw, V2, "ntu")[1:4] for raw, _ in golden_clips(golden)]
     assert counts == [(0, 0, 1), (0, 0, 0), (0, 20, 0), (0, 0, 1), (9, 0, 1), (0, 20, 0)]
 
 
@@ -120,7 +120,7 @@ def test_gaps_of_a_single_person_are_interpolated_and_ends_cut():
     whole = clip.copy()
     clip[0, [0, 1, 4, 5, 9]] = 0
     result = prepare_positions(clip, V2, "facing")
-    assert result[1:] == (3, 2, 0)
+    assert result[1:] == (3, 2, 0, 0, 0)
     np.testing.assert_allclose(result.positions, prepared(whole[:, 2:9], "facing"), atol=1e-5)
 
 
@@ -146,9 +146,34 @@ def test_a_recording_without_any_frame_left_has_a_reason():
     for frames in (0, 5):
         empty = np.zeros((2, frames, 25, 3), np.float32)
         assert prepare_positions(empty, V2, "ntu") == LeftOut("no person is seen in any frame")
+    clip = np.full((1, 5, 25, 3), np.nan, np.float32)
+    assert prepare_positions(clip, V2, "facing") == LeftOut("no person is seen in any frame")
+
+
+@pytest.mark.parametrize("start", [0, 20, 49])
+def test_gaps_of_a_joint_up_to_the_limit_are_interpolated_and_longer_ones_are_missing(start: int):
+    for gap in (1, MAX_GAP, MAX_GAP + 1):
+        clip = random_clip(0, frames=80)
+        whole = clip.copy()
+        lost = range(start, min(start + gap, 80))
+        clip[0, lost, 7, 1] = np.nan
+        found = prepare_positions(clip, V2, "none")
+        assert isinstance(found, Prepared)
+        short = len(lost) <= MAX_GAP
+        assert (found.joints_interpolated, found.joints_missing) == ((len(lost), 0) if short else (0, len(lost)))
+        held = np.setdiff1d(np.arange(80), lost)
+        expected = [np.interp(lost, held, whole[0, held, 7, axis]) for axis in range(3)] if short else 0
+        np.testing.assert_allclose(found.positions[0, lost, 7].T, np.float32(expected), atol=1e-6)
+        others = np.delete(np.arange(25), 7)
+        np.testing.assert_array_equal(found.positions[:, :, others], whole[:, :, others])
+
+
+def test_joint_without_a_value_in_any_frame_is_missing():
     clip = random_clip(0)
     clip[:, :, 5] = np.nan
-    assert prepare_positions(clip, V2, "facing") == LeftOut("a joint is not finite in any frame")
+    found = prepare_positions(clip, V2, "facing")
+    assert isinstance(found, Prepared) and not found.positions[:, :, 5].any()
+    assert (found.joints_interpolated, found.joints_missing) == (0, clip.shape[1])
 
 
 @pytest.mark.parametrize("preset", preset_names())

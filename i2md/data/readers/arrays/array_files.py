@@ -104,14 +104,14 @@ class _Pass:
         return replace(self, files=files, known=known)
 
     def __call__(self) -> Iterator[Recording | Unreadable]:
-        yield from Reading(self.files, self.layout, self._parse)()
+        yield from Reading(self.files, self.layout, self._parse, nan_is_missing=True)()
 
     def _parse(self, file: File, data: bytes) -> Recording:
         name = _name(file)
         row = self.known.get(name, _Row())
         return Recording(
             name=name,
-            positions=without_padding(persons_first(array_in(data), self.layout), self.layout),
+            positions=without_padding(persons_first(array_in(data), self.layout), self.layout, nan_is_missing=True),
             label=self.class_names.index(row.label) if row.label else UNKNOWN,
             subject=row.subject,
             fps=self.fps,

@@ -53,7 +53,7 @@ def open_source(path: Path, *, layout: str = "kinect-v2", fps: float = 0.0) -> S
         fps: Frame rate; 0 if unknown.
 
     Returns:
-        The clips. One with a coordinate that is not finite is Unreadable and named by its index.
+        The clips. NaN is a missing joint. One with an infinite coordinate is Unreadable and named by its index.
 
     Raises:
         InputError: If the joints do not fit the layout, or the keys do not fit each other.
@@ -115,7 +115,7 @@ class _Clips:
         source = f"{self.rows.path.name}[{clip_index}]"
         length = None if self.lengths is None else int(self.lengths[index])
         try:
-            positions = without_padding(clip.swapaxes(0, 1), self.layout, length)
+            positions = without_padding(clip.swapaxes(0, 1), self.layout, length, nan_is_missing=True)
         except BadFile as error:
             return Unreadable(source, f"{self.rows.path.name}: clip {clip_index}: {error}")
         return Recording(

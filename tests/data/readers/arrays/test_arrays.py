@@ -91,9 +91,9 @@ def test_trailing_zeros_are_not_frames(
         np.testing.assert_array_equal(clip.positions, present)
 
 
-def test_clip_with_nan_is_unreadable_and_named_by_index(tmp_path: Path) -> None:
+def test_clip_with_an_infinite_coordinate_is_unreadable_and_named_by_index(tmp_path: Path) -> None:
     positions = _clips()
-    positions[2, 3, 1, 0] = np.nan
+    positions[2, 3, 1, 0] = np.inf
     np.save(tmp_path / "walk.npy", positions)
     found = list(open_source("arrays", tmp_path / "walk.npy").read())
     assert [type(item) is Unreadable for item in found] == [False, False, True, False]

@@ -142,7 +142,7 @@ def test_parts_are_grouped_into_splits(
 
 def test_invalid_annotation_is_unreadable_and_others_are_read(tmp_path: Path) -> None:
     broken = _keypoint(1, 6)
-    broken[0, 4, 2, 1] = np.nan
+    broken[0, 4, 2, 1] = np.inf
     wrong = {
         "no dict": None,
         "frame_dir is no name": _annotation("a\nb"),
