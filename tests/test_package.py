@@ -108,6 +108,8 @@ def test_packages_import_only_from_lower_layers(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_module_imports_by_itself_has_a_docstring_and_at_most_300_lines(path: Path) -> None:
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    if "triton_" in name:
+        pytest.importorskip("triton", reason="Triton is not installed")
     assert importlib.import_module(name).__doc__ or not path.stat().st_size
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
 

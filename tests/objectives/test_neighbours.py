@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from i2md.objectives.neighbours import aggregate, nearest_places, positions_mask
+from i2md.objectives.neighbours import aggregate, nearest_positions, positions_mask
 
 
 def unit(*shape: int) -> torch.Tensor:
@@ -80,7 +80,7 @@ def test_excluded_entries_are_taken_only_where_nothing_else_is_left(queue, data)
     count = data.draw(st.integers(1, queue))
     row = data.draw(st.permutations(range(queue)))
     excluded = data.draw(st.lists(st.booleans(), min_size=queue, max_size=queue))
-    (places,) = nearest_places(torch.tensor([row]).float(), count, torch.tensor([excluded])).tolist()
+    (places,) = nearest_positions(torch.tensor([row]).float(), count, torch.tensor([excluded])).tolist()
     allowed = sorted((j for j in range(queue) if not excluded[j]), key=lambda j: -row[j])
     assert len(set(places)) == count
     assert set(allowed[:count]) <= set(places)

@@ -1,6 +1,6 @@
 """Compiles the frame kernels for a Hopper GPU, which needs none, and prints what ptxas says of each.
 
-python tests/encoders/compiled_frames.py bf16|fp32|tf32
+python tests/encoders/gru/compiled_frames.py bf16|fp32|tf32
 """
 
 from __future__ import annotations
