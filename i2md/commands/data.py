@@ -18,6 +18,9 @@ def prepare(
     source: PathLike,
     clips: PathLike,
     layout: str | None = None,
+    units: str | None = None,
+    axes: str | None = None,
+    joints: str | None = None,
     preset: str | None = None,
     strict: bool = False,
     overwrite: bool = False,
@@ -38,6 +41,12 @@ def prepare(
         clips: Folder to write, or its URL.
         layout: Joint layout of the recordings, for formats that do not decide it: a name (see i2md layouts) or a YAML
             file.
+        units: Unit of the recordings' coordinates, for formats that do not decide it: m, cm or mm. Clips are in metres
+            then.
+        axes: What the recordings' coordinates are, in their order, for formats that do not decide it: "x,-z,y" for
+            z-up recordings and a layout that is y-up, as those of Kinect are.
+        joints: Names of the layout's joints in the order of the recordings, separated by commas, for formats that do
+            not decide it.
         preset: Preparation: facing, facing-scaled, ntu or none; by default the format's own.
         strict: Stop at the first recording that cannot be read instead of leaving it out.
         overwrite: Replace the clips that are there.
@@ -54,7 +63,8 @@ def prepare(
     """
     from i2md.data import prepare as preparing
 
-    of_reader = {**(options or {}), **({} if layout is None else {"layout": layout})}
+    described = {"layout": layout, "units": units, "axes": axes, "joints": joints}
+    of_reader = {**(options or {}), **{name: value for name, value in described.items() if value is not None}}
     return preparing.prepare(format, source, clips, preset, strict, overwrite, jobs, precision, cluster, **of_reader)
 
 

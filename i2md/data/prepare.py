@@ -194,5 +194,9 @@ def _describe(source: Source, preset: str, report: Report) -> Dataset:
         units=source.units,
         preparation=source.prepared or preset,
         splits=source.splits,
-        report={**report.to_dict(), "not_read": dict(source.left_out)},
+        report={
+            **report.to_dict(),
+            "not_read": dict(source.left_out),
+            **({"converted": dict(source.converted)} if source.converted else {}),
+        },
     )

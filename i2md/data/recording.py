@@ -96,6 +96,7 @@ class Source:
         left_out: Recordings that are there and not read, counted by reason, such as those on a publisher's list.
         untrimmed: The untrimmed recordings that the clips are cut from, with their intervals, if there are any.
         prepared: The preparation that the recordings have had already; no other can follow it.
+        converted: How units, axes and joints of the file were described, where the recordings were converted.
         read_everybody: A pass like `read` that yields all bodies that were tracked, if `read` chooses among them.
     """
 
@@ -111,3 +112,4 @@ class Source:
     untrimmed: Source | None = None
     prepared: str | None = None
     read_everybody: Callable[[], Iterator[Recording | Unreadable]] | None = None
+    converted: Mapping[str, str] = field(default_factory=dict)

@@ -14,19 +14,20 @@ Keys of the .npz, all but the first optional:
 - `split` (clips,): the part of each clip as a string, such as "train" and "test"; or `train` and `test`:
   indices of clips from 0. Both define the split `given`.
 
-Units and axes are the caller's; joints are in the order of the layout that the option `layout` names. Nothing is
-unpickled. A folder or .zip of arrays is read by i2md.data.readers.arrays.array_files.
+The unit, the axes and the order of the joints are those of the layout that the option `layout` names, unless the
+options `units`, `axes` and `joints` describe others (i2md.data.coordinates). Nothing is unpickled. A folder or .zip of arrays is read by i2md.data.readers.arrays.array_files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64, Shaped
 
+from i2md.data.coordinates import convert
 from i2md.data.readers.arrays.array_files import open_folder
 from i2md.data.readers.arrays.axis_order import check_axes
 from i2md.data.readers.arrays.rows import ArrayRows, open_rows, other_arrays, read_arrays
@@ -44,13 +45,24 @@ _AXES_ONE_PERSON = ("clips", "frames", "joints", "channels")
 _MAX_PERSONS_OF_A_CLIP = 2
 
 
-def open_source(path: Path, *, layout: str = "kinect-v2", fps: float = 0.0) -> Source:
+def open_source(
+    path: Path,
+    *,
+    layout: str = "kinect-v2",
+    fps: float = 0.0,
+    units: str | None = None,
+    axes: str | None = None,
+    joints: str | Sequence[str] | None = None,
+) -> Source:
     """Open a .npy or .npz file of clips, or a folder or .zip of such files, one for each clip.
 
     Args:
         path: The file, folder or .zip.
         layout: Layout of the joints.
         fps: Frame rate; 0 if unknown.
+        units: Unit of the coordinates: m, cm or mm; clips are in metres if it is given.
+        axes: What the file's coordinates are, in their order: "x,-z,y" for z-up coordinates.
+        joints: Names of the layout's joints in the file's order, a list or separated by commas.
 
     Returns:
         The clips. NaN is a missing joint. One with an infinite coordinate is Unreadable and named by its index.
@@ -58,8 +70,10 @@ def open_source(path: Path, *, layout: str = "kinect-v2", fps: float = 0.0) -> S
     Raises:
         InputError: If the joints do not fit the layout, or the keys do not fit each other.
     """
-    path = to_path(path)
-    known = get_layout(layout)
+    return convert(_open(to_path(path), get_layout(layout), fps), units, axes, joints)
+
+
+def _open(path: Path, known: Layout, fps: float) -> Source:
     if path.is_dir() or path.suffix.lower() == ".zip":
         return open_folder(path, known, fps)
     if is_remote(path):

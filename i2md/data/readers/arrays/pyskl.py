@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from i2md.data.coordinates import convert
 from i2md.data.readers.arrays import safe_pickle
 from i2md.data.readers.arrays.axis_order import check_axes, fitting_layouts
 from i2md.data.readers.arrays.sample_names import class_index, classes_of, columns_of_name
@@ -38,13 +39,24 @@ _AXES = ("persons", "frames", "joints", "channels")
 _PART = re.compile(r"(?P<split>.*?)[_-]?(?P<part>train|val|test)[_-]?(?P<number>\d*)")
 
 
-def open_source(path: Path, *, layout: str | None = None, fps: float = 0.0) -> Source:
+def open_source(
+    path: Path,
+    *,
+    layout: str | None = None,
+    fps: float = 0.0,
+    units: str | None = None,
+    axes: str | None = None,
+    joints: str | Sequence[str] | None = None,
+) -> Source:
     """Open a pickle of PYSKL, which is loaded into memory as a whole.
 
     Args:
         path: The pickle.
         layout: Layout of the joints; by default as their number implies.
         fps: Frame rate; 0 if unknown. Clips with names of NTU RGB+D have 30 whatever is given.
+        units: Unit of 3-D coordinates: m, cm or mm; clips are in metres if it is given.
+        axes: What the file's coordinates are, in their order: "x,-z,y" for z-up coordinates.
+        joints: Names of the layout's joints in the file's order, a list or separated by commas.
 
     Returns:
         The clips; an annotation that is invalid, or whose name appeared before, is Unreadable.
@@ -52,7 +64,10 @@ def open_source(path: Path, *, layout: str | None = None, fps: float = 0.0) -> S
     Raises:
         InputError: If the file is not such a pickle, asks for code to be run, or no annotation is valid.
     """
-    path = Path(path)
+    return convert(_open(Path(path), layout, fps), units, axes, joints)
+
+
+def _open(path: Path, layout: str | None, fps: float) -> Source:
     annotations, split = _content(path, safe_pickle.load(path))
     clips = _distinct([_clip_of(path, index, annotation) for index, annotation in enumerate(annotations)])
     sound = [clip for clip in clips if isinstance(clip, _Clip)]
