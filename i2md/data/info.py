@@ -29,7 +29,8 @@ def info(clips: Clips) -> dict[str, Any]:
         Plain data. `splits` counts the clips of each part of each split. `copies` counts the clips that repeat an
         earlier one exactly, and `duplicates`, for each split, its test clips that repeat a training clip.
         `untrimmed` counts the recordings that the clips were cut from and the actions labelled in them, if they are
-        kept. `converted` is how the file's units, axes and joints were described. `report` is what preparation changed and left out, `warnings` one sentence each.
+        kept. `converted` is how the file's units, axes and joints were described. `report` is what preparation changed
+        and left out, `warnings` one sentence each.
 
     >>> import tempfile
     >>> from i2md.data.prepare import prepare

@@ -15,7 +15,8 @@ Keys of the .npz, all but the first optional:
   indices of clips from 0. Both define the split `given`.
 
 The unit, the axes and the order of the joints are those of the layout that the option `layout` names, unless the
-options `units`, `axes` and `joints` describe others (i2md.data.coordinates). Nothing is unpickled. A folder or .zip of arrays is read by i2md.data.readers.arrays.array_files.
+options `units`, `axes` and `joints` describe others (i2md.data.coordinates). Nothing is unpickled. A folder or .zip of
+arrays is read by i2md.data.readers.arrays.array_files.
 """
 
 from __future__ import annotations
