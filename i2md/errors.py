@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Characters of a message: a longer one is shortened in its middle.
+MAX_MESSAGE = 480
+
 
 class InputError(Exception):
     """Something that the user can fix: one line that says what is wrong, where, and how to fix it.
@@ -19,6 +22,12 @@ class InputError(Exception):
     ...
     i2md.errors.InputError: clips/: no recordings found; give the folder that holds the *.skeleton files
     """
+
+    def __init__(self, message: str = "") -> None:
+        # A file name or a value in it may have thousands of characters: the cause and the fix stand at the ends.
+        if len(message) > MAX_MESSAGE:
+            message = f"{message[: MAX_MESSAGE * 2 // 3]} ... {message[-MAX_MESSAGE // 3 + 5 :]}"
+        super().__init__(message)
 
 
 class RankLost(Exception):

@@ -31,7 +31,11 @@ def fingerprint(source: Path, target: Path, **arguments: Any) -> str:
 
 def _local_files(source: Path, target: Path) -> Iterator[tuple[str, int, int]]:
     for path in _files(source, target):
-        status = os.stat(path)
+        try:
+            status = os.stat(path)
+        except OSError:
+            # A link that leads nowhere; the reader names it.
+            status = os.lstat(path)
         yield path, status.st_size, status.st_mtime_ns
 
 

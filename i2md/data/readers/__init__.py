@@ -7,6 +7,8 @@ group `i2md.readers` (docs/examples/reader.py is a complete example), a program 
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,9 +64,22 @@ def open_source(format: str, path: Path, **options: Any) -> Source:
     """
     reader, path = READERS[format], to_path(path)
     _check_options(format, reader, options)
+    _check_path(path)
     if is_remote(path) and not (format in _REMOTE or getattr(reader, "reads_remote", False)):
         raise InputError(f"{path}: format {format!r} is read from a local disk; copy it to one first")
     return reader(path, **options)
+
+
+def _check_path(path: Path) -> None:
+    if not is_remote(path):
+        try:
+            os.stat(path)
+        except OSError as error:
+            # Paths that do not exist are refused by the readers, which know what they look for.
+            if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+                raise InputError(f"{path}: cannot be read ({error.strerror}); give another path") from None
+        except ValueError as error:
+            raise InputError(f"{str(path)!r}: not a path ({error}); give another path") from None
 
 
 def _check_options(format: str, reader: Callable[..., Source], options: Mapping[str, Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from i2md.data.readers.limits import DAMAGE, read_file, read_member
 from i2md.data.storage.remote import filesystem, fs_path, is_remote, list_files, remote_errors, to_path
 from i2md.errors import InputError
 
@@ -114,6 +114,22 @@ def load_each(files: Sequence[File]) -> Iterator[tuple[File, Callable[[], bytes]
                     yield file, partial(_load, read, file.name)
 
 
+def load_file(file: File) -> bytes:
+    """Load the bytes of a single file, such as a table of labels.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        BadFile: If it cannot be read.
+    """
+    with _opened(file.container) as read:
+        return _load(read, file.name)
+
+
 def _read_ahead(read: Callable[[str], bytes], files: Iterator[File]) -> Iterator[tuple[File, Callable[[], bytes]]]:
     """The same for a remote folder: the next files are fetched while one is processed."""
     waiting: deque[tuple[File, Future[bytes]]] = deque()
@@ -154,7 +170,7 @@ def _in_folder(folder: Path, pattern: re.Pattern[str]) -> list[File]:
     if is_remote(folder):
         return [File(folder, name) for name in list_files(folder) if pattern.fullmatch(PurePosixPath(name).name)]
     found = []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_cannot_list):
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = Path(parent).relative_to(folder).as_posix()
         prefix = "" if inside == "." else f"{inside}/"
@@ -162,12 +178,16 @@ def _in_folder(folder: Path, pattern: re.Pattern[str]) -> list[File]:
     return found
 
 
+def _cannot_list(error: OSError) -> None:
+    raise InputError(f"{error.filename}: cannot be listed ({error.strerror}); give yourself the right to read it")
+
+
 def _in_archive(path: Path, pattern: re.Pattern[str]) -> list[File]:
     try:
         with _archive(path) as archive:
             names = archive.namelist()
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a .zip that can be read ({error}); download it again") from None
+    except DAMAGE as error:
+        raise InputError(f"{path}: not a .zip that can be read ({_one_line(error)}); download it again") from None
     return [File(path, name) for name in names if pattern.fullmatch(PurePosixPath(name).name)]
 
 
@@ -188,14 +208,19 @@ def _opened(container: Path) -> Iterator[Callable[[str], bytes]]:
     if is_remote(container) and not _is_zip(container):
         yield lambda name: _fetch(container, name)
     elif not is_remote(container) and container.is_dir():
-        yield lambda name: (container / name).read_bytes()
+        yield lambda name: read_file(container / name)
     elif _kept_open is None:
         with _archive(container) as archive:
-            yield archive.read
+            yield partial(_member, container, archive)
     else:
         if container not in _kept_open:
             _kept_open[container] = _archive(container)
-        yield _kept_open[container].read
+        yield partial(_member, container, _kept_open[container])
+
+
+def _member(container: Path, archive: zipfile.ZipFile, name: str) -> bytes:
+    with remote_errors(container):
+        return read_member(archive, name)
 
 
 def _fetch(container: Path, name: str) -> bytes:
@@ -207,19 +232,15 @@ def _archive(path: Path) -> zipfile.ZipFile:
     if not is_remote(path):
         return zipfile.ZipFile(path)
     with remote_errors(path):
-        return _RemoteArchive(path, path.open("rb"))
+        return _RemoteArchive(path.open("rb"))
 
 
 class _RemoteArchive(zipfile.ZipFile):
     """A remote .zip, of which little more is fetched than is read."""
 
-    def __init__(self, path: Path, stream: IO[bytes]) -> None:
-        self._path, self._stream = path, stream
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
         super().__init__(stream)
-
-    def read(self, name: str | zipfile.ZipInfo, pwd: bytes | None = None) -> bytes:
-        with remote_errors(self._path):
-            return super().read(name, pwd)
 
     def close(self) -> None:
         super().close()
@@ -249,5 +270,11 @@ def _load(read: Callable[[str], bytes], name: str) -> bytes:
     try:
         return read(name)
     # A member that is encrypted or compressed by an unknown method raises RuntimeError.
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise BadFile(f"cannot be read ({error})") from None
+    except DAMAGE as error:
+        raise BadFile(f"cannot be read ({_one_line(error)})") from None
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 
 from i2md.data.readers.files import BadFile, File, find_files, load_each
+from i2md.data.readers.limits import require_regular
 from i2md.data.readers.name_tables import compare_names
 from i2md.data.readers.reading import Reading, to_positions, without_absent_persons
 from i2md.data.recording import UNKNOWN, Recording, Source
@@ -189,13 +190,15 @@ def _read_label(file: File, load: Callable[[], bytes]) -> Mapping[str, Any]:
 
 
 def _read_tail(file: File) -> bytes:
+    path = file.container / file.name
     try:
-        with open(file.container / file.name, "rb") as opened:
+        require_regular(path)
+        with open(path, "rb") as opened:
             opened.seek(0, 2)
             opened.seek(max(0, opened.tell() - _TAIL))
             return opened.read()
     except OSError as error:
-        raise BadFile(f"cannot be read ({error})") from None
+        raise BadFile(f"cannot be read ({error.strerror})") from None
 
 
 @dataclass(frozen=True)

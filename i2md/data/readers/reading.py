@@ -17,8 +17,12 @@ import numpy as np
 from jaxtyping import Float, Float32, Num
 
 from i2md.data.readers.files import BadFile, File, load_each
+from i2md.data.readers.name_tables import shown
 from i2md.data.recording import Recording, Unreadable
 from i2md.skeletons import Layout
+
+# More digits may not fit the columns of a Clips folder, which have 64 bits.
+_MAX_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,11 @@ class Reading:
         try:
             parsed = self.parse(file, load())
         except BadFile as error:
-            yield Unreadable(file.name, f"{file.base}: {error}")
+            yield Unreadable(file.name, f"{shown(file.base)}: {error}")
+            return
+        except (RecursionError, MemoryError, OverflowError) as error:
+            # No parser can foresee all of these: JSON that is nested too deeply, a number without a machine type.
+            yield Unreadable(file.name, f"{shown(file.base)}: cannot be read ({type(error).__name__})")
             return
         for clip in [parsed] if isinstance(parsed, Recording) else parsed:
             yield clip if isinstance(clip, Unreadable) else self._checked(file, clip)
@@ -63,7 +71,7 @@ class Reading:
             check_positions(recording.positions, self.layout, self.nan_is_missing)
         except BadFile as error:
             part = "" if recording.name == file.stem else f"{recording.name}: "
-            return Unreadable(file.name, f"{file.base}: {part}{error}")
+            return Unreadable(file.name, f"{shown(file.base)}: {part}{error}")
         return recording
 
 
@@ -195,12 +203,15 @@ def numbers_in_name(file: File, pattern: re.Pattern[str]) -> dict[str, int]:
         The number that each named group matches.
 
     Raises:
-        BadFile: If the name does not match.
+        BadFile: If the name does not match, or a number has more than 18 digits.
     """
     match = pattern.fullmatch(file.base)
     if match is None:
         raise BadFile("the name does not give action and subject as the publisher's file names do")
-    return {key: int(value) for key, value in match.groupdict().items()}
+    numbers = match.groupdict()
+    if any(len(value) > _MAX_DIGITS for value in numbers.values()):
+        raise BadFile(f"a number in the name has more than {_MAX_DIGITS} digits")
+    return {key: int(value) for key, value in numbers.items()}
 
 
 def label_of(number: int, class_names: Sequence[str]) -> int:
@@ -217,5 +228,5 @@ def label_of(number: int, class_names: Sequence[str]) -> int:
         BadFile: If there is no action of this number.
     """
     if not 1 <= number <= len(class_names):
-        raise BadFile(f"action {number} is not one of 1 to {len(class_names)}")
+        raise BadFile(f"action {number if abs(number) < 1 << 63 else '...'} is not one of 1 to {len(class_names)}")
     return number - 1

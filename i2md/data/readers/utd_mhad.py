@@ -8,14 +8,18 @@ Skeleton_joint_order.txt. Split `xsub`: train on subjects 1 3 5 7, test on 2 4 6
 from __future__ import annotations
 
 import io
+import math
 import re
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
 
 from i2md.data.readers.files import BadFile, File, find_files
+from i2md.data.readers.limits import require_size
 from i2md.data.readers.reading import Reading, joint_order, label_of, numbers_in_name, to_positions
 from i2md.data.recording import Recording, Source
 from i2md.data.splits import by_column
@@ -50,6 +54,8 @@ CLASS_NAMES = (
     "forward lunge (left foot forward)",
     "squat (two arms stretch out)",
 )
+# Type of a compressed element of a MATLAB 5 file.
+_COMPRESSED = 15
 _NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_t(?P<trial>\d+)_skeleton\.mat", re.IGNORECASE)
 _LAYOUT = get_layout("kinect-v1")
 _ORDER = joint_order(
@@ -101,7 +107,8 @@ def _parse(file: File, data: bytes) -> Recording:
 
 def _skeleton(data: bytes) -> Float[np.ndarray, "20 3 frames"]:
     try:
-        variables = loadmat(io.BytesIO(data))
+        _require_size(data)
+        variables = loadmat(io.BytesIO(data), variable_names=["d_skel"])
     # On a damaged file scipy's parser may raise any exception.
     except Exception as error:
         raise BadFile(f"not a MATLAB file that can be read ({_one_line(error)})") from None
@@ -118,5 +125,22 @@ def _skeleton(data: bytes) -> Float[np.ndarray, "20 3 frames"]:
     return np.asarray(skeleton, dtype=np.float64)
 
 
+def _require_size(data: bytes) -> None:
+    """Raise ValueError if the elements of a MATLAB 5 file unpack to more than the limit, or d_skel is larger."""
+    at, unpacked = 128, 0
+    while at + 8 <= len(data):
+        kind, size = struct.unpack("<II" if data[126:128] == b"IM" else ">II", data[at : at + 8])
+        if kind == _COMPRESSED:
+            rest, stream = data[at + 8 : at + 8 + size], zlib.decompressobj()
+            while rest and not stream.eof:
+                unpacked += len(stream.decompress(rest, 1 << 20))
+                require_size(unpacked)
+                rest = stream.unconsumed_tail
+        at += 8 + size
+    for name, shape, _ in whosmat(io.BytesIO(data)):
+        if name == "d_skel":
+            require_size(8 * math.prod(shape), name)
+
+
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split())[:200] or type(error).__name__

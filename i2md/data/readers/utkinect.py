@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from i2md.data.readers.files import BadFile, File, find_files, load_each
+from i2md.data.readers.files import BadFile, File, find_files, load_file
 from i2md.data.readers.intervals import Annotation, clips_of, with_intervals
 from i2md.data.readers.name_tables import compare_names
 from i2md.data.readers.reading import Reading, numbers_in_name, to_positions
@@ -187,9 +187,9 @@ def _read_labels(path: Path) -> Labels:
     found = find_files(path, _LABELS, "actionLabel.txt", required=False)
     if not found:
         raise InputError(f"{path}: no actionLabel.txt found; put it into the folder of the joints_s*_e*.txt files")
-    file, load = next(load_each([max(found, key=lambda file: len(file.base))]))
+    file = max(found, key=lambda file: len(file.base))
     try:
-        return parse_labels(load())
+        return parse_labels(load_file(file))
     except BadFile as error:
         raise InputError(f"{file.container / file.name}: {error}; download it again") from None
 

@@ -14,6 +14,7 @@ import codecs
 import csv
 import io
 import re
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -23,8 +24,8 @@ import numpy as np
 from jaxtyping import Num
 
 from i2md.data.readers.arrays.axis_order import check_axes
-from i2md.data.readers.arrays.rows import DAMAGE
-from i2md.data.readers.files import BadFile, File, find_files, load_each
+from i2md.data.readers.files import BadFile, File, find_files, load_file
+from i2md.data.readers.limits import DAMAGE, parse_npy, read_member
 from i2md.data.readers.name_tables import compare_names, shown
 from i2md.data.readers.reading import Reading, without_padding
 from i2md.data.recording import UNKNOWN, Recording, Source, Unreadable
@@ -132,11 +133,12 @@ def array_in(data: bytes) -> np.ndarray:
         BadFile: If there is no such array, or it would have to be unpickled.
     """
     try:
-        loaded = np.load(io.BytesIO(data), allow_pickle=False)
-        array = loaded if isinstance(loaded, np.ndarray) else loaded["positions"]
+        if data.startswith(b"PK"):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                data = read_member(archive, "positions.npy")
+        return parse_npy(data)
     except DAMAGE as error:
-        raise BadFile(f"not an array that can be read ({' '.join(str(error).split())})") from None
-    return np.asarray(array)
+        raise BadFile(f"not an array that can be read ({' '.join(str(error).split())[:200]})") from None
 
 
 def persons_first(array: np.ndarray, layout: Layout) -> Num[np.ndarray, "persons frames joints channels"]:
@@ -182,12 +184,12 @@ def _from_folders(files: Sequence[File]) -> dict[str, _Row]:
 def _from_table(path: Path, tables: Sequence[File]) -> dict[str, _Row]:
     if len(tables) > 1:
         raise InputError(f"{path}: labels.csv appears twice; keep the one that names all clips")
-    ((table, load),) = load_each(tables)
+    (table,) = tables
     table_path = table.container / table.name
     inside = PurePosixPath(table.name).parent
     known: dict[str, _Row] = {}
     try:
-        for line, row in _lines(load()):
+        for line, row in _lines(load_file(table)):
             name, known_of_clip = _row(inside, line, row)
             if name in known:
                 raise BadFile(f"line {line}: {shown(name)} is named a second time")

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from i2md.data.readers.limits import require_dense
+
 _CODE = re.compile(r"[biufcSUO]\d*")
 _SIMPLE = (str, bytes, int, float, complex, np.generic, type(None))
 
@@ -104,7 +106,7 @@ def set_state(target: Any, state: Any) -> None:
 
 
 def _fill(array: np.ndarray, shape: Any, dtype: Any, fortran_order: Any, data: Any) -> None:
-    kind, size = _dtype(dtype), _size(shape)
+    kind, size = _dtype(dtype), _size(shape, dtype)
     if kind.hasobject:
         if not isinstance(data, list) or len(data) != size:
             raise ValueError("an array of another number of objects than its shape has")
@@ -127,10 +129,14 @@ def _dtype_of_bytes(given: Any) -> np.dtype:
     return kind
 
 
-def _size(shape: Any) -> int:
-    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+def _size(shape: Any, dtype: Any) -> int:
+    if not isinstance(shape, tuple) or len(shape) > 32 or not all(type(n) is int and 0 <= n < 1 << 63 for n in shape):
         raise ValueError("a shape that is not whole numbers")
-    return math.prod(shape)
+    require_dense(shape)
+    size = math.prod(shape)
+    if size > 1 and not _dtype(dtype).itemsize:
+        raise ValueError("an array of empty strings, which may have any number of elements")
+    return size
 
 
 def _bytes(data: Any, size: int) -> bytes | bytearray:
@@ -148,7 +154,7 @@ def _new_array(kind: Any, shape: Any, code: Any) -> np.ndarray:
 
 
 def _array_of_bytes(data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> np.ndarray:
-    kind, size = _dtype_of_bytes(dtype), _size(shape)
+    kind, size = _dtype_of_bytes(dtype), _size(shape, dtype)
     data = _bytes(data, size * kind.itemsize)
     flat = np.frombuffer(data, kind) if data else np.zeros(size, kind)
     if axes is not None:
@@ -166,7 +172,7 @@ def _no_array(*arguments: Any) -> Any:
 
 
 def _encoded(text: str, encoding: str = "") -> bytes:
-    if encoding not in ("latin1", "latin-1"):
+    if encoding not in ("latin1", "latin-1") or not isinstance(text, str):
         raise RefusedPickle("encodes text")
     return text.encode("latin-1")
 

@@ -35,6 +35,7 @@ from i2md.skeletons import Layout, get_layout
 # Layouts of PYSKL's own pickles by joints and coordinates.
 _LAYOUTS = {(25, 3): "kinect-v2", (17, 2): "coco-17", (18, 2): "openpose-18"}
 _LARGEST_IMAGE = 1 << 20
+_LONGEST_NAME = 255
 _AXES = ("persons", "frames", "joints", "channels")
 _PART = re.compile(r"(?P<split>.*?)[_-]?(?P<part>train|val|test)[_-]?(?P<number>\d*)")
 
@@ -189,6 +190,8 @@ def _checked(source: str, annotation: Any) -> _Clip:
     name, keypoint = annotation.get("frame_dir"), annotation.get("keypoint")
     if not isinstance(name, str) or not name.isprintable() or not name:
         raise BadFile("frame_dir is no name")
+    if len(name) > _LONGEST_NAME:
+        raise BadFile(f"frame_dir is longer than {_LONGEST_NAME} characters")
     if keypoint is None and "raw_file" in annotation:
         raise BadFile(f"{name}: the skeletons are in a file of their own (raw_file), which is not read")
     if not isinstance(keypoint, np.ndarray) or keypoint.ndim != 4 or keypoint.dtype.kind not in "fiu":
@@ -218,7 +221,7 @@ def _frames(name: str, stated: Any, stored: int) -> int:
 def _image(name: str, shape: Any) -> tuple[int, int] | None:
     if shape is None:
         return None
-    sides = shape.tolist() if isinstance(shape, np.ndarray) else shape
+    sides = shape.tolist() if isinstance(shape, np.ndarray) and shape.shape == (2,) else shape
     if not isinstance(sides, list | tuple) or len(sides) != 2 or not all(map(_is_side, sides)):
         raise BadFile(f"{name}: img_shape is not height and width")
     return int(sides[0]), int(sides[1])

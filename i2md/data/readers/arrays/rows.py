@@ -7,27 +7,30 @@ Nothing is unpickled.
 from __future__ import annotations
 
 import io
+import math
 import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.lib import format as npy
 
+from i2md.data.readers.limits import (
+    DAMAGE,
+    parse_npy,
+    read_member,
+    read_npy_header,
+    require_dense,
+    require_size,
+)
+from i2md.data.readers.name_tables import shown
 from i2md.data.recording import Recording, Unreadable
 from i2md.errors import InputError
 
-# Exceptions that NumPy and zipfile raise on damaged files.
-DAMAGE = (
-    *(OSError, ValueError, TypeError, EOFError, KeyError, MemoryError, OverflowError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
-)
 _ENCRYPTED = 1
 
 
@@ -67,14 +70,14 @@ class ArrayRows:
     def _stream(self, member: str) -> Iterator[np.ndarray]:
         """The rows of a member that may be compressed, which cannot be memory-mapped."""
         with zipfile.ZipFile(self.path) as archive, archive.open(member) as stream:
-            _read_header(stream)
+            read_npy_header(stream)
             size = self._row_bytes()
             stream.seek(self.start * size, io.SEEK_CUR)
             for _ in range(self.shape[0]):
                 yield np.frombuffer(stream.read(size), self.dtype).reshape(self.shape[1:])
 
     def _row_bytes(self) -> int:
-        return int(np.prod(self.shape[1:])) * self.dtype.itemsize
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
 
 
 def open_rows(path: Path, key: str) -> ArrayRows:
@@ -94,11 +97,15 @@ def open_rows(path: Path, key: str) -> ArrayRows:
         raise InputError(f"{path}: no .npy or .npz file found; give the file that holds the {key}")
     with _readable(path):
         if path.suffix.lower() == ".npy":
+            with open(path, "rb") as stream:
+                require_dense(read_npy_header(stream)[0])
             array = npy.open_memmap(path, mode="r")
+            require_size(math.prod(array.shape[1:]) * array.dtype.itemsize, "a clip")
             return ArrayRows(path, array.shape, array.dtype)
         with _npz(path) as archive:
-            if key not in archive.files:
-                found = ", ".join(archive.files) or "nothing"
+            keys = _keys(archive)
+            if key not in keys:
+                found = shown(", ".join(keys)) or "nothing"
                 raise InputError(f"{path}: no key {key} in it, only {found}; save the clips as {key}")
         return _rows_of_member(path, key)
 
@@ -119,7 +126,12 @@ def other_arrays(path: Path, *keys: str) -> Mapping[str, np.ndarray]:
     if path.suffix.lower() == ".npy":
         return {}
     with _readable(path), _npz(path) as archive:
-        return {other: archive[other] for other in archive.files if other not in keys}
+        others = [key for key in _keys(archive) if key not in keys]
+        return {other: parse_npy(read_member(archive, f"{other}.npy")) for other in others}
+
+
+def _keys(archive: zipfile.ZipFile) -> list[str]:
+    return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
 @runtime_checkable
@@ -174,12 +186,16 @@ class _Pass:
 def _rows_of_member(path: Path, key: str) -> ArrayRows:
     member = f"{key}.npy"
     with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
-        shape, fortran_order, dtype = _read_header(stream)
+        shape, fortran_order, dtype = read_npy_header(stream)
         if dtype.hasobject:
             raise ValueError(f"{key} holds Python objects")
         info = archive.getinfo(member)
-        if info.file_size != stream.tell() + int(np.prod(shape, dtype=object)) * dtype.itemsize:
+        if info.file_size != stream.tell() + math.prod(shape) * dtype.itemsize:
             raise ValueError(f"{key} has another size than its header says")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{key} is compressed in a way that NumPy does not use")
+        require_dense(shape)
+        require_size(math.prod(shape[1:]) * dtype.itemsize, f"a row of {key}")
         offset = _offset_in(path, info, stream.tell())
     if fortran_order:
         raise InputError(f"{path}: {key} is stored in Fortran order; save np.ascontiguousarray({key})")
@@ -196,20 +212,12 @@ def _offset_in(path: Path, member: zipfile.ZipInfo, offset: int) -> int | None:
     return member.header_offset + 30 + int(name) + int(extra) + offset
 
 
-def _read_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = npy.read_magic(stream)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    return read(stream)
-
-
 @contextmanager
-def _npz(path: Path) -> Iterator[Any]:
-    # Given a path, NumPy would leave the file open if it turns out not to be an archive.
+def _npz(path: Path) -> Iterator[zipfile.ZipFile]:
     with open(path, "rb") as file:
-        archive = np.load(file, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
+        if file.read(6) == npy.MAGIC_PREFIX:
             raise ValueError("a .npy file named .npz")
-        with archive:
+        with zipfile.ZipFile(file) as archive:
             yield archive
 
 
@@ -218,5 +226,5 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not arrays that can be read ({reason}); save it again with numpy") from None

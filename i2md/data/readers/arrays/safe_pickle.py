@@ -11,15 +11,15 @@ array's memory, and a pickle of ten bytes can request gigabytes.
 from __future__ import annotations
 
 import pickletools
-import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from i2md.data.readers.arrays.pickled_arrays import Known, RefusedPickle, known, set_state, simple
-from i2md.errors import InputError
+import numpy as np
 
-_DAMAGE = (ValueError, TypeError, IndexError, KeyError, EOFError, OverflowError, MemoryError, struct.error)
+from i2md.data.readers.arrays.pickled_arrays import Known, RefusedPickle, known, set_state, simple
+from i2md.data.readers.limits import require_regular
+from i2md.errors import InputError
 
 
 def load(path: Path) -> Any:
@@ -35,6 +35,7 @@ def load(path: Path) -> Any:
         InputError: If the file cannot be read or is damaged, or needs anything else, which the message names.
     """
     try:
+        require_regular(path)
         with open(path, "rb") as file:
             return _Machine().run(pickletools.genops(file))
     except RefusedPickle as refused:
@@ -44,9 +45,14 @@ def load(path: Path) -> Any:
         ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give the file itself") from None
-    except _DAMAGE as error:
+    # Whatever a hostile file makes this machine or NumPy raise is a fault of the file.
+    except Exception as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise InputError(f"{path}: not a whole pickle ({reason}); download it or write it again") from None
+
+
+# NumPy frees nested arrays recursively: ten thousand of them, one in another, would overflow the stack.
+_MAX_ARRAYS_OF_ARRAYS = 1000
 
 
 class _Machine:
@@ -56,6 +62,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+        self.arrays_of_arrays = 0
 
     def run(self, instructions: Iterable[tuple[Any, Any, Any]]) -> Any:
         """Execute the instructions up to STOP and return the value that is then on top."""
@@ -124,7 +131,9 @@ def _paired(values: list[Any]) -> dict[Any, Any]:
 
 def _named(machine: _Machine) -> Known:
     name, module = machine.pop(), machine.pop()
-    return known(str(module), str(name))
+    if not isinstance(module, str) or not isinstance(name, str):
+        raise ValueError("a global whose name is not text")
+    return known(module, name)
 
 
 def _called(machine: _Machine) -> Any:
@@ -135,8 +144,12 @@ def _called(machine: _Machine) -> Any:
 
 
 def _build(machine: _Machine) -> None:
-    state = machine.pop()
-    set_state(machine.stack[-1], state)
+    state, target = machine.pop(), machine.stack[-1]
+    set_state(target, state)
+    if isinstance(target, np.ndarray) and target.dtype.hasobject:
+        machine.arrays_of_arrays += any(isinstance(value, np.ndarray) for value in target.flat)
+        if machine.arrays_of_arrays > _MAX_ARRAYS_OF_ARRAYS:
+            raise RefusedPickle(f"holds more than {_MAX_ARRAYS_OF_ARRAYS} arrays of arrays")
 
 
 def _pushing(make: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from i2md.data.readers.files import BadFile
+from i2md.data.readers.name_tables import shown
 from i2md.data.readers.ntu_rgbd_splits import NAME, class_names
 from i2md.data.recording import UNKNOWN
 
@@ -72,8 +73,13 @@ def class_index(value: Any) -> int:
     if value is None:
         return UNKNOWN
     number = value.item() if isinstance(value, np.generic) else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not UNKNOWN <= number < _MOST_CLASSES:
-        raise BadFile(f"label {ascii(number)[:40]} is not a class counted from 0")
+    # Types come first: the text of a nested container or of a number of a million digits could take for ever.
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        text = f"'{shown(number)}'" if isinstance(number, str) else f"of type {type(number).__name__}"
+        raise BadFile(f"label {text} is not a class counted from 0")
+    if not UNKNOWN <= number < _MOST_CLASSES:
+        text = str(number) if isinstance(number, float) or abs(number) < 1 << 63 else "of more than 64 bits"
+        raise BadFile(f"label {text} is not a class counted from 0")
     if number != int(number):
         raise BadFile(f"label {number} is not a whole number")
     return int(number)

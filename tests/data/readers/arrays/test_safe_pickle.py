@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from i2md.data.readers import open_source
 from i2md.data.readers.arrays import safe_pickle
 from i2md.errors import InputError
 
@@ -265,3 +266,71 @@ def test_file_that_cannot_be_opened_is_an_input_error(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent.pkl"):
         with pytest.raises(InputError, match=r"cannot be read .*; give the file itself"):
             safe_pickle.load(path)
+
+
+def _text(value: str) -> bytes:
+    return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+def _annotation_with(key: str, instructions: bytes) -> bytes:
+    """A bare list of one annotation for pyskl, in which instructions make the value of a key."""
+    keypoint = pickle.dumps(np.ones((1, 6, 25, 3), np.float32), protocol=2)[2:-1]
+    values = {"frame_dir": _text("a"), "label": b"K\x00", "keypoint": keypoint} | {key: instructions}
+    return b"\x80\x02]}(" + b"".join(_text(name) + value for name, value in values.items()) + b"ua."
+
+
+NESTED = 50_000
+HOSTILE = {
+    "nested lists": b"]" * NESTED + b"a" * (NESTED - 1),
+    "nested tuples": b")" + b"\x85" * NESTED,
+    "a tuple of itself twice, 60 times": b")" + b"2\x86" * 60,
+    "a list in itself": b"]2a",
+    "a number of a megabyte": b"\x8b" + struct.pack("<i", 1 << 20) + b"\x7f" * (1 << 20),
+    "a text of a megabyte": _text("x" * (1 << 20)),
+    "an array of empty strings": (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85U\x01btR(K\x01\x8a\x05\x00\x00\x00\x00\x10\x85"
+        b"cnumpy\ndtype\n(U\x02S0K\x00K\x01tR\x89U\x00tb"
+    ),
+    "not a number": b"G" + struct.pack(">d", float("nan")),
+    "an infinite number": b"G" + struct.pack(">d", float("inf")),
+}
+
+
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("key", ["frame_dir", "label", "keypoint", "total_frames", "img_shape"])
+def test_hostile_value_of_an_annotation_is_an_input_error(key: str, value: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.pkl").write_bytes(_annotation_with(key, value))
+    with pytest.raises(InputError) as caught:
+        open_source("pyskl", tmp_path / "x.pkl")
+    assert len(str(caught.value)) < 500 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("form", ["split", "part", "key"])
+def test_hostile_split_is_an_input_error(form: str, value: bytes, tmp_path: Path) -> None:
+    annotations = _annotation_with("label", b"K\x00")[2:-1]
+    split = {"split": value, "part": b"}" + _text("train") + value + b"s", "key": b"}" + value + b"]s"}[form]
+    whole = b"\x80\x02}(" + _text("annotations") + annotations + _text("split") + split + b"u."
+    (tmp_path / "x.pkl").write_bytes(whole)
+    try:
+        # A part of a very long name is unusual but valid.
+        assert list(open_source("pyskl", tmp_path / "x.pkl").splits) == ["x" * (1 << 20)] and form == "key"
+    except InputError as error:
+        assert len(str(error)) < 500 and "\n" not in str(error)
+
+
+@pytest.mark.parametrize("depth", [100, 10_000])
+def test_arrays_in_arrays_are_limited(depth: int, tmp_path: Path) -> None:
+    start = (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85U\x01btR(K\x01K\x01\x85"
+        b"cnumpy\ndtype\n(U\x02O8K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x3ftb\x89]"
+    )
+    (tmp_path / "x.pkl").write_bytes(b"\x80\x02" + start * depth + b"K\x07" + b"atb" * depth + b".")
+    if depth > 1000:
+        with pytest.raises(InputError, match="holds more than 1000 arrays of arrays"):
+            safe_pickle.load(tmp_path / "x.pkl")
+        return
+    value = safe_pickle.load(tmp_path / "x.pkl")
+    for _ in range(depth):
+        (value,) = value
+    assert value == 7
