@@ -139,11 +139,11 @@ def _naming_lost_workers() -> Iterator[None]:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Processes started inside never see Ctrl-C or SIGTERM: the process that started them decides when they end."""
+    """Processes started inside never see Ctrl-C, SIGTERM or SIGHUP: their parent decides when they end."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from i2md.data.recording import UNKNOWN, Recording
 from i2md.data.storage.remote import to_path
 from i2md.data.store import Clips, ClipsWriter, open_clips
 from i2md.errors import InputError
-from i2md.runtime.exit_codes import sigterm_as_interrupt
+from i2md.runtime.exit_codes import stop_signals_as_interrupt
 
 PathLike = str | os.PathLike[str]
 # Columns of numbers within a data set: joined, each one's numbers follow those of the data sets before it.
@@ -48,7 +48,7 @@ def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = Fal
     if len(set(names)) < len(names):
         raise InputError(f"two of the data sets have the same name ({', '.join(names)}); give each once")
     layout, target = first.layout, Path(to_path(out))
-    with sigterm_as_interrupt(), ClipsWriter(target, len(layout.joints), layout.channels, overwrite) as writer:
+    with stop_signals_as_interrupt(), ClipsWriter(target, len(layout.joints), layout.channels, overwrite) as writer:
         for recording in tqdm(_recordings(sets), total=sum(map(len, sets)), unit="clip", desc="join"):
             writer.add(recording)
         class_names = tuple(f"{each.dataset.name}: {name}" for each in sets for name in each.dataset.class_names)

@@ -24,7 +24,7 @@ from i2md.data.storage.remote import to_path
 from i2md.data.store import UNTRIMMED, Clips, open_clips
 from i2md.data.writer import ClipsWriter
 from i2md.errors import InputError, naming
-from i2md.runtime.exit_codes import sigterm_as_interrupt
+from i2md.runtime.exit_codes import stop_signals_as_interrupt
 from i2md.runtime.progress import progress
 
 PathLike = str | os.PathLike[str]
@@ -91,7 +91,7 @@ def prepare(
     arguments = {"format": format, "options": options, "preset": preset, "strict": strict, "precision": precision}
     key = fingerprint(where, target, version=version("i2md"), joints=recordings.layout.joints, **arguments)
     with (
-        sigterm_as_interrupt(),
+        stop_signals_as_interrupt(),
         open_executor(cluster) as executor,
         _writer(target, recordings, overwrite, precision, key) as writer,
     ):

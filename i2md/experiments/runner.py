@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from i2md.errors import InputError, WorkerLost
 from i2md.experiments.job import Job
-from i2md.runtime.exit_codes import TRY_AGAIN, sigterm_as_interrupt
+from i2md.runtime.exit_codes import TRY_AGAIN, stop_signals_as_interrupt
 from i2md.runtime.progress import progress
 
 WORKER_COMMAND = (sys.executable, "-m", "i2md.experiments.job")
@@ -96,12 +96,12 @@ def run_jobs(
         The failures by the name of the run's folder.
 
     Raises:
-        KeyboardInterrupt: On Ctrl-C or SIGTERM, after every worker has saved its state and ended.
+        KeyboardInterrupt: On Ctrl-C, SIGTERM or SIGHUP, after every worker has saved its state and ended.
     """
     failed: dict[str, Failure] = {}
     waiting = [job for job in jobs if not job.is_done()]
     logs.mkdir(parents=True, exist_ok=True)
-    with sigterm_as_interrupt(), WorkerPool(environments, logs, command) as pool:
+    with stop_signals_as_interrupt(), WorkerPool(environments, logs, command) as pool:
         ended, total = pool.run(waiting), len(waiting)
         for job, failure in progress(ended, title, "run", total=total, show=bool(total)):
             if failure is not None:

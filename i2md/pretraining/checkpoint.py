@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from i2md.encoders.base import Encoder
@@ -33,14 +32,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     # Contiguous copies on the CPU: safetensors refuses tensors that share memory.
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with written_whole(path) as partial:
-        try:
-            save_file(plain, partial)
-        except SafetensorError as error:
-            # The system's error number is in its message only.
-            refused = re.search(r"(?:os error|code:) (\d+)", str(error))
-            if refused is None:
-                raise
-            raise OSError(int(refused[1]), str(error)) from None
+        # Not save_file: it replaces the file by one that only its owner may read, and leaves it behind when killed.
+        partial.write_bytes(save(plain))
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +22,14 @@ from i2md.pretraining.run import CONFIG, MODEL, STATE, RunConfig, read_config, v
 from i2md.pretraining.settings import PretrainSettings
 from i2md.runtime.device import choose_device, fast_cpu_matmul, keep_freed_memory, tf32_matmul
 from i2md.runtime.exit_codes import deferred_signals
-from i2md.runtime.io import PARTIAL, write_text
+from i2md.runtime.io import PARTIAL, being_written, locked, write_text
 from i2md.runtime.random import derive_seed
 from i2md.views.augment import build_augmentations
 
 # The name of a split that takes every clip.
 ALL = "all"
+# A file in a run's folder that the process which trains it has locked.
+LOCK = ".pretrain.lock"
 # From the clips, the name of the run's split and the device to the run's monitor; None without labels or such a split.
 MonitorFactory = Callable[[Clips, str, torch.device], Monitor | None]
 
@@ -77,7 +80,8 @@ def pretrain_run(
         What was trained, how long it took, and the last losses and monitored accuracies.
 
     Raises:
-        InputError: Clips, settings and folder contradict one another, or a loss is not finite.
+        InputError: Clips, settings and folder contradict one another, another process is training the run, or a loss is
+            not finite.
         KeyboardInterrupt: Interrupted, after a checkpoint was saved.
         RankLost: Another process of the job has ended.
     """
@@ -160,7 +164,7 @@ def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, moni
         The trained model.
 
     Raises:
-        InputError: The folder holds a run of other settings, or a loss is not finite.
+        InputError: The folder holds a run of other settings, another process is training it, or a loss is not finite.
         KeyboardInterrupt: Interrupted, after a checkpoint was saved.
         RankLost: Another process of the job has ended.
     """
@@ -177,19 +181,20 @@ def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, moni
         )
     torch.manual_seed(derive_seed(settings.seed, "weights"))
     model = I2MD(settings, config.layout, config.persons).to(device)
-    collectives.run_on_main(lambda: _claim_folder(run, config))
-    _require_same_settings(config)
-    training = Training(model, pack(clips, device), run, device)
-    # Only the first process looks for it: a file system that machines share may show it to them at different times.
-    if collectives.broadcast((run / STATE).is_file()):
-        training.restore()
-    # A kill may have come between the last checkpoint and the finished model, or that may be damaged since.
-    if collectives.broadcast(training.step < training.last_step or not _is_whole(run / MODEL)):
-        with deferred_signals() as stopped:
-            try:
-                training.run_to_end(stopped, monitor)
-            except RankLost as lost:
-                raise RankLost(f"{run}: {lost} at step {training.step}") from lost
+    with ExitStack() as claims:
+        collectives.run_on_main(lambda: claims.enter_context(_claimed(run, config)))
+        _require_same_settings(config)
+        training = Training(model, pack(clips, device), run, device)
+        # Only the first process looks for it: a file system that machines share may show it to them at different times.
+        if collectives.broadcast((run / STATE).is_file()):
+            training.restore()
+        # A kill may have come between the last checkpoint and the finished model, or that may be damaged since.
+        if collectives.broadcast(training.step < training.last_step or not _is_whole(run / MODEL)):
+            with deferred_signals() as stopped:
+                try:
+                    training.run_to_end(stopped, monitor)
+                except RankLost as lost:
+                    raise RankLost(f"{run}: {lost} at step {training.step}") from lost
     return model
 
 
@@ -201,16 +206,35 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def _claim_folder(run: Path, config: RunConfig) -> None:
+@contextmanager
+def _claimed(run: Path, config: RunConfig) -> Iterator[None]:
+    """In the block the folder holds this run, and no other process trains it."""
+    _require_own_folder(run, config)
+    run.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(locked(run / LOCK))
+        except BlockingIOError:
+            raise being_written(run) from None
+        except PermissionError:
+            pass  # somebody else's run; if it is finished nothing will be written
+        _require_own_folder(run, config)
+        if not (run / CONFIG).is_file():
+            write_text(run / CONFIG, config.to_yaml())
+        yield
+
+
+def _require_own_folder(run: Path, config: RunConfig) -> None:
     if (run / CONFIG).is_file():
         changed = read_config(run).differences(config)
         if changed:
             names = ", ".join(name.removeprefix("settings.") for name in changed)
             raise InputError(f"{run}: holds a run that differs in {names}; name another folder for this one")
         return
-    if run.exists() and (not run.is_dir() or any(not path.name.endswith(PARTIAL) for path in run.iterdir())):
+    if run.exists() and (
+        not run.is_dir() or any(path.name != LOCK and not path.name.endswith(PARTIAL) for path in run.iterdir())
+    ):
         raise InputError(f"{run}: exists and is not a run; name a folder that does not exist")
-    write_text(run / CONFIG, config.to_yaml())
 
 
 def _require_same_settings(config: RunConfig) -> None:

@@ -98,35 +98,47 @@ def is_reported_here(error: BaseException) -> bool:
     return getattr(error, "reported_here", on_main)
 
 
+def _stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals, apart from Ctrl-C, that ask this process to stop."""
+    # Windows has no SIGHUP.
+    hangup = getattr(signal, "SIGHUP", None)
+    heeded = hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN
+    return (signal.SIGTERM, hangup) if hangup and heeded else (signal.SIGTERM,)
+
+
 @contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """In the block, SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
+def stop_signals_as_interrupt() -> Iterator[None]:
+    """In the block, SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does.
+
+    SIGHUP is what a closed terminal or a lost connection sends; where it is ignored, as nohup does, it stays ignored.
+    """
 
     def interrupt(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
 
     try:
-        before = signal.signal(signal.SIGTERM, interrupt)
+        before = {number: signal.signal(number, interrupt) for number in _stop_signals()}
     except ValueError:  # outside of the main thread signals are left to the caller
-        yield
-        return
+        before = {}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
 def deferred_signals() -> Iterator[list[int]]:
-    """In the block, Ctrl-C and SIGTERM do not interrupt a training step; their numbers are appended to the list.
+    """In the block, Ctrl-C, SIGTERM and SIGHUP do not interrupt a training step; their numbers go to the list.
+
+    SIGHUP is what a closed terminal or a lost connection sends; where it is ignored, as nohup does, it stays ignored.
 
     When RankLost leaves the block they stay deferred: a launcher then sends SIGTERM to the remaining processes,
     which have to print what happened first.
     """
     received: list[int] = []
-    handled = (signal.SIGINT, signal.SIGTERM)
     try:
-        before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in handled}
+        before = {n: signal.signal(n, lambda n, _: received.append(n)) for n in (signal.SIGINT, *_stop_signals())}
     except ValueError:  # outside of the main thread signals are left to the caller
         before = {}
     try:

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, with the permissions that the umask asks for, and locks between processes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from i2md.errors import naming
+from i2md.errors import InputError, naming
 
 PARTIAL = ".partial"
 
@@ -16,23 +16,23 @@ PARTIAL = ".partial"
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which replaces `path` when the block ends and is removed on an error.
 
+    Two processes that write the same file do so one after the other.
+
     Args:
         path: File to write or replace.
 
     Yields:
-        A path in the same folder.
+        A path in the same folder. The block writes into that file: one that it puts there in its stead would have
+        neither the permissions that follow the umask nor the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # One name for good: what a kill leaves behind, the next write takes over.
     partial = path.with_name(f".{path.name}{PARTIAL}")
-    try:
-        with naming(path):
-            yield partial
-            with open(partial, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with naming(path), locked(partial, wait=True):
+        yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -44,3 +44,81 @@ def write_text(path: Path, text: str) -> None:
     """
     with written_whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def locked(path: Path, wait: bool = False) -> Iterator[None]:
+    """In the block, this process alone has locked a file, which is made for it and removed afterwards.
+
+    The lock ends with the process, however that ends; a file that a killed process left locks nothing. File systems
+    without locks give none.
+
+    Args:
+        path: The file.
+        wait: Wait for another process that has locked it.
+
+    Raises:
+        BlockingIOError: Another process has locked it, and `wait` is false.
+    """
+    while True:
+        try:
+            file, is_new = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), True
+        except FileExistsError:
+            try:
+                file, is_new = os.open(path, os.O_RDWR), False
+            except FileNotFoundError:
+                continue
+        try:
+            lock_file(file, wait)
+            if not _is_still(path, file):
+                continue  # another process has finished with it, or taken over what it took for a leftover
+            if not is_new:
+                os.unlink(path)
+                continue
+            try:
+                yield
+            finally:
+                if _is_still(path, file):
+                    os.unlink(path)
+            return
+        finally:
+            os.close(file)
+
+
+def lock_file(file: int, wait: bool = False) -> None:
+    """Lock an open file until it is closed or the process ends, however it ends; no lock if the system has none.
+
+    Args:
+        file: Its descriptor.
+        wait: Wait for another process that has locked it.
+
+    Raises:
+        BlockingIOError: Another process has locked it, and `wait` is false.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return
+
+
+def being_written(target: Path) -> InputError:
+    """The error for a file or folder that another process has locked.
+
+    Args:
+        target: What both write.
+    """
+    return InputError(f"{target}: another process is writing it; wait for it, or name another folder")
+
+
+def _is_still(path: Path, file: int) -> bool:
+    """Whether a path still names an open file."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file))
+    except FileNotFoundError:
+        return False

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pausing
 import pytest
 import tiny
 import torch
@@ -107,7 +108,7 @@ def test_killed_before_the_first_checkpoint_it_starts_again(clips: Path, undistu
     _require_same_end(run, undisturbed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_it_saves_a_checkpoint_and_resumes(
     clips: Path, undisturbed: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -123,6 +124,52 @@ def test_interrupted_it_saves_a_checkpoint_and_resumes(
     state = load_file(run / "training_state.safetensors")
     assert 0 < int(state["progress.step"]) < 4 * EPOCHS
     assert main(["pretrain", str(clips), str(run), *RARELY_SAVING]) == 0
+    _require_same_end(run, undisturbed)
+
+
+def test_sighup_that_nohup_ignores_does_not_stop_it(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = _start(run, "log.jsonl", 6, "wait", "pretrain", clips, run, *RARELY_SAVING)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(signal.SIGHUP)
+    process.communicate("\n", timeout=PATIENCE)
+    assert process.returncode == 0
+    _require_same_end(run, undisturbed)
+
+
+def test_second_process_in_the_folder_of_a_run_is_refused(
+    clips: Path, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = ["pretrain", str(clips), str(run), *RARELY_SAVING]
+    process = pausing.start(pausing.END_OF_STEP, 3, *words)
+    pausing.wait_until_paused(process)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert main(words) == 2
+    assert (
+        capsys.readouterr().err == f"i2md: {run}: another process is writing it; wait for it, or name another folder\n"
+    )
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    process.communicate("\n", timeout=PATIENCE)
+    assert process.returncode == 0
+    _require_same_end(run, undisturbed)
+    assert not (run / ".pretrain.lock").exists()
+
+
+def test_lock_file_of_a_killed_process_locks_nothing(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["pretrain", str(clips), str(run), *RARELY_SAVING]
+    process = pausing.start(pausing.END_OF_STEP, 3, *words)
+    pausing.wait_until_paused(process)
+    process.kill()
+    process.communicate(timeout=PATIENCE)
+    assert (run / ".pretrain.lock").exists()
+    assert main(words) == 0
     _require_same_end(run, undisturbed)
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from i2md.errors import InputError
+from i2md.runtime.io import being_written, lock_file
 
 
 class Journal:
@@ -29,10 +29,10 @@ class Journal:
     def __init__(self, path: Path, target: Path) -> None:
         self._file = path.open("a+b")
         try:
-            _lock(self._file.fileno())
+            lock_file(self._file.fileno())
         except BlockingIOError:
             self._file.close()
-            raise InputError(f"{target}: another process is writing it; wait for it, or name another folder") from None
+            raise being_written(target) from None
 
     def __iter__(self) -> Iterator[Any]:
         """The entries from the first, one at a time in memory."""
@@ -70,20 +70,6 @@ class Journal:
             return json.loads(line) if line.endswith(b"\n") else None
         except ValueError:
             return None
-
-
-def _lock(file: int) -> None:
-    """Lock until the file is closed or the process ends, however it ends; no lock if the system has none."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:
-        return
 
 
 def empty_folder(folder: Path, but: str) -> None:
