@@ -7,7 +7,6 @@ a13_s09_e02 is zero throughout, as published, and is passed on. Split `xsub`: tr
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from jaxtyping import Float
 
 from i2md.data.readers.files import BadFile, File, find_files
 from i2md.data.readers.reading import Reading, joint_order, label_of, numbers_in_name, to_positions
+from i2md.data.readers.text_numbers import number_rows
 from i2md.data.recording import Recording, Source
 from i2md.data.splits import by_column
 from i2md.skeletons import get_layout
@@ -94,14 +94,7 @@ def _parse(file: File, data: bytes) -> Recording:
 
 
 def _frames(data: bytes) -> Float[np.ndarray, "frames 20 3"]:
-    if not data.strip():
-        raise BadFile("the file is empty")
-    try:
-        rows = np.loadtxt(io.BytesIO(data), dtype=np.float64, comments=None, ndmin=2)
-    except ValueError as error:
-        raise BadFile(f"not lines of four numbers ({error})") from None
-    if rows.shape[1] != 4:
-        raise BadFile(f"{rows.shape[1]} numbers on a line, not x y z confidence")
+    rows = number_rows(data, columns=4)
     if len(rows) % _LINES:
         raise BadFile(f"{len(rows)} lines are not whole frames of {_LINES}: the last frame is cut short")
     return rows[:, :3].reshape(-1, _LINES, 3)

@@ -16,7 +16,6 @@ sensor, an upper arm is 0.29 m and a thigh 0.43 m long, and the scales of x and 
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from jaxtyping import Float
 
 from i2md.data.readers.files import BadFile, File, find_files
 from i2md.data.readers.reading import Reading, label_of, to_positions
+from i2md.data.readers.text_numbers import number_rows
 from i2md.data.recording import Recording, Source
 from i2md.data.splits import Split
 from i2md.skeletons import get_layout
@@ -118,17 +118,10 @@ def _positions(data: bytes) -> Float[np.ndarray, "2 frames 15 3"]:
 
 
 def _rows(data: bytes) -> Float[np.ndarray, "frames 91"]:
-    if not data.strip():
-        raise BadFile("the file is empty")
     # A line that is cut within its last number would still be valid.
-    if not data.endswith(b"\n"):
+    if data.strip() and not data.endswith(b"\n"):
         raise BadFile("the last line does not end: the file is cut short")
-    try:
-        rows = np.loadtxt(io.BytesIO(data), dtype=np.float64, delimiter=",", comments=None, ndmin=2)
-    except ValueError as error:
-        raise BadFile(f"not lines of numbers and commas ({error})") from None
-    if rows.shape[1] != _FIELDS:
-        raise BadFile(f"{rows.shape[1]} numbers on a line, not the frame's and {_FIELDS - 1} coordinates")
+    rows = number_rows(data, _FIELDS, separator=",")
     frames = rows[:, 0]
     if not (np.isfinite(frames).all() and (np.diff(frames) > 0).all()):
         raise BadFile("frame numbers do not increase from line to line")

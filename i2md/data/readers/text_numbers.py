@@ -14,12 +14,13 @@ from i2md.data.readers.files import BadFile
 _SPACE, _NEWLINE = 32, 10
 
 
-def number_rows(data: bytes, columns: int) -> Float64[np.ndarray, "rows columns"]:
-    r"""Read text with the same number of numbers on each line, separated by white space; blank lines are skipped.
+def number_rows(data: bytes, columns: int, separator: str | None = None) -> Float64[np.ndarray, "rows columns"]:
+    r"""Read text with the same number of numbers on each line; blank lines are skipped.
 
     Args:
         data: The text.
         columns: Numbers on a line.
+        separator: What separates them; by default white space.
 
     Returns:
         The numbers, a row for each line.
@@ -36,25 +37,32 @@ def number_rows(data: bytes, columns: int) -> Float64[np.ndarray, "rows columns"
     if not data.translate(None, b"\x1c\x1d\x1e\x1f").strip():
         raise BadFile("the file is empty")
     try:
-        rows = np.loadtxt(io.BytesIO(data), dtype=np.float64, comments=None, ndmin=2)
+        rows = np.loadtxt(io.BytesIO(data), dtype=np.float64, delimiter=separator, comments=None, ndmin=2)
     except ValueError:
-        raise BadFile(_first_fault(data, columns)) from None
+        raise BadFile(_first_fault(data, columns, separator)) from None
     if rows.shape[1] != columns:
-        raise BadFile(_first_fault(data, columns))
+        raise BadFile(_first_fault(data, columns, separator))
     return rows
 
 
-def _first_fault(data: bytes, columns: int) -> str:
+def _first_fault(data: bytes, columns: int, separator: str | None) -> str:
     for at, line in enumerate(data.split(b"\n"), 1):
-        fields = line.split()
+        fields = line.split(separator.encode() if separator else None) if line.strip() else []
+        words = [field for field in fields if not _is_number(field)]
+        if words:
+            text = f"line {at}: {words[0][:20].decode('ascii', 'replace')!r} is not a number"
+            return f"{text}; remove the header line" if at == 1 and len(words) == len(fields) else text
         if fields and len(fields) != columns:
             return f"line {at}: {len(fields)} numbers, not {columns}"
-        for field in fields:
-            try:
-                float(field)
-            except ValueError:
-                return f"line {at}: {field[:20].decode('ascii', 'replace')!r} is not a number"
     return f"not lines of {columns} numbers"
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
 
 
 def first_numbers(

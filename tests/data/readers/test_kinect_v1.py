@@ -177,12 +177,13 @@ def test_truncated_mat_is_a_clip_or_unreadable(real_data: Path, tmp_path: Path) 
     ("text", "reason"),
     [
         ("0 1 2 1\n" * 39, "39 lines are not whole frames of 20"),
-        ("0 1 2 1\n" * 19 + "0 1 2", "not lines of four numbers"),
-        ("0 1 2\n" * 20, "3 numbers on a line"),
-        ("0 1 two 1\n" * 20, "not lines of four numbers"),
+        ("0 1 2 1\n" * 19 + "0 1 2", "line 20: 3 numbers, not 4"),
+        ("0 1 2\n" * 20, "line 1: 3 numbers, not 4"),
+        ("x y z confidence\n" + "0 1 2 1\n" * 20, "line 1: 'x' is not a number; remove the header line"),
+        ("0 1 two 1\n" * 20, "line 1: 'two' is not a number"),
         ("0 1 inf 1\n" * 20, "not a finite number"),
         (" \r\n", "empty"),
-        ("\0\1\2\3", "not lines of four numbers"),
+        ("\0\1\2\3", "is not a number"),
     ],
 )
 def test_invalid_msr_text_is_unreadable(text: str, reason: str, tmp_path: Path) -> None:

@@ -210,16 +210,16 @@ def _only(folder: Path, content: str | bytes, folders: str = "s01s02/03/004") ->
     ("text", "reason"),
     [
         ("", "empty"),
-        (_line(fields=90), "90 numbers on a line"),
-        (_line(1) + _line(2, fields=90), "not lines of numbers"),
+        (_line(fields=90), "line 1: 90 numbers, not 91"),
+        (_line(1) + _line(2, fields=90), "line 2: 90 numbers, not 91"),
         (_line(1) + _line(1), "frame numbers do not increase"),
-        (_line(1, first="half"), "not lines of numbers"),
-        (_line(1, first=""), "not lines of numbers"),
+        (_line(1, first="half"), "line 1: 'half' is not a number"),
+        (_line(1, first=""), "line 1: '' is not a number"),
         (_line(1, first="nan"), "frame 0 holds a coordinate that is not a finite number"),
         (_line(1, first="1e300"), "not a finite number"),
         (_line("nan"), "frame numbers do not increase"),
         (_line(1) + _line(2)[:-1], "the last line does not end"),
-        ("\0\1\2\n", "not lines of numbers"),
+        ("\0\1\2\n", "is not a number"),
     ],
 )
 def test_invalid_text_is_unreadable(text: str, reason: str, tmp_path: Path) -> None:
