@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
+from i2md.data.checks import body_warnings, spread_evenly
 from i2md.data.splits import Split, select_part, training_part
 from i2md.data.store import Clips
 
-# A person's height in metres lies well within these; a tenth or ten times of it is another unit.
-PLAUSIBLE_EXTENT = (0.5, 4.0)
 MAX_EXAMINED = 2000
 
 
@@ -150,12 +149,17 @@ def _others(clips: Clips, split: Split) -> Int64[np.ndarray, " clips"]:
 
 def _warnings(clips: Clips) -> Iterator[str]:
     yield from _frame_warnings(clips)
+    yield from body_warnings(clips)
+    yield from clips.dataset.report.get("warnings", ())
     short = int((clips.columns["frames"] < 2).sum())
     if short:
         yield f"{short} clips have a single frame: their motion stream is zero"
     empty = [name for name, count in _classes(clips).items() if count == 0]
     if empty:
         yield f"{len(empty)} classes have no clip, for example {empty[0]!r}"
+    present = [name for name, count in _classes(clips).items() if count and name != "no label"]
+    if len(present) == 1:
+        yield f"all labelled clips have one class, {present[0]!r}: every accuracy on them is 100 %"
     for name, split in clips.dataset.splits.items():
         for part, values in split.items():
             if not len(select_part(values, clips.columns)):
@@ -166,24 +170,18 @@ def _warnings(clips: Clips) -> Iterator[str]:
 
 
 def _frame_warnings(clips: Clips) -> Iterator[str]:
-    examined = np.unique(np.linspace(0, len(clips) - 1, min(len(clips), MAX_EXAMINED)).astype(int))
-    empty, frozen, extents = [], [], []
-    for index in examined:
+    empty, frozen = [], []
+    for index in spread_evenly(len(clips), MAX_EXAMINED).tolist():
         clip = clips.read(index)
         name = clips.columns["name"][index]
         if not clip.any(axis=(2, 3)).any(axis=0).all():
             empty.append(name)
         if clip.shape[1] > 1 and not np.ptp(clip[0], axis=0).any():
             frozen.append(name)
-        extents.append(np.ptp(clip[0, clip[0].any(axis=(1, 2))], axis=1).max(initial=0.0))
     if empty:
         yield f"{len(empty)} clips have frames without any person, for example {empty[0]}"
     if frozen:
         yield f"{len(frozen)} clips never move, for example {frozen[0]}"
-    extent = float(np.median(extents))
-    low, high = PLAUSIBLE_EXTENT
-    if clips.dataset.units == "m" and not low <= extent <= high:
-        yield f"units: a body spans {extent:.3g} where metres would give {low} to {high}"
 
 
 def _copy_warnings(

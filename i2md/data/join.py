@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
+from i2md.data.checks import measure_bodies, scale_difference
 from i2md.data.dataset import COLUMNS, Dataset
 from i2md.data.recording import UNKNOWN, Recording
 from i2md.data.storage.remote import to_path
@@ -53,9 +55,23 @@ def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = Fal
             writer.add(recording)
         class_names = tuple(f"{each.dataset.name}: {name}" for each in sets for name in each.dataset.class_names)
         counts = {each.dataset.name: len(each) for each in sets}
-        report = {"clips": sum(counts.values()), "joined": counts}
+        report: dict[str, Any] = {"clips": sum(counts.values()), "joined": counts}
+        if warnings := list(_scale_warnings(sets)):
+            report["warnings"] = warnings
         writer.finish(Dataset("+".join(names), layout, class_names, first.units, first.preparation, report=report))
     return open_clips(target)
+
+
+def _scale_warnings(sets: Sequence[Clips]) -> Iterator[str]:
+    """Data sets whose bodies differ in size from the first one's as two units of length do."""
+    first, *others = [measure_bodies(each) for each in sets]
+    for each, bodies in zip(sets[1:], others, strict=True):
+        difference = scale_difference(first.extent, bodies.extent) if first and bodies else None
+        if difference:
+            yield (
+                f"scale: in {each.dataset.name} {difference}, which it spans in {sets[0].dataset.name}; prepare both in"
+                " one unit (--units)"
+            )
 
 
 def _require_same(first: Clips, other: Clips) -> None:

@@ -13,7 +13,7 @@ from i2md.cli.main import main
 from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
 from i2md.data.recording import Divisible, Recording
-from i2md.data.store import Clips
+from i2md.data.store import Clips, open_clips
 from i2md.skeletons import get_layout
 
 JOINTS = get_layout("kinect-v1").joints
@@ -56,13 +56,36 @@ def test_described_files_equal_those_of_the_own_reader(own: tuple[list[Recording
     described = json.loads((tmp_path / "clips" / "dataset.json").read_bytes())
     assert described["units"] == "m"
     assert described["report"]["converted"] == {"units": "mm", "axes": "x,-z,y", "joints": ", ".join(SHUFFLED)}
-    from i2md.data.store import open_clips
-
     clips = open_clips(tmp_path / "clips")
     rows = {name: index for index, name in enumerate(expected.columns["name"])}
     assert len(clips) == len(recordings) > 100
     for index, name in enumerate(clips.columns["name"]):
         np.testing.assert_allclose(clips[index], expected[rows[name]], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "warned"),
+    [
+        (lambda positions: positions, []),
+        (lambda positions: 1000 * positions, ["units: a body spans"]),
+        (_z_up, ["vertical axis: the trunk (hip centre to shoulder centre) points along +z"]),
+        (lambda positions: positions * [-1, 1, 1], ["mirrored: hands or feet point backwards"]),
+        (lambda positions: positions[:, :, list(get_layout("kinect-v1").mirror)], ["mirrored: hands or feet"]),
+        (_all_changed, ["units: a body spans", "joint order: the bones to", "vertical axis: the trunk"]),
+    ],
+    ids=["as it is", "millimetres", "z-up", "mirrored", "right side first", "all"],
+)
+def test_files_that_are_not_described_give_a_warning_of_each(
+    change: Any, warned: list[str], real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = _write(tmp_path / "files", _recordings(real_data, 12), change)
+    assert main(["prepare", "arrays", str(source), str(tmp_path / "clips"), "--layout", "kinect-v1"]) == 0
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    for beginning in warned:
+        assert any(line.startswith(f"warning: {beginning}") for line in printed), printed
+    assert len(printed) >= len(warned)
+    if not warned:
+        assert printed == []
 
 
 def test_conversion_by_hand(tmp_path: Path) -> None:

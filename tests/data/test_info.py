@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from i2md.data.info import info
 from i2md.data.prepare import prepare
@@ -13,24 +15,37 @@ from i2md.data.recording import Recording
 from i2md.data.store import ClipsWriter, Dataset, open_clips
 from i2md.skeletons import get_layout
 
+JOINTS = get_layout("kinect-v1").joints
+
 SPLITS = {"xsub": {"train": {"subject": (1,)}, "test": {"subject": (2,)}}}
 
 
+# Kinect v1, standing, arms and feet to the front: x to the body's right, y up, so that the front is -z.
+_TRUNK = [(0, 0.95, 0), (0, 1.05, 0), (0, 1.4, 0), (0, 1.7, 0)]
+_ARM = [(0.2, 1.38, 0), (0.22, 1.1, 0), (0.22, 1.1, -0.25), (0.22, 1.1, -0.33)]
+_LEG = [(0.1, 0.9, 0), (0.1, 0.5, 0), (0.1, 0.08, 0), (0.1, 0.02, -0.15)]
+BODY = [
+    *_TRUNK,
+    *((-x, y, z) for x, y, z in _ARM),
+    *_ARM,
+    *((-x, y, z) for x, y, z in _LEG),
+    *_LEG,
+]
+
+
 def _clip(subject: int = 1, label: int = 0, frames: int = 8, persons: int = 1, scale: float = 1.0) -> Recording:
-    """A body 1.7 m high that sways."""
+    """A body 1.7 m high that sways, with equal limbs on both sides."""
     rng = np.random.default_rng(subject)
-    still = rng.uniform(-0.3, 0.3, size=(persons, 1, 20, 3))
-    still[:, :, 3, 1], still[:, :, 15, 1] = 1.7, 0.001
-    moved = still + rng.normal(0, 0.01, size=(persons, frames, 20, 3))
+    moved = np.array(BODY) + rng.normal(0, 0.005, size=(persons, frames, 20, 3))
     return Recording(f"s{subject}", (scale * moved).astype(np.float32), label=label, subject=subject)
 
 
 def _info(folder: Path, clips: list[Recording], **changes: Any) -> dict[str, Any]:
-    settings = {"units": "m", "splits": SPLITS, "report": {}} | changes
+    settings = {"units": "m", "splits": SPLITS, "report": {}, "class_names": ("wave", "clap")} | changes
     with ClipsWriter(folder / "c", 20, 3) as writer:
         for clip in clips:
             writer.add(clip)
-        writer.finish(Dataset("mine", get_layout("kinect-v1"), ("wave", "clap"), preparation="none", **settings))
+        writer.finish(Dataset("mine", get_layout("kinect-v1"), preparation="none", **settings))
     return info(open_clips(folder / "c"))
 
 
@@ -82,9 +97,51 @@ def test_millimetres_declared_as_metres_give_a_warning(tmp_path: Path) -> None:
     assert "units" in _warning(tmp_path, clips)
 
 
-def test_unknown_units_give_no_warning(tmp_path: Path) -> None:
+def test_millimetres_of_unknown_unit_give_a_warning(tmp_path: Path) -> None:
     clips = [_clip(1, 0, scale=1000.0), _clip(2, 1, scale=1000.0)]
-    assert _info(tmp_path, clips, units="unknown")["warnings"] == []
+    assert "units" in _warning(tmp_path, clips, units="unknown")
+
+
+def test_a_misordered_limb_gives_a_warning(tmp_path: Path) -> None:
+    clips = [_clip(subject, subject % 2) for subject in (1, 2)]
+    elbow, wrist = JOINTS.index("left elbow"), JOINTS.index("left wrist")
+    for clip in clips:
+        clip.positions[:, :, [elbow, wrist]] = clip.positions[:, :, [wrist, elbow]]
+    assert _warning(tmp_path, clips).startswith("joint order: the bones to left")
+
+
+def test_bones_that_change_their_length_give_a_warning(tmp_path: Path) -> None:
+    clips = [_clip(subject, subject % 2) for subject in (1, 2)]
+    for clip in clips:
+        clip.positions[:] *= np.linspace(0.2, 1.8, 8)[:, None, None]
+    assert _warning(tmp_path, clips).startswith("bone lengths vary by")
+
+
+def test_bodies_with_z_upwards_give_a_warning(tmp_path: Path) -> None:
+    clips = [_clip(subject, subject % 2) for subject in (1, 2)]
+    turned = [
+        replace(clip, positions=np.ascontiguousarray(clip.positions[..., [0, 2, 1]] * [1, -1, 1])) for clip in clips
+    ]
+    warning = _warning(tmp_path, [replace(clip, positions=clip.positions.astype(np.float32)) for clip in turned])
+    assert warning.startswith("vertical axis: the trunk (hip centre to shoulder centre) points along +z")
+
+
+@pytest.mark.parametrize("by", ["axis", "joints"])
+def test_mirrored_bodies_give_a_warning(by: str, tmp_path: Path) -> None:
+    clips = [_clip(subject, subject % 2) for subject in (1, 2, 1, 2)]
+    for number, clip in enumerate(clips):
+        if by == "axis":
+            clip.positions[..., 2] *= -1
+        else:
+            clip.positions[:] = clip.positions[:, :, list(get_layout("kinect-v1").mirror)]
+        clips[number] = replace(clip, name=f"clip-{number}")
+        clip.positions[..., 0] += np.float32(number)
+    assert _warning(tmp_path, clips).startswith("mirrored: hands or feet point backwards")
+
+
+def test_a_single_class_is_remarked_on(tmp_path: Path) -> None:
+    warning = _warning(tmp_path, [_clip(1, 0), _clip(2, 0)], class_names=("wave",))
+    assert warning.startswith("all labelled clips have one class, 'wave'")
 
 
 def test_a_single_frame_gives_a_warning(tmp_path: Path) -> None:
@@ -92,7 +149,8 @@ def test_a_single_frame_gives_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_class_without_clips_gives_a_warning(tmp_path: Path) -> None:
-    assert "'clap'" in _warning(tmp_path, [_clip(1), _clip(2)])
+    clips = [_clip(1, 0), _clip(2, 1)]
+    assert "'nod'" in _warning(tmp_path, clips, class_names=("wave", "clap", "nod"))
 
 
 def test_an_empty_part_of_a_split_gives_a_warning(tmp_path: Path) -> None:

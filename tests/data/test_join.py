@@ -10,7 +10,9 @@ import pytest
 
 from i2md.cli.main import main
 from i2md.data.dataset import Dataset
+from i2md.data.info import info
 from i2md.data.join import join
+from i2md.data.prepare import prepare
 from i2md.data.recording import UNKNOWN, Recording
 from i2md.data.store import Clips, ClipsWriter, open_clips
 from i2md.errors import InputError
@@ -93,3 +95,15 @@ def test_the_command_describes_the_clips_and_does_not_overwrite(sets, tmp_path, 
     assert main(words) == 2
     assert "already exists" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
+
+
+def test_bodies_of_another_scale_give_a_warning(tmp_path):
+    metres = prepare("synthetic", "x", tmp_path / "metres", actions=2, subjects=2, repeats=1)
+    millimetres = tmp_path / "millimetres"
+    with ClipsWriter(millimetres, 20, 3) as writer:
+        for index in range(len(metres)):
+            writer.add(Recording(f"clip{index}", 1000 * metres.read(index), 0, 1))
+        writer.finish(replace(metres.dataset, name="other", splits={}))
+    joined = join(tmp_path / "all", [metres, millimetres])
+    assert any(text.startswith("scale: in other a body spans") for text in info(joined)["warnings"])
+    assert not any("scale" in text for text in info(metres)["warnings"])
