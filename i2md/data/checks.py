@@ -22,8 +22,8 @@ MAX_EXAMINED = 500
 # Two sets of bodies differ less than this in size, two units of length more.
 MAX_SCALE_RATIO = 2.0
 _MAX_SIDE_RATIO = 1.25
-# Of the extent: 17 cm of a person.
-_MIN_BONE = 0.1
+# Of the extent: 20 cm of a person.
+_MIN_BONE = 0.12
 _MAX_WOBBLE = 0.4
 _MIN_UPRIGHT = 0.5
 # Below this share of clips with hands and feet in front, left and right are exchanged.
@@ -157,7 +157,7 @@ def _measure(person: Float[np.ndarray, "frames joints 3"], layout: Layout) -> tu
         return None
     extent = float(np.ptp(seen, axis=1).max())
     # All zeros mark a joint that is missing, except the one that preparation moves to the origin.
-    missing = ~seen.any(axis=-1)
+    missing: np.ndarray = np.all(seen == 0, axis=-1)
     missing[:, layout.centre] = False
     seen = np.where(missing[..., None], np.nan, seen)
     parents = np.array(layout.parents)
@@ -173,8 +173,8 @@ def _measure(person: Float[np.ndarray, "frames joints 3"], layout: Layout) -> tu
         ahead = ahead / np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-12)
         hands = _mean_of(seen, _ends(layout, ("hand", "wrist")))
         hands_ahead = np.nan if hands is None else _along(hands - (left + right) / 2, ahead)
-        toes = [(parents[j], j) for j in _ends(layout, ("foot", "toes", "toe"), ("ankle", "heel"))]
-        toes_ahead = np.nan if not toes else _along(sum(seen[:, toe] - seen[:, heel] for heel, toe in toes), ahead)
+        toes = _ends(layout, ("foot", "toes", "toe"), ("ankle", "heel"))
+        toes_ahead = _along((seen[:, toes] - seen[:, parents[toes]]).sum(axis=1), ahead) if toes else np.nan
     return extent, bones, wobble, trunk, hands_ahead, toes_ahead
 
 
