@@ -16,14 +16,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar
 
 from i2md.distributed.ray_cluster import connect
 from i2md.errors import WorkerLost
+from i2md.runtime.exit_codes import interrupts_delayed
 
 Value = TypeVar("Value", covariant=True)
 _PARENT_CHECK_SECONDS = 0.5
@@ -84,10 +87,11 @@ class LocalExecutor:
 
     def __exit__(self, *error: object) -> None:
         # A shutdown fails inside loky while a task is not yet in the workers' queue, which takes it a moment.
-        while not all(future.running() or future.done() for future in self._submitted):
-            time.sleep(0.001)
-        self._pool.shutdown(kill_workers=True)
-        self._results.cleanup()
+        with interrupts_delayed():
+            while not all(future.running() or future.done() for future in self._submitted):
+                time.sleep(0.001)
+            self._pool.shutdown(kill_workers=True)
+            self._results.cleanup()
 
     def put(self, value: Any) -> Any:
         """The value itself: calls to this machine's workers carry it each time."""
@@ -97,18 +101,23 @@ class LocalExecutor:
         """Have a module's function called by a worker."""
         path = os.path.join(self._results.name, str(self._count))
         self._count += 1
-        with _naming_lost_workers(), _signals_blocked():
-            self._submitted.append(self._pool.submit(_write_result, path, function, arguments))
-            return _LocalFuture(self._submitted[-1], path)
+        with _naming_lost_workers(), interrupts_delayed(), _signals_blocked():
+            future = _LocalFuture(self._pool.submit(_write_result, path, function, arguments), path)
+            self._submitted.append(future.written)
+            future.written.add_done_callback(lambda _: future.done.put(True))
+            return future
 
 
 @dataclass(frozen=True)
 class _LocalFuture:
-    written: Future[None]
+    written: futures.Future[None]
     path: str
+    done: SimpleQueue[bool] = field(default_factory=SimpleQueue)
 
     def result(self) -> Any:
-        with _naming_lost_workers():
+        # Waiting for `written` itself, an interrupt can leave its lock held; the pool then never shuts down.
+        self.done.get()
+        with _naming_lost_workers(), interrupts_delayed():
             self.written.result()
         with open(self.path, "rb") as file:
             value = pickle.load(file)

@@ -11,7 +11,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from i2md.errors import InputError, RankLost, WorkerLost
@@ -149,6 +149,27 @@ def deferred_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def interrupts_delayed() -> Iterator[None]:
+    """Handle Ctrl-C and SIGTERM after the block instead of within it; for short blocks that take locks.
+
+    An exception that a signal handler raises between a lock's acquisition and the `with` that releases it leaves the
+    lock held for good. Outside of the main thread signals are left to the caller.
+    """
+    received: list[int] = []
+    before: dict[int, Any] = {}
+    with suppress(ValueError):
+        for number in map(int, (signal.SIGINT, signal.SIGTERM)):
+            before[number] = signal.signal(number, lambda n, _: received.append(n))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])
 
 
 def _print_once(error: BaseException, message: str) -> None:

@@ -42,7 +42,7 @@ def test_target_that_is_something_else(refused: Refused, clips: Path, golden: Pa
     assert "is not a run" in refused("pretrain", clips, tmp_path / "mine" / "letter.txt", *tiny.SETTINGS)
     assert "already exists" in refused("import-cmd", golden / "cmd_step.pth.tar", tmp_path / "mine")
     assert "a part of it is a file" in refused("prepare", "synthetic", "x", tmp_path / "mine" / "letter.txt" / "c")
-    assert "name a file, not a folder" in refused("info", clips, "--json", tmp_path / "mine")
+    assert "give a file, not a folder" in refused("info", clips, "--json", tmp_path / "mine")
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_read_only_target(refused: Refused, closed: Path, clips: Path, run: Path
     ):
         line = refused(*words)
         assert str(closed) in line
-        assert "; name a place that" in line
+        assert "; choose a writable location" in line
 
 
 @contextmanager
