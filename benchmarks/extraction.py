@@ -2,9 +2,9 @@
 
     python benchmarks/extraction.py --threads 1
 
-The encoders are the published ones (of `--units` for less), one a stream; the clips are NTU-shaped. Prints features a
-second (clips, by all three streams), median and range, how many times as long the plainer way takes, and the share of
-the machine's product rate.
+The encoders have the published sizes (`--hidden_size` for smaller ones), one a stream; the clips are NTU-shaped. Prints
+clips per second, by all three streams (median and range), how many times as long the plainer implementation takes, and
+the fraction of the machine's product rate.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable
 
 import torch
-from timing import by_turns, machine, product_rates, ratios, spread
+from timing import machine, product_rates, ratios, spread, time_interleaved
 from torch import Tensor, nn
 from views import CHANNELS, JOINTS, PERSONS, ntu_shaped
 
@@ -53,7 +53,7 @@ def main() -> None:
     settings = GRUSettings(hidden_size=args.hidden_size, num_layers=args.num_layers)
     encoders: Encoders = {name: GRUEncoder(LAYOUT, PERSONS, settings).to(device) for name in STREAMS}
     clips = pack_arrays(ntu_shaped(args.clips), device)
-    spent = by_turns(ways(encoders, clips, args.frames, args.batch_size), args.rounds)
+    spent = time_interleaved(implementations(encoders, clips, args.frames, args.batch_size), args.rounds)
 
     rates = product_rates(device=device, shape=(args.product, args.product, args.product))
     best = max(rate for name, rate in rates.items() if name.startswith("float32"))
@@ -63,18 +63,20 @@ def main() -> None:
         "clips a second": {name: spread(args.clips / s for s in values) for name, values in spent.items()},
         "ours is so many times as fast": ratios(spent),
         "product rates, GFLOP/s": rates,
-        "share of the float32 rate": {n: spread(work / s / best / 1e9 for s in v) for n, v in spent.items()},
+        "fraction of the float32 rate": {n: spread(work / s / best / 1e9 for s in v) for n, v in spent.items()},
     }
     print(json.dumps(results, indent=1))
 
 
 def operations(features: int, hidden_size: int, num_layers: int) -> int:
-    """Of the products of one encoder for one frame: two GRUs a layer, three gates each."""
+    """Floating-point operations of one encoder's products for one frame: two GRUs a layer, three gates each."""
     below = [features] + [2 * hidden_size] * (num_layers - 1)
     return sum(2 * 2 * 3 * hidden_size * (size + hidden_size) for size in below)
 
 
-def ways(encoders: Encoders, clips: PackedClips, frames: int, batch_size: int) -> dict[str, Callable[[], Features]]:
+def implementations(
+    encoders: Encoders, clips: PackedClips, frames: int, batch_size: int
+) -> dict[str, Callable[[], Features]]:
     """All features by this program, as `i2md evaluate` takes them, and by PyTorch's GRUs."""
     plain = {name: PlainEncoder(encoder).eval() for name, encoder in encoders.items()}
 

@@ -1,11 +1,11 @@
-"""Time exact nearest neighbours at the size of NTU-60, compared with simpler implementations, in turns in one process.
+"""Time exact nearest neighbours at the size of NTU-60, against simpler implementations, interleaved in one process.
 
     python benchmarks/knn.py --threads 2 --scikit-learn
 
 Features are random and of unit length. Prints seconds (median and range), how many times as long the others take
 (the matrix of all similarities at once, by PyTorch's own choice of products; scikit-learn's brute force), for how many
-test clips they name another neighbour, the share of the machine's product rate, and the most memory that the process
-had held, features included, once ours was through.
+test clips they name another neighbour, the fraction of the machine's product rate, and the peak memory of the
+process after our search, features included.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from sklearn.neighbors import NearestNeighbors
-from timing import by_turns, machine, product_rates, ratios, spread
+from timing import machine, product_rates, ratios, spread, time_interleaved
 from torch import Tensor
 
 from i2md.evaluation.features import Features
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--scikit-learn", action="store_true", help="its brute force takes turns too")
+    parser.add_argument("--scikit-learn", action="store_true", help="time its brute force, too")
     parser.add_argument("--product", type=int, default=2048, help="side of the product that the rate is measured by")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -45,10 +45,15 @@ def main() -> None:
     train, test = (random_features(args.streams, count, args.width, device) for count in (args.train, args.test))
     found = {"ours": neighbour_of_each(train, test)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    ways = {"ours": lambda: neighbour_of_each(train, test), "all pairs at once": lambda: at_once(train, test)}
+    implementations = {
+        "ours": lambda: neighbour_of_each(train, test),
+        "all pairs at once": lambda: at_once(train, test),
+    }
     if args.scikit_learn:
-        ways["scikit-learn"] = lambda: scikit_learn(train, test)
-    spent = by_turns({name: kept(found, name, way) for name, way in ways.items()}, args.rounds)
+        implementations["scikit-learn"] = lambda: scikit_learn(train, test)
+    spent = time_interleaved(
+        {name: kept(found, name, function) for name, function in implementations.items()}, args.rounds
+    )
 
     operations = 2 * args.train * args.test * args.width * args.streams
     rates = product_rates(device=device, shape=(args.product, args.product, args.product))
@@ -57,9 +62,9 @@ def main() -> None:
         "machine": machine(device),
         "seconds": {name: spread(values) for name, values in spent.items()},
         "ours is so many times as fast": ratios(spent),
-        "other neighbours than ours": {name: int((found[name] != found["ours"]).sum()) for name in ways},
+        "other neighbours than ours": {name: int((found[name] != found["ours"]).sum()) for name in implementations},
         "product rates, GFLOP/s": rates,
-        "share of the float32 rate": spread(operations / seconds / best / 1e9 for seconds in spent["ours"]),
+        "fraction of the float32 rate": spread(operations / seconds / best / 1e9 for seconds in spent["ours"]),
         "peak MB, features included": round(peak),
         "MB of features": round(sum(f.nbytes for part in (train, test) for f in part.values()) / 1e6),
     }
@@ -67,7 +72,7 @@ def main() -> None:
 
 
 def random_features(streams: int, count: int, width: int, device: torch.device) -> Features:
-    """Directions that are all alike likely."""
+    """Random features of unit length, uniform on the sphere."""
     draws = torch.Generator(device).manual_seed(count)
     return {
         f"stream {number}": F.normalize(torch.randn(count, width, generator=draws, device=device), dim=1)
@@ -75,11 +80,11 @@ def random_features(streams: int, count: int, width: int, device: torch.device) 
     }
 
 
-def kept(found: dict[str, Tensor], name: str, way: Callable[[], Tensor]) -> Callable[[], None]:
-    """What it finds is kept under its name."""
+def kept(found: dict[str, Tensor], name: str, function: Callable[[], Tensor]) -> Callable[[], None]:
+    """A function that keeps its result under a name."""
 
     def turn() -> None:
-        found[name] = way()
+        found[name] = function()
 
     return turn
 

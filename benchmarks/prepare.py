@@ -1,10 +1,10 @@
-"""Time the preparation of a synthetic NTU RGB+D folder: per file, as a whole, and compared with the published program.
+"""Time the preparation of a synthetic NTU RGB+D folder: per file, as a whole, and against the reference implementation.
 
-    python benchmarks/prepare.py OUT --clips 2000 5000 20000 --official CHECKOUT
+    python benchmarks/prepare.py OUT --clips 2000 5000 20000 --reference CHECKOUT
 
-OUT keeps the synthetic folders and the clips. CHECKOUT is a copy of the published CMD program whose `data_gen`
-runs on the installed NumPy; without it only this program is timed. Times of one core are of `--files` files in
-`--rounds` rounds, the two programs in alternation, so that other load on the machine affects both alike.
+OUT keeps the synthetic folders and the clips. CHECKOUT is a copy of the reference implementation of CMD, whose
+`data_gen` must run on the installed NumPy; without it only this program is timed. Times of one core are of `--files`
+files in `--rounds` rounds, the two programs in alternation, so that other load on the machine affects both alike.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from timing import by_turns, ratios, spread
+from timing import ratios, spread, time_interleaved
 
 from i2md.data.presets import prepare_positions
 from i2md.data.readers import open_source
@@ -32,7 +32,7 @@ from i2md.synthetic.ntu_rgbd import NtuIrregularities, write_ntu
 from i2md.synthetic.ntu_rgbd_format import available_names
 
 NTU_60 = 56_880
-OFFICIAL_FRAMES = 300
+REFERENCE_FRAMES = 300
 
 
 def main() -> None:
@@ -44,11 +44,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=None, help="processes of whole runs (default: all cores)")
     parser.add_argument("--files", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--official", type=Path, default=None)
+    parser.add_argument("--reference", type=Path, default=None)
     args = parser.parse_args()
 
     folders = [skeletons(args.out, count, args.distinct) for count in args.clips]
-    measured: dict[str, Any] = {"one core": one_core(folders[0], args.files, args.rounds, args.official)}
+    measured: dict[str, Any] = {"one core": one_core(folders[0], args.files, args.rounds, args.reference)}
     for count, folder in zip(args.clips, folders, strict=True):
         measured[f"{count} clips"] = whole(folder, args.out / f"clips-{count}", args.jobs)
     print(json.dumps(measured, indent=1))
@@ -78,23 +78,23 @@ def skeletons(out: Path, count: int, distinct: int) -> Path:
     return folder
 
 
-def one_core(folder: Path, files: int, rounds: int, official: Path | None) -> dict[str, Any]:
+def one_core(folder: Path, files: int, rounds: int, reference: Path | None) -> dict[str, Any]:
     """Measure milliseconds per file on one core of reading and preparing, for both programs.
 
     Args:
         folder: Folder of .skeleton files.
         files: Number of files.
         rounds: Number of rounds.
-        official: Copy of the published program, if any.
+        reference: Copy of the reference implementation, if any.
 
     Returns:
         Median and range by step, and the ratio of the totals.
     """
     source = open_source("ntu-rgbd", folder)
     paths = [file.container / file.name for file in source.read.files[:files]]  # type: ignore[attr-defined]
-    ours, theirs = steps(source, files), official_steps(official, paths) if official else {}
+    ours, theirs = steps(source, files), reference_steps(reference, paths) if reference else {}
     # Processor time, which does not depend on other processes.
-    spent = by_turns({**ours, **theirs}, rounds, time.process_time)
+    spent = time_interleaved({**ours, **theirs}, rounds, time.process_time)
     figures = {name: spread(1000 * seconds / files for seconds in values) for name, values in spent.items()}
     if theirs:
         both = {"ours": ours, "theirs": theirs}
@@ -118,8 +118,8 @@ def steps(source: Source, files: int) -> dict[str, Callable[[], None]]:
     return {"read": lambda: exhaust(part()), "prepare": prepare}
 
 
-def official_steps(checkout: Path, paths: list[Path]) -> dict[str, Callable[[], None]]:
-    """The published program's two steps, one clip at a time in the shape of its arrays."""
+def reference_steps(checkout: Path, paths: list[Path]) -> dict[str, Callable[[], None]]:
+    """The reference implementation's two steps, one clip at a time in the shape of its arrays."""
     sys.path.insert(0, str(checkout))
     from data_gen.ntu_gendata import read_xyz  # type: ignore[import-not-found]
     from data_gen.preprocess import pre_normalization  # type: ignore[import-not-found]
@@ -127,7 +127,7 @@ def official_steps(checkout: Path, paths: list[Path]) -> dict[str, Callable[[], 
     padded = []
     for path in paths:
         clip = read_xyz(str(path))
-        padded.append(np.zeros((1, 3, OFFICIAL_FRAMES, 25, 2), np.float32))
+        padded.append(np.zeros((1, 3, REFERENCE_FRAMES, 25, 2), np.float32))
         padded[-1][0, :, : clip.shape[1]] = clip
 
     def normalise() -> None:
@@ -136,7 +136,7 @@ def official_steps(checkout: Path, paths: list[Path]) -> dict[str, Callable[[], 
             for clip in padded:
                 pre_normalization(clip.copy())
 
-    return {"published read": lambda: exhaust(map(read_xyz, map(str, paths))), "published normalise": normalise}
+    return {"reference read": lambda: exhaust(map(read_xyz, map(str, paths))), "reference normalise": normalise}
 
 
 def whole(folder: Path, clips: Path, jobs: int | None) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
     python benchmarks/recurrence_gpu.py --precision bf16
 
-Six GRUs of 1,024 units over 64 frames of 64 clips by default: a layer of the published encoder for three
-streams. Prints milliseconds (median and range), and how far each way's gradients are from those of cuDNN in float32.
+Six GRUs of hidden size 1,024 over 64 frames of 64 clips by default: a layer of the published encoder for three
+streams. Prints milliseconds (median and range), and the relative error of each implementation's gradients against
+those of cuDNN in float32.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# From (x, input weight, its bias, recurrent weight, its bias) to hidden states (frames, GRUs, units, batch).
-Way = Callable[..., Tensor]
+# From (x, input weight, its bias, recurrent weight, its bias) to hidden states (frames, GRUs, hidden_size, batch).
+Implementation = Callable[..., Tensor]
 
 
 def main() -> int:
@@ -42,40 +43,42 @@ def main() -> int:
 
     from i2md.runtime.device import tf32_matmul
 
-    tensors = drawn(args.frames, args.grus, args.channels, args.hidden_size, args.batch_size, "cuda")
+    tensors = random_tensors(args.frames, args.grus, args.channels, args.hidden_size, args.batch_size, "cuda")
     with tf32_matmul(False):
         exact = step(cudnn, *tensors)
     results = {"GPU": torch.cuda.get_device_name(), **vars(args)}
     with tf32_matmul(args.precision == "tf32"):
-        works = prepared(ways(args.precision), tensors)
+        works = prepared(implementations(args.precision), tensors)
         spent: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(args.rounds):
             for name, work in works.items():
                 spent[name].append(timed(work))
         for name, work in works.items():
-            away = max(float((a - b).norm() / b.norm()) for a, b in zip(work(), exact, strict=True))
-            results[name] = {**spread(spent[name]), "away": f"{away:.1e}"}
+            relative_error = max(float((a - b).norm() / b.norm()) for a, b in zip(work(), exact, strict=True))
+            results[name] = {**spread(spent[name]), "relative_error": f"{relative_error:.1e}"}
     print(json.dumps(results, indent=1))
     return 0
 
 
-def drawn(frames: int, grus: int, channels: int, units: int, batch_size: int, device: str) -> list[Tensor]:
+def random_tensors(
+    frames: int, grus: int, channels: int, hidden_size: int, batch_size: int, device: str
+) -> list[Tensor]:
     """Inputs, weights and biases, and a gradient of the hidden states."""
     draws = torch.Generator().manual_seed(0)
-    shapes = [(frames, grus, channels, batch_size), (grus, 3 * units, channels), (grus, 3 * units)]
-    shapes += [(grus, 3 * units, units), (grus, 3 * units), (frames, grus, units, batch_size)]
-    scales = [1.0, channels**-0.5, units**-0.5, units**-0.5, units**-0.5, 1.0]
+    shapes = [(frames, grus, channels, batch_size), (grus, 3 * hidden_size, channels), (grus, 3 * hidden_size)]
+    shapes += [(grus, 3 * hidden_size, hidden_size), (grus, 3 * hidden_size), (frames, grus, hidden_size, batch_size)]
+    scales = [1.0, channels**-0.5, hidden_size**-0.5, hidden_size**-0.5, hidden_size**-0.5, 1.0]
     return [(torch.randn(s, generator=draws) * by).to(device) for s, by in zip(shapes, scales, strict=True)]
 
 
-def ways(precision: str) -> dict[str, Way]:
-    """The ways, by name, their products in a precision."""
+def implementations(precision: str) -> dict[str, Implementation]:
+    """The implementations by name, with matrix products in a precision."""
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
 
-    def under(way: Way) -> Way:
+    def under(function: Implementation) -> Implementation:
         def run(x: Tensor, *rest: Tensor) -> Tensor:
             with torch.autocast(x.device.type, kind, enabled=precision == "bf16", cache_enabled=False):
-                return way(x, *rest)
+                return function(x, *rest)
 
         return run
 
@@ -98,7 +101,7 @@ def cudnn(x: Tensor, w_i: Tensor, b_i: Tensor, w_h: Tensor, b_h: Tensor) -> Tens
     return torch.stack(hidden, dim=1)
 
 
-def by_frames(cell: Way, x: Tensor, w_i: Tensor, b_i: Tensor, w_h: Tensor, b_h: Tensor) -> Tensor:
+def by_frames(cell: Implementation, x: Tensor, w_i: Tensor, b_i: Tensor, w_h: Tensor, b_h: Tensor) -> Tensor:
     """All GRUs side by side, a few launches a frame."""
     inputs = torch.matmul(w_i, x) + b_i[:, :, None]
     state = x.new_zeros(x.shape[1], w_h.shape[2], x.shape[3])
@@ -118,8 +121,8 @@ def frame(given: Tensor, state: Tensor, w_h: Tensor, b_h: Tensor) -> Tensor:
 
 
 @functools.cache
-def compiled_frame() -> Way:
-    """`frame` in as few launches as the compiler finds."""
+def compiled_frame() -> Implementation:
+    """`frame` compiled by torch.compile."""
     return torch.compile(frame, dynamic=False)
 
 
@@ -132,18 +135,18 @@ def by_kernels(
     return recur(torch.matmul(w_i, x) + b_i[:, :, None], w_h, b_h, products, precision)[0]
 
 
-def step(way: Way, *tensors: Tensor) -> list[Tensor]:
-    """Gradients of all that has one, by a way."""
+def step(function: Implementation, *tensors: Tensor) -> list[Tensor]:
+    """Gradients of inputs, weights and biases by an implementation."""
     leaves = [x.detach().requires_grad_() for x in tensors[:-1]]
-    hidden = way(*leaves)
+    hidden = function(*leaves)
     return list(torch.autograd.grad(hidden, leaves, tensors[-1].to(hidden.dtype)))
 
 
-def prepared(by_name: dict[str, Way], tensors: list[Tensor]) -> dict[str, Callable[[], list[Tensor]]]:
-    """Each way warmed up, as it is and captured in a CUDA graph."""
+def prepared(by_name: dict[str, Implementation], tensors: list[Tensor]) -> dict[str, Callable[[], list[Tensor]]]:
+    """Each implementation after a warm-up, as it is and captured in a CUDA graph."""
     works: dict[str, Callable[[], list[Tensor]]] = {}
-    for name, way in by_name.items():
-        works[name] = lambda way=way: step(way, *tensors)  # type: ignore[misc]
+    for name, function in by_name.items():
+        works[name] = lambda function=function: step(function, *tensors)  # type: ignore[misc]
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):

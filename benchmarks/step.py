@@ -1,12 +1,13 @@
 r"""Time a pretraining step against plainer implementations and the reference implementation's, interleaved.
 
-    python benchmarks/step.py --hidden_size 1024 --official CHECKOUT
+    python benchmarks/step.py --hidden_size 1024 --reference CHECKOUT
     python benchmarks/step.py --hidden_size 128 --layout kinect-v1 --persons 1 --batch_size 32 --frames 32 \
         --queue_size 256
 
 All get the same views of random numbers, and the reference implementation starts from our weights: the losses of its
 first step are printed next to ours. Prints milliseconds a step (median and range), how many times as long others take
-as ours of each precision, the share of the machine's product rate, and what views and objectives take of a step.
+as ours of each precision, the fraction of the machine's product rate, and the times of views and objectives within a
+step.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from extraction import operations
 from published import published_model, published_step
-from timing import by_turns, machine, product_rates, ratios, spread
+from timing import machine, product_rates, ratios, spread, time_interleaved
 from torch import Tensor
 from views import LAYOUT, ntu_shaped
 
@@ -40,7 +41,7 @@ from i2md.runtime.device import choose_device, fast_cpu_matmul, keep_freed_memor
 from i2md.skeletons import get_layout
 from i2md.views.view import draw_view
 
-Ways = dict[str, Callable[[], object]]
+Implementations = dict[str, Callable[[], object]]
 
 
 def main() -> None:
@@ -55,12 +56,14 @@ def main() -> None:
     views = (torch.randn(shape, device=device), torch.randn(shape, device=device))
     models = {precision: fresh(args, precision).to(device) for precision in args.precisions}
     results: dict[str, Any] = {"machine": machine(device)}
-    ways = {f"ours, {precision}": ours(model, views) for precision, model in models.items()}
+    implementations = {f"ours, {precision}": ours(model, views) for precision, model in models.items()}
     if args.plain:
-        ways["PyTorch's GRUs and products, fp32"] = plain(fresh(args, "fp32").to(device), views)
-    if args.official:
-        ways["published program"], results["losses of the first step"] = published(args, models, views)
-    spent = by_turns(ways, args.rounds)
+        implementations["PyTorch's GRUs and products, fp32"] = plain(fresh(args, "fp32").to(device), views)
+    if args.reference:
+        implementations["reference implementation"], results["losses of the first step"] = published(
+            args, models, views
+        )
+    spent = time_interleaved(implementations, args.rounds)
     results["milliseconds a step"] = {name: spread(1e3 * s for s in values) for name, values in spent.items()}
     for precision in models:
         name = f"ours, {precision}"
@@ -69,8 +72,8 @@ def main() -> None:
     results["products, GFLOP a second"] = product_rates(
         device=device, shape=(2 * args.product, args.product, args.product)
     )
-    results["share of the product rate"] = shares(args, results)
-    results |= {"milliseconds of it": parts(args, next(iter(models.values())), device)}
+    results["fraction of the product rate"] = fractions(args, results)
+    results |= {"milliseconds within a step": parts(args, next(iter(models.values())), device)}
     print(json.dumps(results, indent=1))
 
 
@@ -87,7 +90,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--method", default="cmd")
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--official", type=Path, help="a copy of the reference implementation that runs here")
+    parser.add_argument("--reference", type=Path, help="a copy of the reference implementation that runs here")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="auto")
@@ -108,7 +111,7 @@ def fresh(args: argparse.Namespace, precision: str) -> I2MD:
 
 
 def ours(model: I2MD, views: Sequence[Tensor]) -> Callable[[], dict[str, Tensor]]:
-    """Our step, as the training loop takes it but for a capture."""
+    """Our step, as the training loop takes it, without CUDA graphs."""
     optimizer = build_optimizer(model.query.parameters(), model.settings.optimizer)
     clips = torch.arange(len(views[0]), device=views[0].device)
 
@@ -125,7 +128,7 @@ def plain(model: I2MD, views: Sequence[Tensor]) -> Callable[[], dict[str, Tensor
     clips = torch.arange(len(views[0]), device=views[0].device)
 
     def step() -> dict[str, Tensor]:
-        with plainly():
+        with pytorch_grus():
             return train_step(model, optimizer, *views, clips)
 
     return step
@@ -136,7 +139,7 @@ def published(
 ) -> tuple[Callable[[], object], dict[str, Any]]:
     """The reference implementation's step with our first model's weights, and the losses of both at the first step."""
     model = next(iter(models.values()))
-    theirs = published_model(args.official, model)
+    theirs = published_model(args.reference, model)
     state = rename_official(theirs.state_dict())
     for own in models.values():
         own.load_state_dict(state)
@@ -148,13 +151,13 @@ def published(
 
 
 @contextmanager
-def plainly() -> Iterator[None]:
+def pytorch_grus() -> Iterator[None]:
     """Inside, each encoder's GRUs are PyTorch's, one after another."""
-    with patch.object(GRUEncoder, "forward_parallel", classmethod(one_by_one)):
+    with patch.object(GRUEncoder, "forward_parallel", classmethod(forward_by_pytorch)):
         yield
 
 
-def one_by_one(cls: type, encoders: Sequence[GRUEncoder], clips: Sequence[Tensor]) -> list[Tensor]:
+def forward_by_pytorch(cls: type, encoders: Sequence[GRUEncoder], clips: Sequence[Tensor]) -> list[Tensor]:
     """What `GRUEncoder.forward_parallel` computes."""
     features = []
     for encoder, x in zip(encoders, clips, strict=True):
@@ -173,13 +176,13 @@ def gru(pair: GRUPair, direction: int, x: Tensor) -> Tensor:
     return torch.gru(x, start, weights, True, 1, 0.0, True, False, False)[0]
 
 
-def shares(args: argparse.Namespace, results: dict[str, Any]) -> dict[str, float]:
-    """A step's encoder products (forward twice, backward as much as both) in what the machine could do meanwhile."""
+def fractions(args: argparse.Namespace, results: dict[str, Any]) -> dict[str, float]:
+    """The rate of a step's encoder products (forward twice, backward twice as much) as a fraction of the machine's."""
     layout = get_layout(args.layout)
     forward = operations(len(layout.joints) * layout.channels * args.persons, args.hidden_size, args.num_layers)
     work = 4 * 3 * forward * args.frames * args.batch_size
     rates = results["products, GFLOP a second"]
-    best = {"fp32": max(rates["float32"], rates["float32, quick products"]), "bf16": rates["bfloat16"]}
+    best = {"fp32": max(rates["float32"], rates["float32, oneDNN"]), "bf16": rates["bfloat16"]}
     return {
         name: round(work / (1e6 * times["median"]) / best["bf16" if name.endswith("bf16") else "fp32"], 3)
         for name, times in results["milliseconds a step"].items()
@@ -205,7 +208,7 @@ def parts(args: argparse.Namespace, model: I2MD, device: torch.device) -> dict[s
             losses, _ = model.compare([tuple(x) for x in query], [tuple(x) for x in embeddings[:, 2:]], indices)
             torch.stack(list(losses.values())).sum().backward()
 
-    spent = by_turns({"views": make_views, "objectives": objectives}, 3 * args.rounds)
+    spent = time_interleaved({"views": make_views, "objectives": objectives}, 3 * args.rounds)
     return {name: spread(1e3 * s for s in values) for name, values in spent.items()}
 
 

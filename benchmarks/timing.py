@@ -1,7 +1,7 @@
-"""Time several ways to do one job side by side, and measure what this machine's matrix products reach.
+"""Time several implementations of one task in alternation, and the rate of this machine's matrix products.
 
-Machines differ and are shared: the ways take turns in one process, each round gives one ratio, and what is told is
-the median with its range.
+Machines differ and are shared: the implementations are called alternately in one process, each round gives one ratio,
+and the result is the median ratio with its range.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from i2md.runtime.device import fast_cpu_matmul
 Spent = dict[str, list[float]]
 
 
-def by_turns(
-    ways: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+def time_interleaved(
+    implementations: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
 ) -> Spent:
-    """Seconds that each way took in each round; a round before the first warms up.
+    """Seconds that each implementation took in each round, after one round to warm up.
 
-    With `clock=time.process_time`, processor time: what other processes do meanwhile doesn't count.
+    With `clock=time.process_time` it is processor time, in which other processes do not count.
     """
-    spent: Spent = {name: [] for name in ways}
-    for turn in range(rounds + 1):
-        for name, way in ways.items():
-            seconds = timed(way, clock)
-            if turn:
+    spent: Spent = {name: [] for name in implementations}
+    for round_number in range(rounds + 1):
+        for name, function in implementations.items():
+            seconds = timed(function, clock)
+            if round_number:
                 spent[name].append(seconds)
     return spent
 
 
-def timed(way: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds that it takes, a GPU's work included."""
-    _settle()
+def timed(function: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds that a function takes, the work of a GPU included."""
+    _wait_for_gpu()
     began = clock()
-    way()
-    _settle()
+    function()
+    _wait_for_gpu()
     return clock() - began
 
 
@@ -51,12 +51,12 @@ def spread(values: Iterable[float]) -> dict[str, float]:
     {'median': 2.0, 'from': 1.0, 'to': 4.0}
     """
     values = list(values)
-    told = {"median": statistics.median(values), "from": min(values), "to": max(values)}
-    return {name: float(f"{value:.4g}") for name, value in told.items()}
+    found = {"median": statistics.median(values), "from": min(values), "to": max(values)}
+    return {name: float(f"{value:.4g}") for name, value in found.items()}
 
 
 def ratios(spent: Mapping[str, Sequence[float]], ours: str = "ours") -> dict[str, dict[str, float]]:
-    """How many times as long as ours every other way took, round by round.
+    """How many times as long as ours every other implementation took, round by round.
 
     >>> ratios({"ours": [1, 2], "plain": [3, 4]})
     {'plain': {'median': 2.5, 'from': 2.0, 'to': 3.0}}
@@ -76,7 +76,7 @@ def product_rate(
 ) -> float:
     """GFLOP a second of a large product (median over about so many seconds), by PyTorch's own choice of library.
 
-    Inside `i2md.runtime.device.fast_cpu_matmul` it is the rate of the products that training takes.
+    Inside `i2md.runtime.device.fast_cpu_matmul` it is the rate of the products of training.
     """
     rows, inner, columns = shape
     draws = torch.Generator().manual_seed(0)
@@ -95,16 +95,16 @@ def product_rates(
     device: torch.device | str = "cpu",
     shape: tuple[int, int, int] = (4096, 2048, 2048),
 ) -> dict[str, float]:
-    """GFLOP a second of this machine, by precision: what the share of a benchmark is taken of."""
+    """GFLOP a second of this machine, by precision: what the fractions in the benchmarks refer to."""
     rates = {"float32": product_rate(torch.float32, seconds, device, shape)}
     with fast_cpu_matmul():
-        rates["float32, quick products"] = product_rate(torch.float32, seconds, device, shape)
+        rates["float32, oneDNN"] = product_rate(torch.float32, seconds, device, shape)
     rates["bfloat16"] = product_rate(torch.bfloat16, seconds, device, shape)
     return {name: round(rate, 1) for name, rate in rates.items()}
 
 
 def machine(device: torch.device | str = "cpu") -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Device, threads, cores and version of PyTorch, to be stated with measurements."""
     on_gpu = torch.device(device).type == "cuda"
     return {
         "device": torch.cuda.get_device_name(device) if on_gpu else _processor(),
@@ -122,6 +122,6 @@ def _processor() -> str:
         return "cpu"
 
 
-def _settle() -> None:
+def _wait_for_gpu() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()

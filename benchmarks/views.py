@@ -1,11 +1,11 @@
 """Time two views of a batch of NTU-shaped clips, against plainer implementations, interleaved in one process.
 
-    python benchmarks/views.py --official CHECKOUT
+    python benchmarks/views.py --reference CHECKOUT
 
 Prints microseconds a clip (median and range) and how many times as long the others take: PyTorch's interpolation and
-product, clip by clip; and, with CHECKOUT, a copy of the published CMD program whose `feeder` runs on today's NumPy, its
-feeder alone and its feeder with the batch put together. Each turn makes some batches, as a process that does nothing
-else would. On a CPU the times are processor time: of one core, what other processes do meanwhile left out.
+product, clip by clip; and, with CHECKOUT, a copy of the reference implementation of CMD whose `feeder` runs on
+today's NumPy, its feeder alone and its feeder with the batch collated. Each call makes several batches. On a CPU the
+times are processor time: of one core, in which other processes do not count.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from timing import by_turns, machine, ratios, spread
+from timing import machine, ratios, spread, time_interleaved
 from torch import Tensor
 
 from i2md.data.packed import PackedClips, pack_arrays
@@ -46,11 +46,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=1000, help="clips that batches are drawn from")
     parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--batches", type=int, default=8, help="made in one turn")
+    parser.add_argument("--batches", type=int, default=8, help="made in each call")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--official", type=Path, default=None)
+    parser.add_argument("--reference", type=Path, default=None)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     keep_freed_memory()
@@ -58,11 +58,11 @@ def main() -> None:
 
     arrays = ntu_shaped(args.clips)
     with tempfile.TemporaryDirectory() as folder:
-        ways = our_ways(arrays, args.batch_size, device)
-        if args.official:
-            ways |= official_ways(args.official, arrays, args.batch_size, Path(folder))
-        turns = {name: repeated(way, args.batches) for name, way in ways.items()}
-        spent = by_turns(turns, args.rounds, time.process_time if device.type == "cpu" else time.perf_counter)
+        implementations = our_implementations(arrays, args.batch_size, device)
+        if args.reference:
+            implementations |= reference_implementations(args.reference, arrays, args.batch_size, Path(folder))
+        turns = {name: repeated(function, args.batches) for name, function in implementations.items()}
+        spent = time_interleaved(turns, args.rounds, time.process_time if device.type == "cpu" else time.perf_counter)
     made = args.batch_size * args.batches
     results = {
         "machine": machine(device),
@@ -73,12 +73,12 @@ def main() -> None:
     print(json.dumps(results, indent=1))
 
 
-def repeated(way: Callable[[], object], times: int) -> Callable[[], None]:
-    """So many times over."""
+def repeated(function: Callable[[], object], times: int) -> Callable[[], None]:
+    """A function that calls another several times."""
 
     def turn() -> None:
         for _ in range(times):
-            way()
+            function()
 
     return turn
 
@@ -93,13 +93,13 @@ def ntu_shaped(count: int) -> list[np.ndarray]:
 
 
 def batches(count: int, size: int) -> Iterator[Tensor]:
-    """Random clips, for ever; the same for every way."""
+    """Random clips, for ever; the same for every implementation."""
     draws = torch.Generator().manual_seed(0)
     while True:
         yield torch.randint(count, (size,), generator=draws)
 
 
-def our_ways(arrays: list[np.ndarray], size: int, device: torch.device) -> dict[str, Callable[[], object]]:
+def our_implementations(arrays: list[np.ndarray], size: int, device: torch.device) -> dict[str, Callable[[], object]]:
     """Two views of the next batch, by this program and by PyTorch's operations, a clip at a time."""
     clips, settings = pack_arrays(arrays, device), ViewSettings()
     numbers = torch.Generator(device).manual_seed(0)
@@ -141,8 +141,10 @@ def plain_view(
     return views
 
 
-def official_ways(checkout: Path, arrays: list[np.ndarray], size: int, folder: Path) -> dict[str, Callable[[], object]]:
-    """The published feeder's items of the next batch, as they come and put together as its loader does."""
+def reference_implementations(
+    checkout: Path, arrays: list[np.ndarray], size: int, folder: Path
+) -> dict[str, Callable[[], object]]:
+    """The reference feeder's items of the next batch, as they come and put together as its loader does."""
     sys.path.insert(0, str(checkout))
     from feeder.feeder_pretraining_inter import Feeder  # type: ignore[import-not-found]
 
@@ -163,8 +165,8 @@ def official_ways(checkout: Path, arrays: list[np.ndarray], size: int, folder: P
 
     alone, together = batches(len(arrays), size), batches(len(arrays), size)
     return {
-        "published feeder": lambda: items(alone),
-        "published feeder, as a batch": lambda: torch.utils.data.default_collate(items(together)),
+        "reference feeder": lambda: items(alone),
+        "reference feeder, as a batch": lambda: torch.utils.data.default_collate(items(together)),
     }
 
 

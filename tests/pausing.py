@@ -44,7 +44,8 @@ def wait_until_paused(process: subprocess.Popen[str]) -> tuple[int, int]:
     raise AssertionError(f"it ended before the call: {process.communicate()[1]}")
 
 
-def _pause_at(target: str, call: int) -> None:
+def pause_at(target: str, call: int) -> None:
+    """Pause this process before the `call`-th call of `target`."""
     module_name, path = target.split(":")
     owner: Any = importlib.import_module(module_name)
     *classes, name = path.split(".")
@@ -67,7 +68,7 @@ def _pause_at(target: str, call: int) -> None:
 
 
 if __name__ == "__main__":
-    _pause_at(sys.argv[1], int(sys.argv[2]))
+    pause_at(sys.argv[1], int(sys.argv[2]))
     from i2md.cli.main import main
 
     sys.exit(main(sys.argv[3:]))

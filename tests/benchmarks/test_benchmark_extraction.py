@@ -20,7 +20,9 @@ def test_the_plain_implementation_computes_the_same() -> None:
         name: GRUEncoder(extraction.LAYOUT, 2, GRUSettings(hidden_size=6, num_layers=2)) for name in extraction.STREAMS
     }
     clips = pack_arrays(views.ntu_shaped(9), torch.device("cpu"))
-    ours, plain = (way() for way in extraction.ways(encoders, clips, frames=12, batch_size=4).values())
+    ours, plain = (
+        function() for function in extraction.implementations(encoders, clips, frames=12, batch_size=4).values()
+    )
     for name in extraction.STREAMS:
         torch.testing.assert_close(ours[name], plain[name])
 
@@ -39,8 +41,8 @@ def test_it_prints_all_results() -> None:
     words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, extraction.__file__, *words, "--device", "cpu"]
     results = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    ways = {"ours", "PyTorch's GRUs"}
-    assert set(results["clips a second"]) == set(results["share of the float32 rate"]) == ways
-    assert set(results["ours is so many times as fast"]) == ways - {"ours"}
+    implementations = {"ours", "PyTorch's GRUs"}
+    assert set(results["clips a second"]) == set(results["fraction of the float32 rate"]) == implementations
+    assert set(results["ours is so many times as fast"]) == implementations - {"ours"}
     for figures in results["clips a second"].values():
         assert 0 < figures["from"] <= figures["median"] <= figures["to"]

@@ -1,4 +1,4 @@
-"""The benchmark of nearest neighbours, at a size at which its figures mean nothing."""
+"""The benchmark of nearest neighbours, at a small size."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 
 
 @pytest.mark.parametrize("streams", [pytest.param(1, marks=pytest.mark.slow), 3])
-def test_it_tells_all_its_figures(streams: int) -> None:
+def test_it_prints_all_results(streams: int) -> None:
     sizes = {"train": 90, "test": 40, "width": 16, "streams": streams, "rounds": 2, "threads": 1, "product": 64}
     words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, knn.__file__, *words, "--device", "cpu", "--scikit-learn"]
-    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert set(told["seconds"]) == {"ours", "all pairs at once", "scikit-learn"}
-    assert told["other neighbours than ours"] == dict.fromkeys(told["seconds"], 0)
-    assert set(told["ours is so many times as fast"]) == {"all pairs at once", "scikit-learn"}
-    assert told["share of the float32 rate"]["median"] > 0
-    assert told["peak MB, features included"] > 50
-    assert told["MB of features"] == 0
+    results = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert set(results["seconds"]) == {"ours", "all pairs at once", "scikit-learn"}
+    assert results["other neighbours than ours"] == dict.fromkeys(results["seconds"], 0)
+    assert set(results["ours is so many times as fast"]) == {"all pairs at once", "scikit-learn"}
+    assert results["fraction of the float32 rate"]["median"] > 0
+    assert results["peak MB, features included"] > 50
+    assert results["MB of features"] == 0

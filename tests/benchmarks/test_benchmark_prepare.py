@@ -7,21 +7,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-OFFICIAL = {
+REFERENCE = {
     "data_gen/ntu_gendata.py": "import numpy as np\ndef read_xyz(path):\n    return np.ones((3, 5, 25, 2))\n",
     "data_gen/preprocess.py": "def pre_normalization(data):\n    print('progress')\n    return data * 2\n",
 }
 
 
 def test_benchmark_prints_all_its_figures(tmp_path: Path) -> None:
-    for name, text in OFFICIAL.items():
-        (tmp_path / "official" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "official" / name).write_text(text)
+    for name, text in REFERENCE.items():
+        (tmp_path / "reference" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "reference" / name).write_text(text)
     script = Path(__file__).parents[2] / "benchmarks" / "prepare.py"
     sizes = ["--clips", "6", "9", "--distinct", "6", "--files", "3", "--rounds", "2", "--jobs", "2"]
-    command = [sys.executable, str(script), str(tmp_path / "out"), *sizes, "--official", str(tmp_path / "official")]
+    command = [sys.executable, str(script), str(tmp_path / "out"), *sizes, "--reference", str(tmp_path / "reference")]
     figures = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    steps = {"read", "prepare", "published read", "published normalise", "times as fast"}
+    steps = {"read", "prepare", "reference read", "reference normalise", "times as fast"}
     assert set(figures["one core"]) == steps
     assert all(figures["one core"][name]["median"] > 0 for name in ("read", "prepare"))
     for size in ("6 clips", "9 clips"):

@@ -1,4 +1,4 @@
-"""The benchmark of the recurrence on a GPU: its ways compute the same, and without a GPU it says so."""
+"""The benchmark of the recurrence on a GPU: its implementations compute the same, and without a GPU it says so."""
 
 from __future__ import annotations
 
@@ -31,15 +31,28 @@ def test_all_implementations_compute_the_same(name: str) -> None:
     spec = importlib.util.spec_from_file_location("recurrence_gpu", SCRIPT)
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
-    tensors = benchmark.drawn(4, 2, 7, 10, 3, "cuda" if torch.cuda.is_available() else "cpu")
+    tensors = benchmark.random_tensors(4, 2, 7, 10, 3, "cuda" if torch.cuda.is_available() else "cpu")
     expected = benchmark.step(benchmark.cudnn, *tensors)
-    for mine, other in zip(benchmark.step(benchmark.ways("fp32")[name], *tensors), expected, strict=True):
-        torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-4)
+    for actual, other in zip(benchmark.step(benchmark.implementations("fp32")[name], *tensors), expected, strict=True):
+        torch.testing.assert_close(actual, other, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_on_a_gpu_it_prints_all_results() -> None:
-    sizes = ["--grus", "2", "--units", "64", "--channels", "32", "--batch_size", "16", "--frames", "4", "--rounds", "2"]
+    sizes = [
+        "--grus",
+        "2",
+        "--hidden_size",
+        "64",
+        "--channels",
+        "32",
+        "--batch_size",
+        "16",
+        "--frames",
+        "4",
+        "--rounds",
+        "2",
+    ]
     done = started(*sizes)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)

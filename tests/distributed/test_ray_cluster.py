@@ -1,20 +1,21 @@
-"""A Ray cluster does what this machine does alone: the same clips and features, whoever falls out on the way."""
+"""A Ray cluster gives the same clips and features as this machine alone, also where workers are lost."""
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pausing
 import pyarrow.dataset
 import pytest
 import tiny
@@ -32,15 +33,15 @@ from i2md.skeletons import get_layout
 
 pytest.importorskip("ray", reason="the extra ray is not installed: Ray may have no wheel for this Python")
 
-PATIENCE = 60.0
+DEADLOCK_SECONDS = 300.0
 LAYOUT = get_layout("kinect-v1")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[RayCluster]:
     """One local cluster for all tests here; it ends with them, and all its processes."""
-    with connect("local") as here:
-        yield here
+    with connect("local") as connected:
+        yield connected
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Pass:
             if index == self.at and not (self.marker and os.path.exists(self.marker)):
                 if self.marker:
                     Path(self.marker).touch()
-                print("a reader that talks")
+                print("output of a reader")
                 if self.fault == "dies":
                     os._exit(9)
                 raise {"refuses": InputError("mine.txt: give another"), "bug": ZeroDivisionError("by zero")}[self.fault]
@@ -72,7 +73,7 @@ class Pass:
             yield Recording(f"r{index}", positions, source=f"{index}.txt")
 
 
-def _told(source: Source, address: str | None) -> list[Any]:
+def _outcomes(source: Source, address: str | None) -> list[Any]:
     with open_executor(address) as executor:
         outcomes = [o for _, found in prepare_recordings(source, "none", jobs=1, executor=executor) for o in found]
     return [(o.clip.name, o.clip.positions.tobytes()) if isinstance(o, PreparedClip) else o for o in outcomes]
@@ -104,7 +105,7 @@ def undisturbed(skeletons: Path, tmp_path_factory: pytest.TempPathFactory) -> di
 
 
 @pytest.mark.parametrize("urls", [False, True])
-def test_a_cluster_writes_the_bytes_of_one_machine(
+def test_cluster_writes_the_same_bytes_as_one_machine(
     skeletons: Path, undisturbed: dict[str, bytes], tmp_path: Path, urls: bool
 ) -> None:
     source, clips = (f"file://{p}" if urls else str(p) for p in (skeletons, tmp_path / "clips"))
@@ -118,7 +119,9 @@ def test_a_cluster_writes_the_bytes_of_one_machine(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "said.json"]
 
 
-def test_clips_made_on_a_cluster_may_go_to_any_store(undisturbed: dict[str, bytes], skeletons: Path) -> None:
+def test_clips_prepared_on_a_cluster_are_written_to_remote_storage(
+    undisturbed: dict[str, bytes], skeletons: Path
+) -> None:
     from i2md.data.storage.remote import to_path
 
     prepare("ntu-rgbd", f"file://{skeletons}", "memory://on-a-cluster/clips", cluster="local")
@@ -126,19 +129,21 @@ def test_clips_made_on_a_cluster_may_go_to_any_store(undisturbed: dict[str, byte
     assert {name: (target / name).read_bytes() for name in undisturbed} == undisturbed
 
 
-def test_what_cannot_be_sent_is_done_here() -> None:
+def test_source_that_cannot_be_pickled_is_read_in_this_process() -> None:
     recordings = [Recording(f"r{n}", np.full((1, 2, 20, 3), n, np.float32)) for n in range(1, 6)]
     source = replace(_source(), read=lambda: iter(recordings))
-    assert [name for name, _ in _told(source, "local")] == [f"r{n}" for n in range(1, 6)]
+    assert [name for name, _ in _outcomes(source, "local")] == [f"r{n}" for n in range(1, 6)]
 
 
-def test_who_dies_once_is_replaced(tmp_path: Path) -> None:
-    told = _told(_source(at=33, fault="dies", marker=str(tmp_path / "died")), "local")
+def test_task_of_a_lost_worker_is_repeated(tmp_path: Path) -> None:
+    outcomes = _outcomes(_source(at=33, fault="dies", marker=str(tmp_path / "died")), "local")
     assert (tmp_path / "died").exists()
-    assert told == _told(_source(), None)
+    assert outcomes == _outcomes(_source(), None)
 
 
-def test_who_always_dies_ends_the_work_which_goes_on_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_that_always_loses_its_worker_ends_the_command_which_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: _source(at=55, fault="dies"))
     monkeypatch.setattr("i2md.data.prepare._CHECKPOINT_SECONDS", -1.0)
     monkeypatch.setattr("i2md.distributed.ray_cluster._RETRIES", 1)
@@ -151,9 +156,9 @@ def test_who_always_dies_ends_the_work_which_goes_on_later(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(("fault", "error"), [("refuses", InputError), ("bug", ZeroDivisionError)])
-def test_an_error_there_is_raised_here(fault: str, error: type[Exception]) -> None:
+def test_error_of_a_worker_is_raised_by_the_command(fault: str, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"(give another)|(by zero)"):
-        _told(_source(at=20, fault=fault), "local")
+        _outcomes(_source(at=20, fault=fault), "local")
 
 
 def _embedded(tmp_path: Path, run: object, clips: object, out: object) -> dict[str, np.ndarray]:
@@ -163,7 +168,7 @@ def _embedded(tmp_path: Path, run: object, clips: object, out: object) -> dict[s
 
 
 @pytest.mark.parametrize("urls", [False, True])
-def test_a_cluster_gives_the_features_of_one_machine(
+def test_cluster_gives_the_same_features_as_one_machine(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, urls: bool
 ) -> None:
     base = tmp_path_factory.getbasetemp()
@@ -181,7 +186,7 @@ def test_a_cluster_gives_the_features_of_one_machine(
 
 
 @pytest.mark.parametrize(("address", "urls"), [(None, False), (None, True), ("local", False), ("local", True)])
-def test_a_folder_of_features_goes_on_where_it_was(
+def test_interrupted_feature_folder_is_completed(
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
@@ -223,7 +228,7 @@ def _require_features(folder: Path, expected: dict[str, np.ndarray]) -> None:
         (["--cluster", "local", "--jobs", "2"], "jobs 2 counts processes of this machine"),
     ],
 )
-def test_words_that_contradict(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
+def test_contradicting_options(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
     assert main(["prepare", "synthetic", "x", str(tmp_path / "clips"), *words]) == 2
     assert said in capsys.readouterr().err
 
@@ -231,7 +236,7 @@ def test_words_that_contradict(tmp_path: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("device", "said"), [("cuda:1", "with a cluster choose auto, cpu or cuda"), ("cuda", "the cluster has no GPU")]
 )
-def test_devices_a_cluster_has_not(
+def test_device_that_the_cluster_does_not_have(
     device: str, said: str, cluster: RayCluster, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     if cluster.has_gpus:
@@ -241,7 +246,7 @@ def test_devices_a_cluster_has_not(
         i2md.embed(run=tiny.run(base), clips=tiny.clips(base), out=tmp_path / "out.npz", device=device, cluster="local")
 
 
-def test_nobody_needs_ray_who_does_not_ask_for_it(tmp_path: Path) -> None:
+def test_ray_is_not_imported_without_a_cluster(tmp_path: Path) -> None:
     words = ["prepare", "synthetic", "x", str(tmp_path / "clips"), "--options.actions", "2", "--options.subjects", "2"]
     code = f"import sys; from i2md.cli.main import main; main({words})"
     code += "; print([n for n in ('ray', 'upath') if n in sys.modules])"
@@ -249,72 +254,82 @@ def test_nobody_needs_ray_who_does_not_ask_for_it(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-# The command, but sure of what it has after every piece, and with pieces of two files.
-OFTEN = (
-    "import sys, i2md.cli.main, i2md.data.pipeline as c, i2md.data.prepare as p; c._MAX_CHUNK = 2;"
-    " p._CHECKPOINT_SECONDS = -1.0; sys.exit(i2md.cli.main.main(sys.argv[1:]))"
+# The command with a checkpoint after every two files, paused before the eleventh.
+PAUSED = (
+    "import sys, pausing, i2md.data.pipeline as pipeline, i2md.data.prepare as prepare; pipeline._MAX_CHUNK = 2;"
+    " prepare._CHECKPOINT_SECONDS = -1.0; pausing.pause_at('i2md.data.prepare:_Filling._checkpoint', 11);"
+    " from i2md.cli.main import main; sys.exit(main(sys.argv[1:]))"
 )
 
 
-def _ray_processes(of: int) -> list[Path]:
-    """Those below a process, and theirs, that are still there."""
+def _descendants(of: int) -> list[int]:
+    """Process ids of the running descendants of a process."""
     found, left = [], [of]
     while left:
-        told = Path(f"/proc/{left.pop()}")
-        for children in told.glob("task/*/children"):
+        for children in Path(f"/proc/{left.pop()}").glob("task/*/children"):
             try:
                 numbers = [int(number) for number in children.read_text().split()]
             except OSError:
                 continue
             left += numbers
-            found += [Path(f"/proc/{number}") for number in numbers]
+            found += numbers
     return found
 
 
+def _open_processes(numbers: list[int]) -> dict[int, int]:
+    """A descriptor for each process, readable once the process has ended, whatever its id is used for then."""
+    opened = {}
+    for number in numbers:
+        with suppress(ProcessLookupError):
+            opened[number] = os.pidfd_open(number)
+    return opened
+
+
+def _wait_for_end(descriptor: int) -> None:
+    assert select.select([descriptor], [], [], DEADLOCK_SECONDS)[0], "a process of Ray is still running"
+    os.close(descriptor)
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux has descriptors of processes")
 @pytest.mark.parametrize(("number", "urls"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
-def test_killed_it_goes_on_and_leaves_no_process(
+def test_stopped_command_leaves_no_process_and_resumes_to_the_same_bytes(
     skeletons: Path, undisturbed: dict[str, bytes], tmp_path: Path, number: int, urls: bool
 ) -> None:
     source, target = (f"file://{p}" if urls else str(p) for p in (skeletons, tmp_path / "clips"))
-    words = [sys.executable, "-W", "error", "-c", OFTEN, "prepare", "ntu-rgbd", source, target, "--cluster", "local"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    partial = tmp_path / ".clips.partial"
-    reached = (lambda: len(list(partial.glob("journal/*"))) > 10) if urls else (lambda: _lines(partial) > 10)
-    _wait(lambda: reached() or process.poll() is not None)
-    started = _ray_processes(process.pid)
+    words = [sys.executable, "-W", "error", "-c", PAUSED, "prepare", "ntu-rgbd", source, target, "--cluster", "local"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)
+    pausing.wait_until_paused(process)
+    started = _open_processes(_descendants(process.pid))
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.stdin
+    process.stdin.close()
+    process.stdin = None
+    # Not `communicate`, which would wait for the processes of Ray that have inherited the pipes.
+    process.wait(DEADLOCK_SECONDS)
     assert len(started) >= 3
+    assert not (tmp_path / "clips" / "dataset.json").exists() and (tmp_path / ".clips.partial").is_dir()
+    # After SIGKILL Ray's two agents search for the others for another minute before they end.
+    agents = {n: descriptor for n, descriptor in started.items() if number == signal.SIGKILL and _is_agent(n)}
+    for other in started.keys() - agents:
+        _wait_for_end(started[other])
+    for descriptor in agents.values():
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+        _wait_for_end(descriptor)
+    _, stderr = process.communicate(timeout=DEADLOCK_SECONDS)
     if number == signal.SIGTERM:
         assert process.returncode == 130
         assert stderr.splitlines()[-1] == "i2md: stopped; run the same command again to resume"
-    assert not (tmp_path / "clips" / "dataset.json").exists() and partial.is_dir()
-    _wait(lambda: all(_is_agent(path) for path in started if path.exists()))
-    for agent in filter(_is_agent, started):
-        # After SIGKILL Ray's two agents look for the rest for another minute before they end too.
-        assert number == signal.SIGKILL
-        with suppress(ProcessLookupError):
-            os.kill(int(agent.name), signal.SIGTERM)
     assert main(["prepare", "ntu-rgbd", source, target, "--cluster", "local"]) == 0
     assert _contents(tmp_path / "clips") == undisturbed
     left = [file.relative_to(tmp_path).parts[0] for file in tmp_path.rglob("*") if file.is_file()]
     assert set(left) == {"clips"}
 
 
-def _is_agent(process: Path) -> bool:
+def _is_agent(process: int) -> bool:
     try:
-        return b"Agent" in (process / "cmdline").read_bytes()
+        return b"Agent" in Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
         return False
-
-
-def _lines(partial: Path) -> int:
-    journal = partial / "journal.jsonl"
-    return len(journal.read_bytes().splitlines()) if journal.is_file() else 0
-
-
-def _wait(until: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not until():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
