@@ -329,7 +329,9 @@ def test_stopped_command_leaves_no_process_and_resumes_to_the_same_bytes(
 
 
 def _is_agent(process: int) -> bool:
+    """Whether this is an agent of Ray, by its title or, before it has set that, by the script it runs."""
     try:
-        return b"Agent" in Path(f"/proc/{process}/cmdline").read_bytes()
+        words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
+    return b"Agent" in words[0] or any(word.endswith((b"/agent.py", b"/agent/main.py")) for word in words[:4])
