@@ -1,4 +1,4 @@
-"""Sixty epochs on real recordings lift the nearest-neighbour accuracy on unseen people far above an untrained one."""
+"""Sixty epochs on real recordings lift the nearest-neighbour accuracy on unseen subjects far above an untrained one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, with the permissions that the umask asks for, and locks between processes."""
+"""Atomic writes, with the permissions that the umask asks for, and locks between processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         neither the permissions that follow the umask nor the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One name for good: what a kill leaves behind, the next write takes over.
+    # Always the same name, so that the next write replaces what a killed process left.
     partial = path.with_name(f".{path.name}{PARTIAL}")
     with naming(path), locked(partial, wait=True):
         yield partial

@@ -1,4 +1,4 @@
-"""Random numbers that depend on the seed and the place in training alone, so that a resumed run draws the same."""
+"""Random numbers that depend only on the seed, the purpose and the step, so that a resumed run draws the same ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings from plain data: checked against their dataclass, the offending one named."""
+"""Settings from nested plain data, checked against their dataclass."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def flatten(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
     Args:
         data: Nested settings.
-        prefix: What each name starts with.
+        prefix: Prepended to each name.
 
     >>> dict(flatten({"epochs": 2, "encoder": {"name": "recurrent"}}))
     {'epochs': 2, 'encoder.name': 'recurrent'}
@@ -43,7 +43,7 @@ def checked_settings(kind: type[Settings], data: Mapping[str, Any]) -> Settings:
     return _checked(kind, json.dumps(data, default=repr))  # type: ignore[arg-type]  # a class can be hashed
 
 
-# Reading settings takes a tenth of a second, and of many runs they are read several times.
+# Parsing settings takes a tenth of a second, and the settings of a run are read several times.
 @lru_cache(maxsize=4096)
 def _checked(kind: Any, text: str) -> Any:
     from jsonargparse import ArgumentError

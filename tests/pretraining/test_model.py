@@ -225,7 +225,7 @@ def test_bf16_changes_only_the_encoders_products():
 
 
 def test_the_loss_decreases(tmp_path):
-    """Thirty steps of I2MD on generated recordings lower each stream's contrast and the whole."""
+    """Thirty steps of I2MD on synthetic recordings lower each stream's contrast and the whole."""
     from i2md.data.packed import pack
     from i2md.data.prepare import prepare
 

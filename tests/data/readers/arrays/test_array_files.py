@@ -110,7 +110,7 @@ def test_prepare_writes_the_clips_of_the_folder(folder: Path, capsys: pytest.Cap
         "short.npy",
     ]
     assert (
-        "40 people in 30 frames; give the axes in the order (frames, persons," in reasons[1]
+        "40 persons in 30 frames; give the axes in the order (frames, persons," in reasons[1]
         and "20 joints of 3" in reasons[3]
     )
 
