@@ -316,7 +316,7 @@ def test_stopped_command_leaves_no_process_and_resumes_to_the_same_bytes(
         _wait_for_end(started[other])
     for descriptor in agents.values():
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         _wait_for_end(descriptor)
     _, stderr = process.communicate(timeout=DEADLOCK_SECONDS)
     if number == signal.SIGTERM:
