@@ -310,7 +310,7 @@ def test_stopped_command_leaves_no_process_and_resumes_to_the_same_bytes(
     process.wait(DEADLOCK_SECONDS)
     assert len(started) >= 3
     assert not (tmp_path / "clips" / "dataset.json").exists() and (tmp_path / ".clips.partial").is_dir()
-    # After SIGKILL Ray's two agents search for the others for another minute before they end.
+    # After SIGKILL Ray's two agents search for the others for another minute, SIGTERM or not.
     agents = {n: descriptor for n, descriptor in started.items() if number == signal.SIGKILL and _is_agent(n)}
     for other in started.keys() - agents:
         _wait_for_end(started[other])
