@@ -88,6 +88,10 @@ def _pretrained(data: Mapping[str, Any]) -> str:
         term, _, stream = name.partition("/")
         terms.setdefault(term, []).append(f"{stream} {value:.3f}".strip())
     losses = [f"  {term:12}{', '.join(values)}" for term, values in terms.items()]
+    begins: dict[int, list[str]] = {}
+    for term, step in data["begins"].items():
+        begins.setdefault(step, []).append(term)
+    terms_begin = "; ".join(f"{', '.join(names)} from step {step}" for step, names in sorted(begins.items()))
     knn = ", ".join(f"{stream} {100 * value:.1f} %" for stream, value in data["knn"].items())
     return "\n".join(
         [
@@ -95,6 +99,8 @@ def _pretrained(data: Mapping[str, Any]) -> str:
             f" {duration(data['seconds'])}",
             "last losses:",
             *losses,
+            f"terms: {terms_begin}",
+            *(f"warning: {text}" for text in data["warnings"]),
             *([f"monitored kNN accuracy: {knn}"] if knn else []),
             f"run:  {data['run']}",
             f"next: {data['next']}",

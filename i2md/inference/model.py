@@ -22,7 +22,7 @@ from i2md.evaluation.evaluate import require_same_layout
 from i2md.evaluation.features import clip_features
 from i2md.pretraining.checkpoint import load_encoders
 from i2md.pretraining.run import CONFIG, MODEL, STATE, read_config
-from i2md.runtime.device import choose_device, fast_cpu_matmul
+from i2md.runtime.device import choose_device
 from i2md.skeletons import get_layout
 
 
@@ -46,7 +46,7 @@ class Model:
     def embed(
         self, clips: Clips | Sequence[Float[np.ndarray, ...]], layout: str | None = None
     ) -> dict[str, Float[np.ndarray, "clips width"]]:
-        """Compute the features of clips.
+        """Compute the features of clips; several threads may do so at once, with the same results.
 
         Args:
             clips: Clips of the run's layout and preparation, or raw arrays (frames, joints, channels) or
@@ -64,10 +64,10 @@ class Model:
             packed = pack(clips, self.device)
         else:
             packed = self._pack(clips, layout)
-        with fast_cpu_matmul():
-            features = clip_features(
-                self.encoders, self.config.layout, packed, self.config.settings.views.frames, self.config.persons
-            )
+        # Not in `fast_cpu_matmul`, which would change the products of the caller's other threads.
+        features = clip_features(
+            self.encoders, self.config.layout, packed, self.config.settings.views.frames, self.config.persons
+        )
         return {name: value.cpu().numpy() for name, value in features.items()}
 
     def _pack(self, arrays: Sequence[np.ndarray], layout: str | None) -> PackedClips:

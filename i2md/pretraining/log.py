@@ -25,7 +25,8 @@ def read_log(run: Path, notes: list[str] | None = None) -> list[dict[str, Any]]:
 
     Returns:
         Entries with "epoch", "step", "seconds", "clips_per_second", "learning_rate", "loss" (the total), one
-        weighted loss each ("contrast/joint", "cmd/motion>joint", ...) and the accuracies monitored ("knn/joint", ...).
+        weighted loss each ("contrast/joint", "cmd/motion>joint", ...), the accuracies monitored ("knn/joint", ...),
+        and "begins", the terms of the loss whose first step was in this epoch, with the number of steps before it.
         A resumed run may log an epoch again: the later line counts.
     """
     path = run / LOG
@@ -60,13 +61,17 @@ class RunLog:
         self._path = run / LOG
         kept = [line for line in read_log(run) if line["epoch"] <= epochs_done]
         write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+        self.begun = {term for line in kept for term in line.get("begins", {})}
+        """Terms of the loss that began in the epochs of the checkpoint."""
         self._scalars = TensorBoardScalars(run / "tensorboard", epochs_done)
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append the numbers of an epoch."""
         with naming(self._path), open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(dict(line)) + "\n")
-        self._scalars.write({name: value for name, value in line.items() if name != "epoch"}, line["epoch"])
+        self._scalars.write(
+            {name: value for name, value in line.items() if name not in ("epoch", "begins")}, line["epoch"]
+        )
 
 
 class TensorBoardScalars:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,6 +49,7 @@ class Training:
         self.compute = _captured(model, device)
         self.step = 0
         self.sums: dict[str, Tensor] = {}
+        self.begun: set[str] = set()
         self.saved_at = time.monotonic()
 
     def run_to_end(self, stopped: list[int], monitor: Monitor | None) -> None:
@@ -81,8 +83,9 @@ class Training:
 
     def _open_log(self) -> None:
         self.log = RunLog(self.run, self.step // self.steps_per_epoch)
+        self.begun = self.log.begun
 
-    def _write_log(self, numbers: Mapping[str, float]) -> None:
+    def _write_log(self, numbers: Mapping[str, Any]) -> None:
         self.log.write(numbers)
 
     def _pause(self, stopped: list[int], save: bool = False) -> None:
@@ -138,9 +141,10 @@ class Training:
     def _summed(self) -> list[str]:
         return [name for name in self.sums if not name.startswith("count/")]
 
-    def _close_epoch(self, clips_per_second: float, seconds: float) -> dict[str, float]:
+    def _close_epoch(self, clips_per_second: float, seconds: float) -> dict[str, Any]:
         self._check_finite()
         means = {name: float(self.sums[name] / self.sums[f"count/{name}"]) for name in self._summed()}
+        begins = self._begins()
         self.sums = {}
         epoch = self.step // self.steps_per_epoch
         return {
@@ -151,7 +155,18 @@ class Training:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "loss": sum(means.values()),
             **means,
+            **({"begins": begins} if begins else {}),
         }
+
+    def _begins(self) -> dict[str, int]:
+        """The terms that began in this epoch, with the number of steps before their first."""
+        steps = {
+            name.partition("/")[0]: self.step - int(self.sums[f"count/{name}"])
+            for name in self._summed()
+            if name.partition("/")[0] not in self.begun
+        }
+        self.begun |= steps.keys()
+        return steps
 
     def _check_finite(self) -> None:
         # Sums may be averaged in between as well as losses one by one, which would cost every step a message.
@@ -204,7 +219,7 @@ def _captured(model: I2MD, device: torch.device) -> ComputeGradients | None:
     return CapturedStep(model, GraphRecorder(device)) if device.type == "cuda" and world_size() == 1 else None
 
 
-def _summary(numbers: Mapping[str, float]) -> str:
+def _summary(numbers: Mapping[str, Any]) -> str:
     """Losses as the progress bar shows them: by term, one number a stream (or student, summed over its teachers)."""
     kinds: dict[str, dict[str, float]] = {}
     for name, value in numbers.items():

@@ -177,8 +177,7 @@ class I2MD(nn.Module):
     @property
     def queues_ready(self) -> bool:
         """Whether aggregation and distillation have begun: after the warm-up, or once the queues hold real keys."""
-        o = self.settings.objectives
-        return self.steps >= (o.queue_size // self.settings.batch_size if o.warmup_steps is None else o.warmup_steps)
+        return self.steps >= self.settings.warmup_steps
 
     def _embed(self, branches: ByStream[Branch], view: View) -> list[tuple[Tensor, Tensor]]:
         streams = self.settings.streams

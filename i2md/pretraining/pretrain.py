@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ import torch
 from i2md.data.packed import pack
 from i2md.data.store import Clips
 from i2md.distributed import collectives
-from i2md.distributed.process_group import process_group, world_size
+from i2md.distributed.process_group import is_main_process, process_group, world_size
 from i2md.errors import InputError, RankLost
+from i2md.objectives.settings import METHODS
 from i2md.pretraining.checkpoint import load_tensors
 from i2md.pretraining.log import read_log
 from i2md.pretraining.loop import Monitor, Training
@@ -52,6 +54,10 @@ class Pretrained:
     """Mean of each weighted loss over the last epoch, by name; "loss" is their sum."""
     knn: dict[str, float]
     """The kNN accuracy monitored last, by stream; empty where it was not monitored."""
+    begins: dict[str, int]
+    """The terms of the loss that began, with the number of steps before the first step of each."""
+    warnings: list[str]
+    """What the settings of this run make of its clips, such as terms of the loss that never began."""
 
 
 @process_group()
@@ -88,6 +94,10 @@ def pretrain_run(
     chosen_device = choose_device(device)
     chosen, config = plan(clips, settings, recipe)
     split = config.clips["split"]
+    warnings = small_run_warnings(len(chosen), settings)
+    if is_main_process():
+        for warning in warnings:
+            print(f"i2md: warning: {warning}", file=sys.stderr)
     measure = monitor(clips, split, chosen_device) if monitor and settings.knn_every else None
     keep_freed_memory()
     with fast_cpu_matmul(), tf32_matmul(settings.precision == "tf32"):
@@ -102,12 +112,43 @@ def pretrain_run(
         seconds=sum(line["seconds"] for line in log),
         losses={name: v for name, v in last.items() if name in _losses(last)},
         knn={name.removeprefix("knn/"): value for name, value in last.items() if name.startswith("knn/")},
+        begins={term: step for line in log for term, step in line.get("begins", {}).items()},
+        warnings=warnings,
     )
 
 
 def _losses(line: dict[str, float]) -> set[str]:
-    other = {"epoch", "step", "seconds", "clips_per_second", "learning_rate"}
+    other = {"epoch", "step", "seconds", "clips_per_second", "learning_rate", "begins"}
     return {name for name in line if name not in other and not name.startswith("knn/")}
+
+
+def small_run_warnings(clips: int, settings: PretrainSettings) -> list[str]:
+    """What happens to a run of few clips that its settings were not made for.
+
+    Args:
+        clips: Number of clips to train on.
+        settings: The run's settings.
+
+    Returns:
+        A sentence on terms of the loss that never begin, and one on clips of which each epoch leaves out a tenth or
+        more since they do not fill a batch.
+    """
+    batch, warmup = settings.batch_size, settings.warmup_steps
+    steps = clips // batch
+    waiting = [name for name in settings.terms if name in METHODS["i2md"] and name != "contrast"]
+    found = []
+    if waiting and steps and warmup >= steps * settings.epochs:
+        found.append(
+            f"{', '.join(waiting)} never begin: they wait for {warmup} steps, and {settings.epochs} epochs of {clips}"
+            f" clips are {steps * settings.epochs}; lower --objectives.queue_size (and num_neighbours) or"
+            f" --objectives.warmup_steps, or train for more than {warmup // steps} --epochs"
+        )
+    if steps and 10 * (clips % batch) >= clips:
+        found.append(
+            f"each epoch leaves out {clips % batch} of {clips} clips, other ones each time, which do not fill a batch"
+            f" of {batch}; choose another --batch_size to use more"
+        )
+    return found
 
 
 def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) -> tuple[Clips, RunConfig]:

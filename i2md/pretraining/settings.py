@@ -85,6 +85,12 @@ class PretrainSettings:
         return {name: weights[name] for name in METHODS[self.method]} | dict(o.extra)
 
     @property
+    def warmup_steps(self) -> int:
+        """Steps before the terms that look at neighbours begin: as stated, or until the queues hold real keys."""
+        o = self.objectives
+        return o.queue_size // self.batch_size if o.warmup_steps is None else o.warmup_steps
+
+    @property
     def cross_modal(self) -> bool:
         """Whether streams teach one another."""
         return "cmd" in self.terms

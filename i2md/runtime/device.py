@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from i2md.errors import InputError
@@ -74,7 +76,9 @@ def fast_cpu_matmul() -> Iterator[None]:
     """In the block, float32 matrix products on a CPU use oneDNN where its results are as exact as PyTorch's default.
 
     On processors that are not Intel's, oneDNN may be twice as fast as MKL. The only switch that selects it also
-    allows bfloat16, so its exactness on this processor is tested first.
+    allows bfloat16, so its exactness on this processor is tested first, once a process. The switch is the process's:
+    this is for commands, not for functions that run beside a user's own products. When blocks of several threads
+    overlap, the last to end restores it.
     """
     import torch
 
@@ -82,14 +86,30 @@ def fast_cpu_matmul() -> Iterator[None]:
     if switch is None:  # PyTorch before 2.9
         yield
         return
-    before = switch.fp32_precision
-    switch.fp32_precision = "bf16"
-    if not _products_are_exact():
-        switch.fp32_precision = before
+    with _blocks.lock:
+        if not _blocks.count:
+            _blocks.before = switch.fp32_precision
+            switch.fp32_precision = "bf16"
+            if not _products_are_exact():
+                switch.fp32_precision = _blocks.before
+        _blocks.count += 1
     try:
         yield
     finally:
-        switch.fp32_precision = before
+        with _blocks.lock:
+            _blocks.count -= 1
+            if not _blocks.count:
+                switch.fp32_precision = _blocks.before
+
+
+class _Blocks:
+    """The blocks of `fast_cpu_matmul` that are running in this process."""
+
+    def __init__(self) -> None:
+        self.lock, self.count, self.before = threading.Lock(), 0, "none"
+
+
+_blocks = _Blocks()
 
 
 @contextmanager
@@ -131,8 +151,9 @@ def tf32_switches(backends: Any) -> list[tuple[Any, str, tuple[Any, Any]]]:
     return [(owner, "allow_tf32", (False, True)) for owner in (backends.cuda.matmul, backends.cudnn)]
 
 
+@cache
 def _products_are_exact() -> bool:
-    """Whether float32 products of several shapes are as close to float64 as float32 allows."""
+    """Whether oneDNN's float32 products of several shapes are as close to float64 as float32 allows."""
     import torch
 
     draws = torch.Generator().manual_seed(0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +115,31 @@ def test_a_reference_checkpoint_embeds_recordings_of_one_and_two_persons(officia
 def test_arrays_that_do_not_fit(model: i2md.Model, arrays: list[np.ndarray], layout: str | None, said: str) -> None:
     with pytest.raises(i2md.InputError, match=said):
         model.embed(arrays, layout=layout)
+
+
+def test_eight_threads_give_the_same_bytes_and_leave_the_process_as_it_is(
+    model: i2md.Model, clips: i2md.Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, written = model.embed(clips), []
+    switches = type(torch.backends.mkldnn.matmul)
+    set_attribute = switches.__setattr__
+
+    def watched(self: object, name: str, value: object) -> None:
+        written.append((name, value))
+        set_attribute(self, name, value)
+
+    monkeypatch.setattr(switches, "__setattr__", watched)
+    torch.backends.mkldnn.matmul.fp32_precision = torch.backends.mkldnn.matmul.fp32_precision
+    assert len(written) == 1
+    start = threading.Barrier(8)
+
+    def embed(number: int) -> list[dict[str, np.ndarray]]:
+        start.wait(60)
+        return [model.embed(clips) for _ in range(4)]
+
+    with ThreadPoolExecutor(8) as threads:
+        found = [features for each in threads.map(embed, range(8)) for features in each]
+    for features in found:
+        for name, values in alone.items():
+            np.testing.assert_array_equal(features[name], values)
+    assert len(written) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from i2md.data.store import Clips, open_clips
 from i2md.encoders.settings import EncoderSettings
 from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.log import read_log
-from i2md.pretraining.pretrain import plan, pretrain_run
+from i2md.pretraining.pretrain import plan, pretrain_run, small_run_warnings
 from i2md.pretraining.settings import PretrainSettings
 from i2md.views.settings import ViewSettings
 
@@ -71,3 +71,39 @@ def test_plan_states_the_clips_and_the_configuration(clips: Clips) -> None:
     assert len(chosen) == 16
     assert config.recipe == "mine" and config.persons == chosen.max_persons
     assert {name: config.clips[name] for name in ("split", "count")} == {"split": "xsub", "count": 16}
+
+
+@pytest.mark.parametrize("queue_size, begins", [(16, 2), (24, 3), (40, 5)])
+def test_log_and_result_state_the_step_at_which_each_term_begins(
+    clips: Clips, tmp_path: Path, capsys: pytest.CaptureFixture[str], queue_size: int, begins: int
+) -> None:
+    objectives = replace(SETTINGS.objectives, queue_size=queue_size)
+    settings = replace(SETTINGS, method="i2md", objectives=objectives)
+    done = pretrain_run(clips, tmp_path / "run", settings, device="cpu")
+    assert done.begins == {"contrast": 0, "dna": begins, "cmd": begins, "imd": begins}
+    log = read_log(tmp_path / "run")
+    assert [line.get("begins", {}).get("cmd") for line in log] == [
+        begins if n == begins // 2 else None for n in range(3)
+    ]
+    assert [any(name.startswith("cmd/") for name in line) for line in log] == [n >= begins // 2 for n in range(3)]
+    assert done.warnings == [] and "warning" not in capsys.readouterr().err
+
+
+def test_terms_that_never_begin_are_stated_before_and_after(
+    clips: Clips, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(SETTINGS, method="i2md", objectives=replace(SETTINGS.objectives, queue_size=48))
+    done = pretrain_run(clips, tmp_path / "run", settings, device="cpu")
+    (warning,) = done.warnings
+    assert warning.startswith("dna, cmd, imd never begin: they wait for 6 steps, and 3 epochs of 16 clips are 6; lower")
+    assert "--objectives.queue_size" in warning and "more than 3 --epochs" in warning
+    assert capsys.readouterr().err.startswith(f"i2md: warning: {warning}\n")
+    assert done.begins == {"contrast": 0}
+
+
+def test_clips_that_fill_no_batch_are_counted() -> None:
+    assert small_run_warnings(60, replace(SETTINGS, batch_size=32, objectives=ObjectiveSettings())) == [
+        "each epoch leaves out 28 of 60 clips, other ones each time, which do not fill a batch of 32; choose another"
+        " --batch_size to use more"
+    ]
+    assert small_run_warnings(640, SETTINGS) == small_run_warnings(647, SETTINGS) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -36,6 +37,26 @@ def test_quick_products_leave_the_switch_as_they_found_it():
     before = settings.fp32_precision
     with pytest.raises(KeyError), fast_cpu_matmul():
         raise KeyError
+    assert settings.fp32_precision == before
+
+
+def test_quick_products_in_overlapping_threads_restore_the_switch():
+    settings = torch.backends.mkldnn.matmul
+    before, first_is_in, second_is_in = settings.fp32_precision, threading.Event(), threading.Event()
+
+    def first():
+        with fast_cpu_matmul():
+            first_is_in.set()
+            assert second_is_in.wait(60)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert first_is_in.wait(60)
+    with fast_cpu_matmul():
+        within = settings.fp32_precision
+        second_is_in.set()
+        thread.join()
+        assert settings.fp32_precision == within
     assert settings.fp32_precision == before
 
 

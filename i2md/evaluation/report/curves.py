@@ -14,7 +14,7 @@ from i2md.evaluation.table import ensemble_title
 Epochs = Sequence[Mapping[str, Any]]
 Curve = dict[int, float | None]
 
-_NOT_CURVES = {"epoch", "step", "seconds", "clips_per_second"}
+_NOT_CURVES = {"epoch", "step", "seconds", "clips_per_second", "begins"}
 # Colour of the ensemble's line; the streams have 0 to 2 (templates/charts.js).
 _ENSEMBLE_SLOT = 3
 _TITLES = {
