@@ -64,7 +64,7 @@ def clips_of(
         try:
             interval = interval_of(annotation, whole.positions.shape[1])
         except BadFile as error:
-            reason = f"{whole.source}: {annotation.name} ({annotation.text}): {error}"
+            reason = f"{whole.source}: the interval is not a clip, {error}: {annotation.name} ({annotation.text})"
             yield Unreadable(whole.source, reason)
             continue
         end = interval.end if max_frames is None else min(interval.end, interval.start + max_frames)

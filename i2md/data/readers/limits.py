@@ -6,6 +6,7 @@ variable I2MD_MAX_FILE_MB sets another limit. A .zip or a .mat of 3 MB can other
 
 from __future__ import annotations
 
+import bz2
 import errno
 import io
 import lzma
@@ -26,8 +27,7 @@ from i2md.errors import InputError
 
 _DEFAULT_MB = 256
 _CHUNK = 1 << 20
-# bz2 and LZMA unpack whatever they are given at once: 4 KB become some 100 MB at most.
-_CHUNK_UNBOUNDED = 4096
+_ENCRYPTED = 1
 # Exceptions that Python, NumPy and zipfile raise on damaged files.
 DAMAGE = (
     *(OSError, ValueError, TypeError, EOFError, KeyError, IndexError, MemoryError, OverflowError, RuntimeError),
@@ -111,12 +111,32 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     """
     member = archive.getinfo(name)
     require_size(member.file_size)
-    bounded = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if member.compress_type in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA) and not member.flag_bits & _ENCRYPTED:
+        return _unpacked(archive, member)
     parts = []
     with archive.open(member) as stream:
-        while part := stream.read(_CHUNK if bounded else _CHUNK_UNBOUNDED):
+        while part := stream.read(_CHUNK):
             parts.append(part)
     return b"".join(parts)
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Unpack bzip2 and LZMA, which zipfile does without a limit: 4 KB of bzip2 can become gigabytes."""
+    require_size(member.compress_size)
+    assert archive.fp is not None
+    archive.fp.seek(member.header_offset)
+    name, extra = struct.unpack("<26x2H", archive.fp.read(30))
+    archive.fp.seek(name + extra, io.SEEK_CUR)
+    packed = archive.fp.read(member.compress_size)
+    if member.compress_type == zipfile.ZIP_BZIP2:
+        data = bz2.BZ2Decompressor().decompress(packed, member.file_size + 1)
+    else:
+        # In a .zip the five bytes of properties follow a version and a length; here an unknown size follows them.
+        decompressor = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=max_bytes())
+        data = decompressor.decompress(packed[4:9] + b"\xff" * 8 + packed[9:], member.file_size + 1)
+    if len(data) != member.file_size or zlib.crc32(data) != member.CRC:
+        raise zipfile.BadZipFile("a damaged entry, or one that is larger than it states")
+    return data
 
 
 def parse_npy(data: bytes) -> np.ndarray:

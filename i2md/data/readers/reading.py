@@ -57,7 +57,7 @@ class Reading:
         try:
             parsed = self.parse(file, load())
         except BadFile as error:
-            yield Unreadable(file.name, f"{shown(file.base)}: {error}")
+            yield Unreadable(file.name, f"{shown(file.base)}: {str(error)[:300]}")
             return
         except (RecursionError, MemoryError, OverflowError) as error:
             # No parser can foresee all of these: JSON that is nested too deeply, a number without a machine type.

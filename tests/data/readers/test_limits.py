@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -185,6 +186,20 @@ def test_the_limit_can_be_adjusted(container: str, tmp_path: Path, monkeypatch: 
         prepare("arrays", source, tmp_path / "clips")
     monkeypatch.setenv("I2MD_MAX_FILE_MB", "2")
     assert prepare("arrays", source, tmp_path / "clips")[0].shape == (1, 5000, 25, 3)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_member_that_states_a_wrong_size_takes_no_more_memory_than_it_states(method: int, tmp_path: Path) -> None:
+    size = 100 << 20
+    data = bytearray(_zip(tmp_path / "x.zip", {"a.npy": bytes(size)}, method).read_bytes())
+    while (at := data.find(struct.pack("<I", size))) >= 0:
+        data[at : at + 4] = struct.pack("<I", 1000)
+    (tmp_path / "x.zip").write_bytes(data)
+    tracemalloc.start()
+    (clip,) = open_source("arrays", tmp_path / "x.zip").read()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(clip, Unreadable) and peak < size // 5
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "much", "", "1" * 5000])

@@ -121,7 +121,8 @@ def test_invalid_interval_is_unreadable_or_clipped(
         np.testing.assert_array_equal(found[0].positions, whole.positions[:, slice(*kept)])
         assert tuple(whole.intervals[0]) == (*kept, 6)
     else:
-        assert found[0] == Unreadable("skeleton/0002-L.txt", f"skeleton/0002-L.txt: 0002-L_001 ({line}): {reason}")
+        text = f"skeleton/0002-L.txt: the interval is not a clip, {reason}: 0002-L_001 ({line})"
+        assert found[0] == Unreadable("skeleton/0002-L.txt", text)
         assert [interval.label for interval in whole.intervals] == [0]
 
 
