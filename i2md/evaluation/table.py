@@ -5,7 +5,7 @@ The titles of rows and columns are derived here, from the fields of the results,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 
 from i2md.evaluation.results import ENSEMBLE, Result
@@ -92,11 +92,13 @@ def accuracy_rows(results: Sequence[Result], labels: Sequence[str] | None = None
     Returns:
         Rows of cells, the heading first. Rows "best test epoch" are what the published CMD program reports, which
         chooses the epoch on the test clips; every other row is of the last epoch. Rows "validation" are accuracies
-        on held-out training subjects at the chosen learning rate, by which settings may be chosen.
+        on held-out training subjects at the chosen learning rate, by which settings may be chosen. A row of the
+        semi-supervised protocol states its number of labels, and an earlier row whose labels are the same.
     """
     rows: dict[tuple[str, ...], dict[str, list[float]]] = {}
     seeds: dict[tuple[str, ...], set[int]] = {}
     draws: dict[tuple[str, ...], set[int]] = {}
+    labelled: dict[tuple[str, ...], dict[tuple[int, int], frozenset[str]]] = {}
     names = labels if labels is not None else [result.evaluated for result in results]
     for result, name in zip(results, names, strict=True):
         for kind, values in _row_values(result).items():
@@ -105,14 +107,37 @@ def accuracy_rows(results: Sequence[Result], labels: Sequence[str] | None = None
                 rows.setdefault(row, {}).setdefault(title, []).append(100 * value)
             seeds.setdefault(row, set()).add(result.seed)
             draws.setdefault(row, set()).update(() if result.draw is None else (result.draw,))
+            if result.label_fraction is not None and result.labelled_clips is not None:
+                drawn = {(result.seed, result.draw or 0): frozenset(result.labelled_clips)}
+                labelled.setdefault(row, {}).update(drawn)
     columns = columns_of(results)
     lines = [["data", "method" if labels is None else "settings", "protocol", *columns, "seeds"]]
     for key, by_column in rows.items():
         data, label, protocol, kind = key
-        drawn = f"{len(draws[key])} draw{'s' * (len(draws[key]) > 1)}" if draws[key] else ""
-        title = ", ".join(filter(None, [protocol, drawn, kind]))
+        drawn_times = f"{len(draws[key])} draw{'s' * (len(draws[key]) > 1)}" if draws[key] else ""
+        title = ", ".join(filter(None, [protocol, drawn_times, *_labels(key, labelled), kind]))
         lines.append([data, label, title, *(_cell(by_column.get(c, [])) for c in columns), str(len(seeds[key]))])
     return lines
+
+
+def _labels(
+    row: tuple[str, ...], labelled: Mapping[tuple[str, ...], Mapping[tuple[int, int], frozenset[str]]]
+) -> Iterator[str]:
+    """The number of labels of a row, and the first row of the same data, encoder and kind with the same labels.
+
+    Args:
+        row: Titles of data, encoder, protocol and kind.
+        labelled: Labelled clips by seed and draw, of each row that has them.
+    """
+    if row not in labelled:
+        return
+    data, name, protocol, kind = row
+    counts = sorted({len(clips) for clips in labelled[row].values()})
+    yield f"{' to '.join(str(count) for count in sorted({counts[0], counts[-1]}))} label{'s' * (counts[-1] > 1)}"
+    alike = (labelled[row], data, name, kind)
+    same = [other[2] for other, clips in labelled.items() if (clips, other[0], other[1], other[3]) == alike]
+    if same[0] != protocol:
+        yield f"the same clips as {same[0]}"
 
 
 def _row_values(result: Result) -> dict[str, dict[str, float]]:

@@ -74,6 +74,20 @@ def test_draws_of_the_labels_are_one_row() -> None:
     assert row[2:] == ["semi, 10 % of the labels, 2 draws", "55.0 ± 5.8", "2"]
 
 
+def test_rows_of_label_fractions_state_the_number_of_labels_and_equal_sets() -> None:
+    drawn = {0.01: [["a", "b"], ["a", "c"]], 0.05: [["b", "a"], ["c", "a"]], 0.1: [["a", "b"], ["b", "c", "d"]]}
+    results = [
+        made({"joint": 0.5}, protocol="semi", label_fraction=fraction, draw=draw, labelled_clips=clips)
+        for fraction, draws in drawn.items()
+        for draw, clips in enumerate(draws)
+    ]
+    assert [row[2] for row in _cells(accuracy_table(results))[1:]] == [
+        "semi, 1 % of the labels, 2 draws, 2 labels",
+        "semi, 5 % of the labels, 2 draws, 2 labels, the same clips as semi, 1 % of the labels",
+        "semi, 10 % of the labels, 2 draws, 2 to 3 labels",
+    ]
+
+
 def test_rows_differ_by_data_split_method_protocol_and_baseline() -> None:
     results = [
         made({"joint": 0.1}),

@@ -120,7 +120,7 @@ def test_the_table_and_the_report_show_them(
     run, found = evaluated
     table = accuracy_table([result for results in found.values() for result in results])
     page = (run / "report.html").read_text(encoding="utf-8")
-    drawn = ("semi, 25 % of the labels, 2 draws", "few-shot, 1 label a class, 3 draws")
+    drawn = ("semi, 25 % of the labels, 2 draws, 4 labels", "few-shot, 1 label a class, 3 draws")
     for row in ("retrieval, mAP", "finetune, best test epoch", *drawn):
         assert f"| {row} " in table
     for row in ("retrieval, mAP", "semi, 25 % of the labels, standard deviation over the draws", "mean of 2 draws"):
