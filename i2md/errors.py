@@ -12,6 +12,9 @@ from pathlib import Path
 MAX_MESSAGE = 480
 
 
+_MOST_SHOWN = 200
+
+
 class InputError(Exception):
     """Something that the user can fix: one line that says what is wrong, where, and how to fix it.
 
@@ -64,6 +67,17 @@ def nearest(word: str, known: Iterable[str], otherwise: str = "") -> str:
     known = list(known)
     alike = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {alike[0]}?" if alike else otherwise or f"choose one of {', '.join(known)}"
+
+
+def shortened(reason: object) -> str:
+    """A reason as one line of at most 200 characters, for the message of an error.
+
+    >>> shortened(ValueError("two\\nlines"))
+    'two lines'
+    """
+    text = " ".join(str(reason)[: 4 * _MOST_SHOWN].split()) or type(reason).__name__
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
 
 @contextmanager

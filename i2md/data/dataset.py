@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from i2md.data.splits import Split
-from i2md.errors import InputError
+from i2md.errors import InputError, shortened
 from i2md.skeletons import Layout
 
 FORMAT_VERSION = 1
@@ -69,9 +69,46 @@ class Dataset:
             data = json.loads(text)
             version = data.pop("format_version")
             if version != FORMAT_VERSION:
-                raise InputError(f"{where}: format {version}, this program reads {FORMAT_VERSION}; prepare again")
+                raise ValueError(f"format {shortened(version)}, this program reads {FORMAT_VERSION}")
             data["layout"] = Layout.from_dict(data["layout"])
             data["class_names"] = tuple(data["class_names"])
-            return cls(**data)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{where}: not a dataset description ({error}); prepare the clips again") from None
+            dataset = cls(**data)
+            _check_description(dataset)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as error:
+            reason = shortened(error)
+            raise InputError(f"{where}: not a dataset description ({reason}); prepare the clips again") from None
+        return dataset
+
+
+def _check_description(dataset: Dataset) -> None:
+    """Check the types of what dataset.json holds, beyond the layout.
+
+    Raises:
+        ValueError: A value has another type than `Dataset` states; the message names it.
+    """
+    for name in ("name", "units", "preparation"):
+        if not isinstance(getattr(dataset, name), str):
+            raise ValueError(f"{name} is not a text")
+    if not all(isinstance(name, str) for name in dataset.class_names):
+        raise ValueError("class_names are not texts")
+    if not isinstance(dataset.report, dict):
+        raise ValueError("report is not an object")
+    if not _is_table(dataset.splits) or not all(_is_split(split) for split in dataset.splits.values()):
+        raise ValueError("splits must name, for each part, columns of the index and lists of values")
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_split(split: Any) -> bool:
+    return _is_table(split) and all(
+        _is_table(part)
+        and all(
+            column in COLUMNS.names
+            and isinstance(values, list | tuple)
+            and all(isinstance(value, str | int | float) for value in values)
+            for column, values in part.items()
+        )
+        for part in split.values()
+    )

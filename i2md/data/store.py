@@ -8,6 +8,8 @@ recordings that the clips were cut from.
 from __future__ import annotations
 
 import os
+import struct
+import tokenize
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,12 +23,18 @@ from i2md.data.dataset import COLUMNS, INTERVALS, PRECISIONS, Dataset
 from i2md.data.splits import select_part
 from i2md.data.storage.remote import is_remote, to_path
 from i2md.data.storage.remote_frames import RemoteFrames
+from i2md.data.validation import check_index, check_intervals
 from i2md.data.writer import ClipsWriter
-from i2md.errors import InputError
+from i2md.errors import InputError, shortened
 
 __all__ = ["Clips", "ClipsWriter", "Dataset", "open_clips"]
 
 UNTRIMMED = "untrimmed"
+# What pyarrow and NumPy raise on damaged files; tokenize and SyntaxError come from the header of a .npy.
+DAMAGE = (
+    *(pa.ArrowException, OSError, ValueError, TypeError, KeyError, EOFError, SyntaxError, tokenize.TokenError),
+    *(OverflowError, MemoryError, RecursionError, AttributeError, struct.error),
+)
 
 
 class Clips:
@@ -177,15 +185,17 @@ def open_clips(path: str | os.PathLike[str]) -> Clips:
         frames = _open_frames(folder / "frames.npy")
         labelled = folder / "intervals.parquet"
         intervals = _read_columns(labelled, INTERVALS) if labelled.is_file() else None
-    except (pa.ArrowException, ValueError, KeyError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{folder}: the clips are damaged ({reason}); prepare them again") from None
-    rows = int((columns["persons"] * columns["frames"]).sum())
-    shape = (rows, len(dataset.layout.joints), dataset.layout.channels)
-    if frames.shape != shape or frames.dtype.str not in PRECISIONS.values():
-        raise InputError(
-            f"{folder}: frames.npy, {frames.dtype} {frames.shape}, does not fit the index; prepare them again"
-        )
+        shape = (len(dataset.layout.joints), dataset.layout.channels)
+        if len(frames.shape) != 3 or frames.shape[1:] != shape or frames.dtype.str not in PRECISIONS.values():
+            raise ValueError(f"frames.npy, {frames.dtype} {frames.shape}, does not fit the index")
+        check_index(columns, frames.shape[0], dataset)
+        if intervals is not None:
+            check_intervals(intervals, columns, dataset)
+    except DAMAGE as error:
+        # An error of the system has a number, as if the file may not be read; pyarrow's of damage have none.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise InputError(f"{folder}: the clips are damaged ({shortened(error)}); prepare them again") from None
     return Clips(folder, dataset, frames, columns, intervals)
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import yaml
 
-from i2md.errors import InputError
+from i2md.errors import InputError, shortened
 from i2md.pretraining.settings import PretrainSettings
 from i2md.runtime.settings import checked_settings, flatten
 from i2md.skeletons import Layout
 
 CONFIG, MODEL, STATE, LOG = "config.yaml", "model.safetensors", "training_state.safetensors", "log.jsonl"
-
+_MAX_CONFIG_BYTES, _MAX_NAME = 8 << 20, 1000
 
 _DECIDING_NO_WEIGHT = ("versions.", "clips.path", "recipe", "settings.knn_every", "settings.checkpoint_")
 
@@ -68,8 +68,8 @@ def read_config(run: Path) -> RunConfig:
     if not path.is_file():
         raise InputError(f"{run}: not a run ({CONFIG} is missing); make one with i2md pretrain")
     try:
-        data = yaml.safe_load(path.read_bytes())
-        return RunConfig(
+        data = _plain_yaml(path)
+        config = RunConfig(
             settings=settings_from_dict(data["settings"]),
             layout=Layout.from_dict(data["layout"]),
             preparation=data["preparation"],
@@ -78,11 +78,46 @@ def read_config(run: Path) -> RunConfig:
             versions=data["versions"],
             recipe=data.get("recipe"),
         )
+        _check_types(config)
+        return config
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: {shortened(error)}") from None
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
+        reason = shortened(error)
         raise InputError(f"{path}: not the configuration of a run ({reason}); pretrain again") from None
+
+
+def _plain_yaml(path: Path) -> Any:
+    """YAML without aliases, which i2md does not write and of which a few lines can unfold to gigabytes."""
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise ValueError(f"it is larger than {_MAX_CONFIG_BYTES >> 20} MB")
+    text = path.read_bytes()
+    if b"*" in text and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+        raise ValueError("it has aliases (*name)")
+    return yaml.safe_load(text)
+
+
+def _check_types(config: RunConfig) -> None:
+    """Check what memory is reserved by, and what is not a setting.
+
+    Raises:
+        ValueError: A number is larger than any run's, or a value has another type than `RunConfig` states.
+    """
+    encoder, views = config.settings.encoder, config.settings.views
+    for name, value, most in (
+        ("persons", config.persons, 1000),
+        ("encoder.hidden_size", encoder.hidden_size, 1 << 14),
+        ("encoder.num_layers", encoder.num_layers, 1000),
+        ("views.frames", views.frames, 1_000_000),
+    ):
+        if not isinstance(value, int) or not 1 <= value <= most:
+            raise ValueError(f"{name} is {shortened(value)}, outside 1 to {most}")
+    if not isinstance(config.layout.name, str) or len(config.layout.name) > _MAX_NAME:
+        raise ValueError(f"the name of the layout is not a text of at most {_MAX_NAME} characters")
+    if not isinstance(config.preparation, str) or not isinstance(config.recipe, str | None):
+        raise ValueError("preparation and recipe must be texts")
+    if not isinstance(config.clips, dict) or not isinstance(config.versions, dict):
+        raise ValueError("clips and versions must be mappings")
 
 
 def settings_from_dict(data: Mapping[str, Any]) -> PretrainSettings:

@@ -30,7 +30,7 @@ def recordings(draw: st.DrawFn) -> Recording:
     return Recording(
         name=draw(st.text(max_size=8)),
         positions=draw(arrays.arrays(np.float32, shape)),
-        label=draw(st.integers(-1, 3)),
+        label=draw(st.integers(-1, 1)),
         subject=draw(NUMBERS),
         camera=draw(NUMBERS),
         setup=draw(NUMBERS),
