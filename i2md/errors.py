@@ -51,17 +51,17 @@ class WorkerLost(Stopped):
     """
 
 
-def nearest(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """The end of a message about an unknown word: the known one that is most like it, or what to do instead.
+def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The end of a message about an unknown name: the known name most similar to it, or what to do instead.
 
     Args:
-        word: What was typed.
-        known: What could have been.
-        otherwise: Said where nothing is alike; by default all known words.
+        word: The unknown name.
+        known: The known names.
+        otherwise: Returned where no known name is similar; by default a list of the known names.
 
-    >>> nearest("epoch", ["epochs", "seed"])
+    >>> suggestion("epoch", ["epochs", "seed"])
     'did you mean epochs?'
-    >>> nearest("zzzz", ["epochs", "seed"])
+    >>> suggestion("zzzz", ["epochs", "seed"])
     'choose one of epochs, seed'
     """
     known = list(known)
@@ -81,13 +81,13 @@ def shortened(reason: object) -> str:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def name_file_in_errors(path: Path) -> Iterator[None]:
     """Within the block, an OSError names `path`; that of a failed write names no file by itself.
 
     Args:
         path: File that is read or written in the block.
 
-    >>> with naming(Path("clips/frames.npy")):
+    >>> with name_file_in_errors(Path("clips/frames.npy")):
     ...     raise OSError(28, "No space left on device")
     Traceback (most recent call last):
     ...

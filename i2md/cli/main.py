@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from i2md import commands
-from i2md.errors import InputError, nearest
+from i2md.errors import InputError, suggestion
 from i2md.runtime.cluster_environment import cluster_environment
 from i2md.runtime.exit_codes import exit_code
 
@@ -54,7 +54,7 @@ def _run(words: Sequence[str]) -> int:
         print(version() if name == "--version" else overview())
         return 0
     if name not in COMMANDS:
-        raise InputError(f"unknown command {name!r}: {nearest(name, COMMANDS)}")
+        raise InputError(f"unknown command {name!r}: {suggestion(name, COMMANDS)}")
     if environment.world_size > 1 and name not in _DISTRIBUTED:
         raise InputError(f"{name} runs in one process; start it without torchrun or srun")
     # The parser takes a tenth of a second to import, which `i2md --help` can do without.

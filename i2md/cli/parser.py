@@ -16,7 +16,7 @@ import docstring_parser
 import yaml
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
 
-from i2md.errors import InputError, nearest
+from i2md.errors import InputError, suggestion
 from i2md.recipes import recipe_path
 
 Command = Callable[..., Any]
@@ -207,7 +207,7 @@ def _is_value(word: str) -> bool:
 
 
 def _known_options(command: Command, parser: ArgumentParser, words: Sequence[str]) -> list[str]:
-    """The words, options with underscores; InputError, naming the nearest, where there is no such option."""
+    """The words, options with underscores; InputError, with a suggestion, where there is no such option."""
     known = {*parser.get_defaults().keys(branches=True), "help"}
     typed = {**_hints(command), **dict(_all_settings(command))}
     # Options of a mapping have names of their own: --options.NAME VALUE.
@@ -218,7 +218,7 @@ def _known_options(command: Command, parser: ArgumentParser, words: Sequence[str
         if option.startswith("--") and option != "--" and not option.startswith(open_ended):
             name = option[2:].replace("-", "_")
             if name.removesuffix("+") not in known:
-                hint = nearest(option[2:], known, otherwise=f"see i2md {command_name(command)} --help")
+                hint = suggestion(option[2:], known, otherwise=f"see i2md {command_name(command)} --help")
                 raise InputError(f"unknown option {option}: {hint.replace('did you mean ', 'did you mean --')}")
             word = f"--{name}{sign}{value}"
         read.append(word)
@@ -246,4 +246,4 @@ def _known_settings(
         elif isinstance(value, dict) and any(each.startswith(f"{name}.") for each in known):
             yield from _known_settings(value, known, path, f"{name}.")
         else:
-            raise InputError(f"{path}: unknown setting {name!r}: {nearest(name, known)}")
+            raise InputError(f"{path}: unknown setting {name!r}: {suggestion(name, known)}")

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from i2md.data.recording import Divisible, Recording, Source, Unreadable
-from i2md.errors import InputError, nearest
+from i2md.errors import InputError, suggestion
 from i2md.skeletons import Layout
 
 # Metres in one unit, as a quotient: exact in floating point where a factor such as 0.001 is not.
@@ -67,12 +67,12 @@ def convert(
     def wrapped(read: _Read) -> _Read:
         return _DivisiblePass(read, conversion) if isinstance(read, Divisible) else _Pass(read, conversion)
 
-    everybody = source.read_everybody
+    all_bodies = source.read_all_bodies
     return replace(
         source,
         units="m" if units else source.units,
         read=wrapped(source.read),
-        read_everybody=None if everybody is None else wrapped(everybody),
+        read_all_bodies=None if all_bodies is None else wrapped(all_bodies),
         untrimmed=None if source.untrimmed is None else convert(source.untrimmed, units, axes, names),
         converted=converted,
     )
@@ -155,7 +155,9 @@ def _file_joints(names: Sequence[str] | None, layout: Layout) -> tuple[int, ...]
         return None
     for name in names:
         if name not in layout.joints:
-            raise InputError(f"joints: layout {layout.name} has no joint {name[:80]!r}; {nearest(name, layout.joints)}")
+            raise InputError(
+                f"joints: layout {layout.name} has no joint {name[:80]!r}; {suggestion(name, layout.joints)}"
+            )
     missing = [joint for joint in layout.joints if joint not in names]
     twice = [name for name in names if names.count(name) > 1]
     if missing or twice:

@@ -101,7 +101,7 @@ class LocalExecutor:
         """Have a module's function called by a worker."""
         path = os.path.join(self._results.name, str(self._count))
         self._count += 1
-        with _naming_lost_workers(), interrupts_delayed(), _signals_blocked():
+        with _worker_lost_errors(), interrupts_delayed(), _signals_blocked():
             future = _LocalFuture(self._pool.submit(_write_result, path, function, arguments), path)
             self._submitted.append(future.written)
             future.written.add_done_callback(lambda _: future.done.put(True))
@@ -117,7 +117,7 @@ class _LocalFuture:
     def result(self) -> Any:
         # Waiting for `written` itself, an interrupt can leave its lock held; the pool then never shuts down.
         self.done.get()
-        with _naming_lost_workers(), interrupts_delayed():
+        with _worker_lost_errors(), interrupts_delayed():
             self.written.result()
         with open(self.path, "rb") as file:
             value = pickle.load(file)
@@ -133,7 +133,7 @@ def _write_result(path: str, function: Callable[..., Any], arguments: tuple[Any,
 
 
 @contextmanager
-def _naming_lost_workers() -> Iterator[None]:
+def _worker_lost_errors() -> Iterator[None]:
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
     try:

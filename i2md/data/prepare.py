@@ -23,7 +23,7 @@ from i2md.data.recording import Divisible, Source
 from i2md.data.storage.remote import to_path
 from i2md.data.store import UNTRIMMED, Clips, open_clips
 from i2md.data.writer import ClipsWriter
-from i2md.errors import InputError, naming
+from i2md.errors import InputError, name_file_in_errors
 from i2md.runtime.exit_codes import stop_signals_as_interrupt
 from i2md.runtime.progress import progress
 
@@ -86,8 +86,8 @@ def prepare(
     where, target = to_path(source), to_path(clips)
     recordings = open_source(format, where, **options)
     preset = _preset_for(recordings, preset)
-    if preset in CHOOSING and recordings.read_everybody is not None:
-        recordings = replace(recordings, read=recordings.read_everybody)
+    if preset in CHOOSING and recordings.read_all_bodies is not None:
+        recordings = replace(recordings, read=recordings.read_all_bodies)
     arguments = {"format": format, "options": options, "preset": preset, "strict": strict, "precision": precision}
     key = fingerprint(where, target, version=version("i2md"), joints=recordings.layout.joints, **arguments)
     with (
@@ -178,7 +178,7 @@ class _Filling:
 def _list_left_out(writer: ClipsWriter, clips: Path) -> None:
     """Write left_out.txt: every recording that was left out, a line each."""
     path = writer.folder / "left_out.txt"
-    with naming(clips):
+    with name_file_in_errors(clips):
         path.unlink(missing_ok=True)
         for note in writer.notes():
             if note["left_out"]:

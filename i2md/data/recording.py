@@ -97,7 +97,7 @@ class Source:
         untrimmed: The untrimmed recordings that the clips are cut from, with their intervals, if there are any.
         prepared: The preparation that the recordings have had already; no other can follow it.
         converted: How units, axes and joints of the file were described, where the recordings were converted.
-        read_everybody: A pass like `read` that yields all bodies that were tracked, if `read` chooses among them.
+        read_all_bodies: A pass like `read` that yields all bodies that were tracked, if `read` chooses among them.
     """
 
     name: str
@@ -111,5 +111,5 @@ class Source:
     left_out: Mapping[str, int] = field(default_factory=dict)
     untrimmed: Source | None = None
     prepared: str | None = None
-    read_everybody: Callable[[], Iterator[Recording | Unreadable]] | None = None
+    read_all_bodies: Callable[[], Iterator[Recording | Unreadable]] | None = None
     converted: Mapping[str, str] = field(default_factory=dict)

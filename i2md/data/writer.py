@@ -17,7 +17,7 @@ from i2md.data.dataset import COLUMNS, INTERVALS, PRECISIONS, Dataset
 from i2md.data.recording import Recording
 from i2md.data.storage.local import ClipStorage, LocalStorage
 from i2md.data.storage.remote import is_remote
-from i2md.errors import InputError, Stopped, naming
+from i2md.errors import InputError, Stopped, name_file_in_errors
 
 _GROUP = 1024
 
@@ -75,7 +75,7 @@ class ClipsWriter:
         self._opened = ExitStack()
 
     def __enter__(self) -> ClipsWriter:
-        with naming(self._path):
+        with name_file_in_errors(self._path):
             self._journal = self._storage.open_journal()
             try:
                 if not self._resume():
@@ -121,7 +121,7 @@ class ClipsWriter:
                 f"{recording.source or recording.name}: a coordinate is too large for float16;"
                 " leave out --precision, or prepare with a preset that scales"
             )
-        with naming(self._path):
+        with name_file_in_errors(self._path):
             self._frames.append(positions)
         self._pending.append(_row(recording, start=self._rows, persons=persons, frames=frames))
         self._clips += 1
@@ -129,7 +129,7 @@ class ClipsWriter:
 
     def checkpoint(self, note: Any = None) -> None:
         """Store all clips so far safely: a write that is killed later resumes here. `notes` yields each `note`."""
-        with naming(self._path):
+        with name_file_in_errors(self._path):
             self._frames.sync()
             self._journal.append({"clips": self._pending, "note": note})
         self._pending = []
@@ -146,7 +146,7 @@ class ClipsWriter:
         """Write the index and the description, and move the folder into place."""
         if self._pending:
             self.checkpoint()
-        with naming(self._path):
+        with name_file_in_errors(self._path):
             self._frames.finish(self._rows)
             self._write_index()
             (self.folder / "dataset.json").write_text(dataset.to_json(), encoding="utf-8")

@@ -30,7 +30,7 @@ from i2md.distributed.ray_cluster import RayCluster, RayFuture, connect
 from i2md.errors import InputError
 from i2md.evaluation.evaluate import require_same_layout
 from i2md.inference.model import Model, RunFiles, load_files, open_model
-from i2md.runtime.io import written_whole
+from i2md.runtime.io import atomic_write
 from i2md.runtime.progress import progress
 
 # Clips of a part: a multiple of the batch size, so that features do not depend on the division into parts.
@@ -174,7 +174,7 @@ def write_npz(out: Path, clips: Clips, features: Features) -> None:
         np.savez(content, **arrays)
         write_bytes(out, content.getvalue())
         return
-    with written_whole(out) as partial_path, open(partial_path, "wb") as file:
+    with atomic_write(out) as partial_path, open(partial_path, "wb") as file:
         np.savez(file, **arrays)
 
 
@@ -256,7 +256,7 @@ def _write(path: Path, content: bytes) -> None:
     if is_remote(path):
         write_bytes(path, content)
         return
-    with written_whole(path) as partial_path:
+    with atomic_write(path) as partial_path:
         partial_path.write_bytes(content)
 
 

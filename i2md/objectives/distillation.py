@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 
-def nearest(
+def neighbour_mask(
     similarity: Float[Tensor, "batch queue"], count: int, excluded: Bool[Tensor, "batch queue"] | None = None
 ) -> Bool[Tensor, "batch queue"]:
     """The most similar entries, as a mask; exact, without sorting.
@@ -62,7 +62,7 @@ def teach(
 
     Args:
         similarity: Of the teacher's keys with its queue.
-        neighbours: `nearest` of the same similarity; a clip without neighbours adds nothing to the loss.
+        neighbours: `neighbour_mask` of the same similarity; a clip without neighbours adds nothing to the loss.
         temperature: 0 is a one-hot teacher: positive mining.
 
     Returns:
@@ -102,7 +102,7 @@ def distil(
     Source: docs/method.md section 4.
 
     >>> same = torch.tensor([[0.3, 0.1, 0.2]])
-    >>> [loss.item() for loss in distil(same, [teach(same, nearest(same, 2), 0.1)], 0.1)]
+    >>> [loss.item() for loss in distil(same, [teach(same, neighbour_mask(same, 2), 0.1)], 0.1)]
     [0.0]
     """
     return list(_Distil.apply(student, temperature, *(tensor for teacher in teachers for tensor in teacher)))

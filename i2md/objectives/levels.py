@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from i2md.errors import InputError
-from i2md.objectives.distillation import Teacher, distil, nearest, teach
+from i2md.objectives.distillation import Teacher, distil, neighbour_mask, teach
 from i2md.objectives.neighbours import aggregate, nearest_positions, positions_mask
 from i2md.objectives.queue import KeyQueue
 from i2md.objectives.settings import TERMS, ObjectiveSettings
@@ -130,7 +130,9 @@ class BatchLevels:
         o = self.settings
         # Positions correspond in all queues, so a clip's own older keys stand at the same ones in each.
         own = next(iter(self.instance.values())).not_negatives
-        return teach(level.target_queue, nearest(level.target_queue, o.num_neighbours, own), o.teacher_temperature)
+        return teach(
+            level.target_queue, neighbour_mask(level.target_queue, o.num_neighbours, own), o.teacher_temperature
+        )
 
 
 @runtime_checkable

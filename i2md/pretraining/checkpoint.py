@@ -15,7 +15,7 @@ from i2md.encoders.registry import build_encoder
 from i2md.errors import InputError
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.run import MODEL, STATE, RunConfig
-from i2md.runtime.io import written_whole
+from i2md.runtime.io import atomic_write
 from i2md.runtime.random import derive_seed
 
 
@@ -31,7 +31,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """
     # Contiguous copies on the CPU: safetensors refuses tensors that share memory.
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         # Not save_file: it replaces the file by one that only its owner may read, and leaves it behind when killed.
         partial.write_bytes(save(plain))
 

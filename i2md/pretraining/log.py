@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from i2md.errors import naming
+from i2md.errors import name_file_in_errors
 from i2md.pretraining.run import LOG
 from i2md.runtime.io import write_text
 
@@ -67,7 +67,7 @@ class RunLog:
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append the numbers of an epoch."""
-        with naming(self._path), open(self._path, "a", encoding="utf-8") as file:
+        with name_file_in_errors(self._path), open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(dict(line)) + "\n")
         self._scalars.write(
             {name: value for name, value in line.items() if name not in ("epoch", "begins")}, line["epoch"]
@@ -89,7 +89,7 @@ class TensorBoardScalars:
         # Imported here since they are slow to import, and reading a log does not need them.
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
-        with naming(folder):
+        with name_file_in_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
         self._path = folder / name
@@ -109,7 +109,7 @@ class TensorBoardScalars:
     def _append(self, *events: Any) -> None:
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        with naming(self._path), open(self._path, "ab") as file:
+        with name_file_in_errors(self._path), open(self._path, "ab") as file:
             writer = RecordWriter(file)
             for event in events:
                 writer.write(event.SerializeToString())

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from i2md.errors import InputError, naming
+from i2md.errors import InputError, name_file_in_errors
 
 PARTIAL = ".partial"
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which replaces `path` when the block ends and is removed on an error.
 
     Two processes that write the same file do so one after the other.
@@ -28,7 +28,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Always the same name, so that the next write replaces what a killed process left.
     partial = path.with_name(f".{path.name}{PARTIAL}")
-    with naming(path), locked(partial, wait=True):
+    with name_file_in_errors(path), locked(partial, wait=True):
         yield partial
         with open(partial, "rb") as file:
             os.fsync(file.fileno())
@@ -42,7 +42,7 @@ def write_text(path: Path, text: str) -> None:
         path: File to write or replace.
         text: Its content, written as UTF-8.
     """
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 

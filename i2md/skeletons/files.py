@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from i2md.errors import InputError, nearest
+from i2md.errors import InputError, suggestion
 from i2md.skeletons.inference import infer_across, infer_centre, infer_mirror, infer_spine
 from i2md.skeletons.layout import Layout
 
@@ -140,7 +140,7 @@ def _layout(data: Any, stem: str) -> LayoutFile:
         raise InputError("joints: missing; give each joint with its parent, and the root with null")
     for key in data:
         if key not in _KEYS:
-            raise InputError(f"{key}: not a key of a layout; {nearest(str(key), _KEYS)}")
+            raise InputError(f"{key}: not a key of a layout; {suggestion(str(key), _KEYS)}")
     names, parents = _joints(data)
     index = {name: j for j, name in enumerate(names)}
     channels = data.get("channels", 3)
@@ -205,7 +205,7 @@ def _index(key: str, value: Any, index: Mapping[str, int]) -> int:
         return index[value]
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(index):
         return value
-    raise InputError(f"{key}: {value!r} is not a joint; {nearest(str(value), index)}")
+    raise InputError(f"{key}: {value!r} is not a joint; {suggestion(str(value), index)}")
 
 
 def _two(key: str, value: Any, index: Mapping[str, int]) -> tuple[int, int]:

@@ -128,9 +128,9 @@ def test_it_agrees_on_generated_noise(tmp_path: Path) -> None:
     noisy = {"extra_bodies": 0.5, "person_lost": 0.2, "empty_ends": 0.1, "changed_order": 0.1, "two_frames": 0.1}
     write_ntu(tmp_path, clips=30, irregularities=NtuIrregularities(**{**vars(NtuIrregularities.none()), **noisy}))
     source = open_source("ntu-rgbd", tmp_path)
-    assert source.read_everybody is not None
+    assert source.read_all_bodies is not None
     counts = []
-    for clip in source.read_everybody():
+    for clip in source.read_all_bodies():
         assert isinstance(clip, Recording) and clip.actors == (2 if 50 <= clip.label + 1 <= 60 else 1)
         agree(clip.positions, clip.actors)
         counts.append(len(clip.positions))
@@ -223,11 +223,11 @@ def test_bodies_are_distinguished_by_their_ids(golden: Path) -> None:
     """Whatever their order in each frame: the reader's other way tells them apart by that order."""
     for file in sorted((golden / "ntu-rgbd").glob("*.skeleton")):
         data = file.read_bytes()
-        everybody, by_place = parse_bodies(data), parse_skeleton(data)
+        all_bodies, by_place = parse_bodies(data), parse_skeleton(data)
         lines = [line.split() for line in data.replace(b"\r", b"").split(b"\n")]
-        assert len(everybody) == max(len({fields[0] for fields in lines if len(fields) == 10}), 1)
+        assert len(all_bodies) == max(len({fields[0] for fields in lines if len(fields) == 10}), 1)
         # The same numbers, however they are told apart.
-        assert everybody.sum() == pytest.approx(slow_sum(data)) and by_place.shape[1:] == everybody.shape[1:]
+        assert all_bodies.sum() == pytest.approx(slow_sum(data)) and by_place.shape[1:] == all_bodies.shape[1:]
 
 
 def slow_sum(data: bytes) -> float:

@@ -14,7 +14,7 @@ import torch
 
 from i2md.cli.main import main
 from i2md.pretraining.checkpoint import load_tensors, save_tensors
-from i2md.runtime.io import locked, write_text, written_whole
+from i2md.runtime.io import atomic_write, locked, write_text
 
 
 @pytest.fixture(params=[0o022, 0o002, 0o027, 0o077], ids=oct)
@@ -35,7 +35,7 @@ def test_modes_follow_the_umask(tmp_path: Path, umask: int, leftover: bool) -> N
             (tmp_path / f".{name}.partial").touch(mode=0o600)
     save_tensors(tmp_path / "tensors", {"x": torch.ones(3)})
     write_text(tmp_path / "text", "x")
-    with written_whole(tmp_path / "array") as partial, open(partial, "wb") as file:
+    with atomic_write(tmp_path / "array") as partial, open(partial, "wb") as file:
         np.save(file, np.ones(3))
     assert {path.name: _mode(path) for path in tmp_path.iterdir()} == dict.fromkeys(
         ("tensors", "text", "array"), 0o666 & ~umask
@@ -94,7 +94,7 @@ def test_a_locked_file_is_refused_until_it_is_released(tmp_path: Path) -> None:
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "tensors"
     save_tensors(path, {"x": torch.ones(3)})
-    with pytest.raises(ZeroDivisionError), written_whole(path) as partial:
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as partial:
         partial.write_text("half")
         raise ZeroDivisionError
     assert torch.equal(load_tensors(path)["x"], torch.ones(3))

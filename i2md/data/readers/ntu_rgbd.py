@@ -58,7 +58,7 @@ def open_source(path: Path) -> Source:
 
     Returns:
         Clips of one or two persons, with 120 class names if one of them is of NTU RGB+D 120, else 60. The samples on
-        the publisher's list of incomplete ones are left out and counted. `read_everybody` yields all tracked bodies.
+        the publisher's list of incomplete ones are left out and counted. `read_all_bodies` yields all tracked bodies.
 
     Raises:
         InputError: If there is no such file, or two have the same name.
@@ -76,7 +76,7 @@ def open_source(path: Path) -> Source:
         count=len(files),
         splits=splits_for(columns),
         left_out={"on the publisher's list of incomplete samples": len(found) - len(files)},
-        read_everybody=Reading(files, _LAYOUT, _parse_everybody),
+        read_all_bodies=Reading(files, _LAYOUT, _parse_all_bodies),
     )
 
 
@@ -87,7 +87,7 @@ def _parse(file: File, data: bytes) -> Recording:
     return _recording(file, choose_persons(bodies))
 
 
-def _parse_everybody(file: File, data: bytes) -> Recording:
+def _parse_all_bodies(file: File, data: bytes) -> Recording:
     return _recording(file, to_positions(parse_bodies(data)))
 
 

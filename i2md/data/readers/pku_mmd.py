@@ -29,7 +29,7 @@ from i2md.data.readers.pku_mmd_splits import (
     CAMERAS,
     NAMES,
     SPLIT_FILE,
-    Listed,
+    ListedSplit,
     phase_of,
     read_split_files,
     splits_for,
@@ -166,7 +166,7 @@ def _one_phase(path: Path, files: Sequence[File], phase: int | None) -> int:
 
 
 def _not_read(
-    path: Path, files: Sequence[File], labels: Mapping[str, LabelFile], listed: Mapping[str, Listed], phase: int
+    path: Path, files: Sequence[File], labels: Mapping[str, LabelFile], listed: Mapping[str, ListedSplit], phase: int
 ) -> dict[str, int]:
     names = [file.stem for file in files]
     counts: dict[str, int] = {}

@@ -26,7 +26,7 @@ _PHASE_2_VALIDATION = (2, 3, 7)
 _PHASE_1_VALIDATION = range(291, 335)
 
 
-class Listed(NamedTuple):
+class ListedSplit(NamedTuple):
     """A split as a split file lists it."""
 
     file: str
@@ -47,7 +47,7 @@ def phase_of(name: str) -> int | None:
     return next((phase for phase, pattern in NAMES.items() if pattern.fullmatch(name)), None)
 
 
-def splits_for(phase: int, sources: Mapping[str, str], listed: Mapping[str, Listed]) -> dict[str, Split]:
+def splits_for(phase: int, sources: Mapping[str, str], listed: Mapping[str, ListedSplit]) -> dict[str, Split]:
     """Build the splits of the clips.
 
     Args:
@@ -65,7 +65,7 @@ def splits_for(phase: int, sources: Mapping[str, str], listed: Mapping[str, List
     return splits
 
 
-def read_split_files(files: Sequence[File], phase: int) -> dict[str, Listed]:
+def read_split_files(files: Sequence[File], phase: int) -> dict[str, ListedSplit]:
     """Read split files.
 
     Args:
@@ -78,7 +78,7 @@ def read_split_files(files: Sequence[File], phase: int) -> dict[str, Listed]:
     Raises:
         InputError: If a file is invalid, or two files list the same split.
     """
-    listed: dict[str, Listed] = {}
+    listed: dict[str, ListedSplit] = {}
     for file, load in load_each(files):
         try:
             names = parse_split_file(load(), phase)
@@ -90,7 +90,7 @@ def read_split_files(files: Sequence[File], phase: int) -> dict[str, Listed]:
         split = _SPLITS[match[1].lower()]
         if split in listed:
             raise InputError(f"{listed[split].file} and {file.name} both list split {split!r}; keep one")
-        listed[split] = Listed(file.name, names)
+        listed[split] = ListedSplit(file.name, names)
     return listed
 
 

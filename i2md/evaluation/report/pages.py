@@ -16,7 +16,7 @@ from i2md.evaluation.results import Result, average_draws, read_results
 from i2md.evaluation.table import accuracy_rows, columns_of, data_title, protocol_title, stream_titles
 from i2md.pretraining.log import read_log
 from i2md.pretraining.run import CONFIG
-from i2md.runtime.io import written_whole
+from i2md.runtime.io import atomic_write
 from i2md.runtime.settings import flatten
 
 REPORT = "report.html"
@@ -112,7 +112,7 @@ def _write_page(path: Path, template: str, **sections: Any) -> Path:
         loader=PackageLoader("i2md.evaluation.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = environment.get_template(template).render(**sections)
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         # File names that are not valid text come as surrogates, which UTF-8 cannot hold.
         partial.write_bytes(page.encode("utf-8", errors="replace"))
     return path

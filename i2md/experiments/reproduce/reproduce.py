@@ -96,7 +96,7 @@ def reproduce(
         out, runs = out / "dry-run", None
         seeds, changes = dry.SEEDS if seeds is None else seeds, dry.CHANGES | changes
     asked = asked.narrowed(seeds, methods, protocol, split)
-    departing, asked, departures = _depart(asked, changes)
+    departing, asked, departures = _apply_changes(asked, changes)
     if dry_run:
         source, target_source = dry.synthetic_recordings(asked, out)
     data = _open(asked, out, (clips, source), (target, target_source))
@@ -154,7 +154,7 @@ def _write_table(
     return data
 
 
-def _depart(table: Table, changes: Mapping[str, Any]) -> tuple[Mapping[str, Any], Table, list[str]]:
+def _apply_changes(table: Table, changes: Mapping[str, Any]) -> tuple[Mapping[str, Any], Table, list[str]]:
     """The changes of pretraining, the table with the changes of the evaluation, and a line for each departure."""
     decided = {"method": "--methods", "seed": "--seeds", "split": "another table"}
     for name, by in decided.items():
