@@ -205,12 +205,12 @@ def test_a_person_tracked_again_is_the_same_person() -> None:
 def test_frames_without_persons_are_cut_and_late_persons_stay_zero() -> None:
     first, second = body(0, start=5, end=35, stir=0.3), body(1, start=15, end=38, stir=0.0)
     ours = prepare_positions(np.stack([first, second]), V2, "denoised", 2)
-    assert isinstance(ours, Prepared) and ours.frames_cut == 7 and not any(ours[2:])
+    assert isinstance(ours, Prepared) and ours[1:] == (7, 0, 0, 0, 0)
     np.testing.assert_allclose(ours.positions[0, :30], first[5:35] - first[5, 1], atol=1e-6)
     assert not ours.positions[0, 30:].any() and not ours.positions[1, :10].any()
     np.testing.assert_allclose(ours.positions[1, 10:], second[15:38] - first[5, 1], atol=1e-6)
     alone = prepare_positions(np.stack([first, second]), V2, "denoised", 1)
-    assert isinstance(alone, Prepared) and alone[1:] == (10, 0, 1)
+    assert isinstance(alone, Prepared) and alone[1:] == (10, 0, 1, 0, 0)
 
 
 def test_two_actors_are_kept_if_their_number_is_unknown() -> None:
