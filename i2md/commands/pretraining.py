@@ -32,7 +32,8 @@ def pretrain(
 
     Args:
         clips: Folder of clips.
-        run: Folder of the run, written here; an interrupted run resumes.
+        run: Folder of the run, written here; an interrupted run resumes, and one of fewer
+            epochs by a step schedule continues.
         recipe: Recipe that the settings start from: a name (see i2md recipes) or a YAML file.
         settings: Settings; by default those of the recipe, or the published ones.
         device: auto, cpu, cuda or cuda:N.
@@ -57,6 +58,7 @@ def pretrain(
         device=device,
         recipe=None if recipe is None else Path(recipe).stem,
         monitor=knn_monitor,
+        longer=True,
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,18 +20,15 @@ from i2md.pretraining.checkpoint import load_tensors
 from i2md.pretraining.log import read_log
 from i2md.pretraining.loop import Monitor, Training
 from i2md.pretraining.model import I2MD
-from i2md.pretraining.run import CONFIG, MODEL, STATE, RunConfig, read_config, versions
+from i2md.pretraining.run import MODEL, STATE, RunConfig, claimed, versions
 from i2md.pretraining.settings import PretrainSettings
 from i2md.runtime.device import choose_device, fast_cpu_matmul, keep_freed_memory, tf32_matmul
 from i2md.runtime.exit_codes import deferred_signals
-from i2md.runtime.io import PARTIAL, being_written, locked, write_text
 from i2md.runtime.random import derive_seed
 from i2md.views.augment import build_augmentations
 
 # The name of a split that takes every clip.
 ALL = "all"
-# A file in a run's folder that the process which trains it has locked.
-LOCK = ".pretrain.lock"
 # From the clips, the name of the run's split and the device to the run's monitor; None without labels or such a split.
 MonitorFactory = Callable[[Clips, str, torch.device], Monitor | None]
 
@@ -69,6 +66,7 @@ def pretrain_run(
     device: str = "auto",
     recipe: str | None = None,
     monitor: MonitorFactory | None = None,
+    longer: bool = False,
 ) -> Pretrained:
     """Pretrain on unlabelled clips into the folder of a run; called again with the same arguments, it resumes.
 
@@ -81,6 +79,7 @@ def pretrain_run(
         device: "auto", "cpu", "cuda" or "cuda:N".
         recipe: Name of the recipe that the settings were taken from.
         monitor: Makes the function that measures the model every `knn_every` epochs.
+        longer: Continue a run of fewer epochs in this folder where its schedule allows it.
 
     Returns:
         What was trained, how long it took, and the last losses and monitored accuracies.
@@ -101,7 +100,7 @@ def pretrain_run(
     measure = monitor(clips, split, chosen_device) if monitor and settings.knn_every else None
     keep_freed_memory()
     with fast_cpu_matmul(), tf32_matmul(settings.precision == "tf32"):
-        train(chosen, run, config, chosen_device, measure)
+        train(chosen, run, config, chosen_device, measure, longer)
     log = collectives.broadcast(read_log(run))
     last = log[-1] if log else {}
     return Pretrained(
@@ -188,7 +187,14 @@ def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) ->
     )
 
 
-def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, monitor: Monitor | None = None) -> I2MD:
+def train(
+    clips: Clips,
+    run: Path,
+    config: RunConfig,
+    device: torch.device,
+    monitor: Monitor | None = None,
+    longer: bool = False,
+) -> I2MD:
     """Pretrain on all of `clips`, from the run's checkpoint where there is one.
 
     Killed at any moment and called again, it ends with the same weights as if it had never been killed (CPU, same
@@ -200,6 +206,8 @@ def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, moni
         config: Its configuration.
         device: Where to train.
         monitor: Measures the model every `knn_every` epochs.
+        longer: Continue a run of fewer epochs where its schedule allows it: the step schedule does not depend on the
+            number of epochs. The weights are those of a run that was this long from the start.
 
     Returns:
         The trained model.
@@ -223,7 +231,7 @@ def train(clips: Clips, run: Path, config: RunConfig, device: torch.device, moni
     torch.manual_seed(derive_seed(settings.seed, "weights"))
     model = I2MD(settings, config.layout, config.persons).to(device)
     with ExitStack() as claims:
-        collectives.run_on_main(lambda: claims.enter_context(_claimed(run, config)))
+        collectives.run_on_main(lambda: claims.enter_context(claimed(run, config, longer)))
         _require_same_settings(config)
         training = Training(model, pack(clips, device), run, device)
         # Only the first process looks for it: a file system that machines share may show it to them at different times.
@@ -245,37 +253,6 @@ def _is_whole(path: Path) -> bool:
     except InputError:
         return False
     return True
-
-
-@contextmanager
-def _claimed(run: Path, config: RunConfig) -> Iterator[None]:
-    """In the block the folder holds this run, and no other process trains it."""
-    _require_own_folder(run, config)
-    run.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as lock:
-        try:
-            lock.enter_context(locked(run / LOCK))
-        except BlockingIOError:
-            raise being_written(run) from None
-        except PermissionError:
-            pass  # somebody else's run; if it is finished nothing will be written
-        _require_own_folder(run, config)
-        if not (run / CONFIG).is_file():
-            write_text(run / CONFIG, config.to_yaml())
-        yield
-
-
-def _require_own_folder(run: Path, config: RunConfig) -> None:
-    if (run / CONFIG).is_file():
-        changed = read_config(run).differences(config)
-        if changed:
-            names = ", ".join(name.removeprefix("settings.") for name in changed)
-            raise InputError(f"{run}: holds a run that differs in {names}; name another folder for this one")
-        return
-    if run.exists() and (
-        not run.is_dir() or any(path.name != LOCK and not path.name.endswith(PARTIAL) for path in run.iterdir())
-    ):
-        raise InputError(f"{run}: exists and is not a run; name a folder that does not exist")
 
 
 def _require_same_settings(config: RunConfig) -> None:

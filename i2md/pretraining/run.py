@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ import yaml
 
 from i2md.errors import InputError, shortened
 from i2md.pretraining.settings import PretrainSettings
+from i2md.runtime.io import PARTIAL, being_written, locked, write_text
 from i2md.runtime.settings import checked_settings, flatten
 from i2md.skeletons import Layout
 
 CONFIG, MODEL, STATE, LOG = "config.yaml", "model.safetensors", "training_state.safetensors", "log.jsonl"
 _MAX_CONFIG_BYTES, _MAX_NAME = 8 << 20, 1000
+# Locked by the process that trains the run.
+LOCK = ".pretrain.lock"
+
 
 _DECIDING_NO_WEIGHT = ("versions.", "clips.path", "recipe", "settings.knn_every", "settings.checkpoint_")
 
@@ -130,3 +135,67 @@ def settings_from_dict(data: Mapping[str, Any]) -> PretrainSettings:
         InputError: A setting is unknown or of the wrong type (names it).
     """
     return checked_settings(PretrainSettings, data)
+
+
+@contextmanager
+def claimed(run: Path, config: RunConfig, longer: bool) -> Iterator[None]:
+    """In the block the folder holds this run, and no other process trains it.
+
+    Args:
+        run: Folder of the run, made if necessary.
+        config: Its configuration.
+        longer: Whether the folder may hold a run that differs only in having fewer epochs, by a step schedule.
+
+    Raises:
+        InputError: The folder holds something else, or another process trains the run.
+    """
+    _require_own_folder(run, config, longer)
+    run.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(locked(run / LOCK))
+        except BlockingIOError:
+            raise being_written(run) from None
+        except PermissionError:
+            pass  # somebody else's run; if it is finished nothing will be written
+        epochs = _require_own_folder(run, config, longer)
+        if epochs is not None:
+            # The checkpoint stands for the run meanwhile. Evaluations of the shorter run are none of the longer one.
+            (run / MODEL).unlink(missing_ok=True)
+            if (run / "evaluation").is_dir():
+                (run / "evaluation").rename(run / f"evaluation-{epochs}-epochs")
+        if epochs is not None or not (run / CONFIG).is_file():
+            write_text(run / CONFIG, config.to_yaml())
+        yield
+
+
+def _require_own_folder(run: Path, config: RunConfig, longer: bool) -> int | None:
+    """The epochs of the run in the folder where this one continues it for longer, None where it is this one or new."""
+    if (run / CONFIG).is_file():
+        before = read_config(run)
+        changed = before.differences(config)
+        if changed == ["settings.epochs"] and longer:
+            return _require_longer(run, before.settings, config.settings)
+        if changed:
+            names = ", ".join(name.removeprefix("settings.") for name in changed)
+            raise InputError(f"{run}: holds a run that differs in {names}; name another folder for this one")
+        return None
+    if run.exists() and (
+        not run.is_dir() or any(path.name != LOCK and not path.name.endswith(PARTIAL) for path in run.iterdir())
+    ):
+        raise InputError(f"{run}: exists and is not a run; name a folder that does not exist")
+    return None
+
+
+def _require_longer(run: Path, before: PretrainSettings, settings: PretrainSettings) -> int:
+    if settings.epochs < before.epochs:
+        raise InputError(
+            f"{run}: holds a run of {before.epochs} epochs, more than {settings.epochs}; name another folder"
+        )
+    if settings.optimizer.schedule != "step":
+        raise InputError(
+            f"{run}: its {before.optimizer.schedule} schedule lowers the learning rate to 0 over {before.epochs} epochs"
+            f" and cannot be continued to {settings.epochs}; pretrain in another folder (runs of"
+            " --optimizer.schedule step can be continued)"
+        )
+    return before.epochs

@@ -11,10 +11,11 @@ import torch
 
 from i2md.data.store import Clips, open_clips
 from i2md.encoders.settings import EncoderSettings
+from i2md.errors import InputError
 from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.log import read_log
 from i2md.pretraining.pretrain import plan, pretrain_run, small_run_warnings
-from i2md.pretraining.settings import PretrainSettings
+from i2md.pretraining.settings import OptimizerSettings, PretrainSettings
 from i2md.views.settings import ViewSettings
 
 SETTINGS = PretrainSettings(
@@ -107,3 +108,36 @@ def test_clips_that_fill_no_batch_are_counted() -> None:
         " --batch_size to use more"
     ]
     assert small_run_warnings(640, SETTINGS) == small_run_warnings(647, SETTINGS) == []
+
+
+def test_a_finished_run_trained_longer_has_the_weights_of_a_long_run(clips: Clips, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, epochs=5, method="i2md", optimizer=OptimizerSettings(milestones=(2, 4)))
+    pretrain_run(clips, tmp_path / "long", settings, device="cpu")
+    pretrain_run(clips, tmp_path / "run", replace(settings, epochs=3), device="cpu")
+    (tmp_path / "run" / "evaluation").mkdir()
+    (tmp_path / "run" / "evaluation" / "knn.json").write_text("{}")
+    done = pretrain_run(clips, tmp_path / "run", settings, device="cpu", longer=True)
+    assert done.epochs == 5 and [line["epoch"] for line in read_log(tmp_path / "run")] == [1, 2, 3, 4, 5]
+    for name in ("model.safetensors", "training_state.safetensors", "config.yaml"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "long" / name).read_bytes()
+    assert not (tmp_path / "run" / "evaluation").exists()
+    assert (tmp_path / "run" / "evaluation-3-epochs" / "knn.json").exists()
+
+
+@pytest.mark.parametrize(
+    "schedule, epochs, longer, message",
+    [
+        ("cosine", 5, True, "its cosine schedule lowers the learning rate to 0 over 3 epochs.*another folder"),
+        ("step", 2, True, "holds a run of 3 epochs, more than 2; name another folder"),
+        ("step", 5, False, "holds a run that differs in epochs; name another folder"),
+    ],
+)
+def test_a_run_of_other_epochs_that_cannot_continue_is_refused(
+    clips: Clips, tmp_path: Path, schedule: str, epochs: int, longer: bool, message: str
+) -> None:
+    settings = replace(SETTINGS, optimizer=OptimizerSettings(schedule=schedule))
+    pretrain_run(clips, tmp_path / "run", settings, device="cpu")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=message):
+        pretrain_run(clips, tmp_path / "run", replace(settings, epochs=epochs), device="cpu", longer=longer)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
