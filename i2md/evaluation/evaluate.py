@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from i2md.data.checks import measure_bodies, scale_difference
 from i2md.data.packed import pack
 from i2md.data.store import Clips
 from i2md.distributed import collectives
@@ -59,6 +61,7 @@ def evaluate_run(
     split = choose_split(clips, split, config.clips.get("split"))
     chosen = [PROTOCOLS[name] for name in protocols]
     require_same_layout(config, clips, run)
+    warn_of_scale(config, clips)
     train, test = _labelled(clips.part(split, "train")), _labelled(clips.part(split, "test"))
     if not len(train) or not len(test):
         raise InputError(f"{clips.path}: split {split!r} has no labelled clips to train and test on")
@@ -161,6 +164,27 @@ def require_same_layout(config: RunConfig, clips: Clips, run: Path) -> None:
         raise InputError(
             f"{run}: pretrained on clips prepared by {config.preparation!r}, but {clips.path} was prepared by"
             f" {clips.dataset.preparation!r}; prepare it with --preset {config.preparation}"
+        )
+
+
+def warn_of_scale(config: RunConfig, clips: Clips) -> None:
+    """Print a warning, on stderr of the first process, where the clips' bodies have another size than the run's.
+
+    Args:
+        config: The run's configuration.
+        clips: Clips that its encoders are about to read.
+    """
+    collectives.run_on_main(partial(_warn_of_scale, config, clips))
+
+
+def _warn_of_scale(config: RunConfig, clips: Clips) -> None:
+    extent, bodies = config.clips.get("extent"), measure_bodies(clips, most=50)
+    difference = scale_difference(extent, bodies.extent) if isinstance(extent, float) and bodies else None
+    if difference:
+        print(
+            f"i2md: warning: scale: in {clips.path} {difference}, which it spans in the clips pretrained on; prepare"
+            " both in one unit (--units)",
+            file=sys.stderr,
         )
 
 

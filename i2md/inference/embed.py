@@ -28,7 +28,7 @@ from i2md.distributed import collectives
 from i2md.distributed.process_group import world_size
 from i2md.distributed.ray_cluster import RayCluster, RayFuture, connect
 from i2md.errors import InputError
-from i2md.evaluation.evaluate import require_same_layout
+from i2md.evaluation.evaluate import require_same_layout, warn_of_scale
 from i2md.inference.model import Model, RunFiles, load_files, open_model
 from i2md.runtime.io import atomic_write
 from i2md.runtime.progress import progress
@@ -128,13 +128,16 @@ def compute_parts(
     """
     if cluster is None:
         model = open_model(run, device)
+        warn_of_scale(model.config, clips)
         for part in parts:
             yield part, _compute(model, part_clips(clips, part), part, store)
         return
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device {device!r}: with a cluster choose auto, cpu or cuda")
     # Checked here, before the cluster starts work that would fail.
-    require_same_layout(open_model(run, "cpu").config, clips, run)
+    config = open_model(run, "cpu").config
+    require_same_layout(config, clips, run)
+    warn_of_scale(config, clips)
     with connect(cluster) as ray:
         yield from _compute_on(ray, device, RunFiles.read(run), clips, parts, store)
 

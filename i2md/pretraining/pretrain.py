@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from i2md.data.checks import measure_bodies
 from i2md.data.packed import pack
 from i2md.data.store import Clips
 from i2md.distributed import collectives
@@ -31,6 +32,9 @@ from i2md.views.augment import build_augmentations
 ALL = "all"
 # From the clips, the name of the run's split and the device to the run's monitor; None without labels or such a split.
 MonitorFactory = Callable[[Clips, str, torch.device], Monitor | None]
+
+# Clips from which the size of the bodies is measured, for a warning where others are evaluated.
+_MEASURED = 50
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,7 @@ def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) ->
     build_augmentations(settings.views)  # before a folder is made, since it raises InputError for wrong options
     if settings.views.rotation and layout.channels != 3:
         raise InputError(f"views.rotation turns bodies in space but layout {layout.name} is 2-D; leave it at 0")
+    bodies = measure_bodies(chosen, most=_MEASURED)
     return chosen, RunConfig(
         settings=settings,
         layout=layout,
@@ -181,6 +186,7 @@ def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) ->
             "split": split,
             "count": len(chosen),
             "frames": int(chosen.columns["frames"].sum()),
+            "extent": None if bodies is None else float(f"{bodies.extent:.4g}"),
         },
         versions=versions(),
         recipe=recipe,

@@ -24,7 +24,14 @@ _MAX_CONFIG_BYTES, _MAX_NAME = 8 << 20, 1000
 LOCK = ".pretrain.lock"
 
 
-_DECIDING_NO_WEIGHT = ("versions.", "clips.path", "recipe", "settings.knn_every", "settings.checkpoint_")
+_DECIDING_NO_WEIGHT = (
+    "versions.",
+    "clips.path",
+    "clips.extent",
+    "recipe",
+    "settings.knn_every",
+    "settings.checkpoint_",
+)
 
 
 @dataclass(frozen=True)
