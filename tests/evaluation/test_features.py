@@ -52,7 +52,7 @@ def test_the_batch_does_not_matter(clips, encoders):
         torch.testing.assert_close(whole[name], single[name], atol=1e-5, rtol=0)
 
 
-def test_encoders_come_back_as_they_went_in(clips, encoders):
+def test_saved_encoders_load_unchanged(clips, encoders):
     encoders["joint"].train()
     encoders["bone"].eval()
     before = {n: {k: v.clone() for k, v in e.state_dict().items()} for n, e in encoders.items()}

@@ -30,7 +30,7 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def test_each_stream_is_trained_as_if_alone(encoders):
+def test_streams_trained_together_equal_streams_trained_alone(encoders):
     """One stream after the other, module after module, PyTorch's schedule: the batches in the loop's own order."""
     views, labels = torch.randn(CLIPS, 6, 15, 3, 1, generator=seeded(1)), torch.arange(CLIPS) % CLASSES
     settings = FinetuneSettings(epochs=5, batch_size=4, learning_rate=0.2, milestones=(2, 4))

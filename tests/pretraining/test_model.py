@@ -146,7 +146,7 @@ def test_with_zero_intra_modal_weights_it_equals_the_plain_method_bit_for_bit(we
         ("cmd", {"dna": 0.7, "imd": 0.6}, "i2md"),
     ],
 )
-def test_a_method_is_a_set_of_terms_whoever_chooses_them(method, extra, other):
+def test_method_equals_the_same_terms_given_as_a_list(method, extra, other):
     losses = []
     for settings in (
         with_objectives(method, extra=extra),

@@ -53,7 +53,7 @@ def test_it_returns_time_last_losses_and_last_monitored_accuracy(clips: Clips, t
     assert ["knn/joint" in line for line in log] == [False, True, True]
 
 
-def test_a_finished_run_returns_the_same_again(clips: Clips, tmp_path: Path) -> None:
+def test_finished_run_returns_the_same_result_again(clips: Clips, tmp_path: Path) -> None:
     first, again = (pretrain_run(clips, tmp_path / "run", SETTINGS, device="cpu") for _ in range(2))
     assert asdict(first) == asdict(again)
     assert first.knn == {}

@@ -53,7 +53,7 @@ def test_work_of_unknown_length_is_counted(capsys: pytest.CaptureFixture[str]) -
     assert "3file" in first and "3/3" in second
 
 
-def test_an_error_still_ends_with_a_line_that_says_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_prints_a_last_line_after_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="broken"), progress(5, "read", "file") as bar:
         bar.update(2)
         raise ValueError("broken")

@@ -15,7 +15,7 @@ def registry() -> Registry[object]:
     return Registry("codec", "i2md.test_codecs", {"dumps": "json:dumps", "loads": "json:loads"})
 
 
-def test_built_in_names_are_imported_when_asked_for(registry: Registry[object]) -> None:
+def test_built_in_extensions_are_imported_on_first_use(registry: Registry[object]) -> None:
     import json
 
     assert registry["dumps"] is json.dumps

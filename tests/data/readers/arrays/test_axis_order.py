@@ -81,7 +81,7 @@ def test_channels_first_array_of_17_joints_and_two_persons_is_refused(tmp_path: 
         open_source("arrays", tmp_path / "x.npy", layout="coco-17")
 
 
-def test_one_clip_in_place_of_many_is_refused(tmp_path: Path) -> None:
+def test_single_clip_instead_of_a_batch_is_an_error(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(100, 2, 25, 3)))
     with pytest.raises(InputError, match="100 clips of 2 frames; if it is one clip of 2 persons"):
         open_source("arrays", tmp_path / "x.npy")
