@@ -173,3 +173,14 @@ def test_damaged_file_is_unreadable_or_read(data: st.DataObject, suffix: str, tm
         assert item.reason.startswith(f"a{suffix}: ") and "\n" not in item.reason
     else:
         assert item.positions.shape[2:] == (25, 3) and np.isfinite(item.positions).all()
+
+
+def test_files_of_other_kinds_are_counted_and_one_is_named(tmp_path: Path) -> None:
+    for name in ("walk/a.npy", "run/b.npy"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        np.save(tmp_path / name, np.ones((4, 20, 3)))
+    (tmp_path / "walk" / "c.csv").write_text("1,2,3", encoding="utf-8")
+    (tmp_path / "run" / "d.json").write_text("{}", encoding="utf-8")
+    source = open_source("arrays", tmp_path, layout="kinect-v1")
+    ((reason, count),) = source.left_out.items()
+    assert (reason, count) == ("files of other kinds, for example d.json", 2)
