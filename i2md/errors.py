@@ -72,6 +72,12 @@ def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:
 def shortened(reason: object) -> str:
     """A reason as one line of at most 200 characters, for the message of an error.
 
+    Args:
+        reason: What to shorten, often an exception of a library.
+
+    Returns:
+        The text without line breaks and unprintable characters.
+
     >>> shortened(ValueError("two\\nlines"))
     'two lines'
     """

@@ -142,6 +142,13 @@ def _direction_warnings(bodies: Bodies, clips: Clips) -> Iterator[str]:
 def scale_difference(extent: float, other: float) -> str | None:
     """Describe how two sets of bodies differ in scale; None if they do not, or one is not known.
 
+    Args:
+        extent: Span of a body of the first set, in its units; 0 where it is not known.
+        other: Span of a body of the second set.
+
+    Returns:
+        A phrase for a warning, or None.
+
     >>> scale_difference(1.7, 1600.0)
     'a body spans 1.6e+03, 941 times as much as 1.7'
     """

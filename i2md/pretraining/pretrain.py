@@ -97,6 +97,7 @@ def pretrain_run(
     chosen_device = choose_device(device)
     chosen, config = plan(clips, settings, recipe)
     split = config.clips["split"]
+    _require_whole_batches(chosen, settings)
     warnings = small_run_warnings(len(chosen), settings)
     if is_main_process():
         for warning in warnings:
@@ -123,6 +124,19 @@ def pretrain_run(
 def _losses(line: dict[str, float]) -> set[str]:
     other = {"epoch", "step", "seconds", "clips_per_second", "learning_rate", "begins"}
     return {name for name in line if name not in other and not name.startswith("knn/")}
+
+
+def _require_whole_batches(clips: Clips, settings: PretrainSettings) -> None:
+    if len(clips) < settings.batch_size:
+        raise InputError(
+            f"{clips.path}: {len(clips)} clips to train on are fewer than a batch of {settings.batch_size};"
+            " lower --batch_size or add clips"
+        )
+    if settings.batch_size % world_size():
+        raise InputError(
+            f"batch_size {settings.batch_size} is for all processes together and must be a multiple of their number,"
+            f" {world_size()}; change --batch_size or start another number of them"
+        )
 
 
 def small_run_warnings(clips: int, settings: PretrainSettings) -> list[str]:
@@ -224,16 +238,7 @@ def train(
         RankLost: Another process of the job has ended.
     """
     settings = config.settings
-    if len(clips) < settings.batch_size:
-        raise InputError(
-            f"{clips.path}: {len(clips)} clips to train on are fewer than a batch of {settings.batch_size};"
-            " lower --batch_size or add clips"
-        )
-    if settings.batch_size % world_size():
-        raise InputError(
-            f"batch_size {settings.batch_size} is for all processes together and must be a multiple of their number,"
-            f" {world_size()}; change --batch_size or start another number of them"
-        )
+    _require_whole_batches(clips, settings)
     torch.manual_seed(derive_seed(settings.seed, "weights"))
     model = I2MD(settings, config.layout, config.persons).to(device)
     with ExitStack() as claims:

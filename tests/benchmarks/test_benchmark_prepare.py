@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REFERENCE = {
     "data_gen/ntu_gendata.py": "import numpy as np\ndef read_xyz(path):\n    return np.ones((3, 5, 25, 2))\n",
     "data_gen/preprocess.py": "def pre_normalization(data):\n    print('progress')\n    return data * 2\n",
 }
 
 
+@pytest.mark.slow
 def test_benchmark_prints_all_its_figures(tmp_path: Path) -> None:
     for name, text in REFERENCE.items():
         (tmp_path / "reference" / name).parent.mkdir(parents=True, exist_ok=True)

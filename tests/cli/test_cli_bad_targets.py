@@ -99,7 +99,7 @@ def test_file_size_limit_while_writing_clips(refused: Refused, tmp_path: Path, s
 
 @pytest.mark.parametrize(
     ("size", "file"),
-    [(100, "config.yaml"), (2_100, "training_state.safetensors"), (30_000, "training_state.safetensors")],
+    [(100, "config.yaml"), (6_000, "training_state.safetensors"), (30_000, "training_state.safetensors")],
 )
 def test_run_resumes_after_a_file_size_limit(
     clips: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int, file: str

@@ -32,6 +32,7 @@ def uninterrupted(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return run
 
 
+@pytest.mark.slow
 def test_killed_and_stopped_jobs_report_it_once_and_resume_to_the_same_bytes(
     clips: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:

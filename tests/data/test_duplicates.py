@@ -82,7 +82,7 @@ def test_copies_within_a_part_give_a_warning(tmp_path: Path) -> None:
     assert "1 clips are exact copies of others, for example clip-2 of clip-0" in info(clips)["warnings"]
 
 
-@pytest.mark.parametrize("preset", ["facing", "none"])
+@pytest.mark.parametrize("preset", [pytest.param("facing", marks=pytest.mark.slow), "none"])
 def test_nw_ucla_holds_95_test_clips_that_are_training_clips(preset: str, real_data: Path, tmp_path: Path) -> None:
     clips = prepare("nw-ucla", real_data / "nw-ucla", tmp_path / "clips", preset=preset)
     found = info(clips)
@@ -100,7 +100,9 @@ def test_nw_ucla_holds_95_test_clips_that_are_training_clips(preset: str, real_d
     assert (clips.labels[copied] == clips.labels[originals[copied]]).all()
 
 
-@pytest.mark.parametrize("format", ["utd-mhad", "msr-action3d", "sbu-interaction"])
+@pytest.mark.parametrize(
+    "format", ["utd-mhad", pytest.param("msr-action3d", marks=pytest.mark.slow), "sbu-interaction"]
+)
 def test_other_data_sets_hold_no_copies(format: str, real_data: Path, tmp_path: Path) -> None:
     found = info(prepare(format, real_data / format, tmp_path / "clips"))
     assert found["copies"] == 0 and not any(found["duplicates"].values())

@@ -209,6 +209,7 @@ def test_a_run_is_evaluated_on_other_clips_of_its_layout(base: Path, tmp_path: P
     assert "| synthetic to other mine |" in accuracy_table([result])
 
 
+@pytest.mark.slow
 def test_two_processes_compute_the_results_of_one(
     evaluated: tuple[Path, Evaluated], base: Path, tmp_path: Path
 ) -> None:
