@@ -10,7 +10,7 @@ UNFINISHED := $(VENV)/.unfinished
 # Editable installs from pyproject.toml need pip 21.3; a new enough one costs no look-up.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo check test test-slow test-lowest lint docs clean
+.PHONY: demo check test coverage test-slow test-lowest lint docs clean
 
 demo: $(READY)
 	@$(BIN)/python -m i2md.demo $(DATA)
@@ -19,6 +19,10 @@ check: test lint docs
 
 # A process a core, each with one thread; a file's tests stay together, since they share what was made for them.
 test: $(READY)
+	@$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
+
+# The same tests with line and branch coverage.
+coverage: $(READY)
 	@$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile --cov=i2md --cov-report=term
 
 test-slow: $(READY)

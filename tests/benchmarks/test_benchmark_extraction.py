@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import extraction
+import pytest
 import torch
 import views
 
@@ -36,6 +37,7 @@ def test_operations_count_multiplications_and_additions() -> None:
     assert extraction.operations(150, hidden_size=6, num_layers=3) == by_hand
 
 
+@pytest.mark.slow
 def test_it_prints_all_results() -> None:
     sizes = {"clips": 6, "batch_size": 4, "frames": 5, "hidden_size": 4, "num_layers": 1, "rounds": 2, "product": 64}
     words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]

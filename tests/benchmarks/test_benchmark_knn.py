@@ -10,6 +10,7 @@ import knn
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streams", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_it_prints_all_results(streams: int) -> None:
     sizes = {"train": 90, "test": 40, "width": 16, "streams": streams, "rounds": 2, "threads": 1, "product": 64}

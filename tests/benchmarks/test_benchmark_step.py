@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import pytest
 import step
 import torch
 
@@ -24,6 +25,7 @@ def test_the_plain_implementation_computes_the_same() -> None:
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.slow
 def test_it_prints_all_results() -> None:
     sizes = {
         "hidden_size": 4,
