@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
 from i2md.evaluation.settings import EvaluationSettings
 
@@ -69,6 +70,7 @@ def embed(
     out: PathLike,
     device: str = "auto",
     cluster: str | None = None,
+    readout: WeightlessReadout | None = None,
 ) -> dict[str, Any]:
     """Write the features of clips.
 
@@ -81,6 +83,8 @@ def embed(
         out: An .npz file to write, or a folder of Parquet files, or its URL.
         device: auto, cpu, cuda or cuda:N.
         cluster: Ray cluster that does the work: auto, local or ray://HOST:PORT.
+        readout: How features are read out of the encoders' states: last, mean, max or pyramid; by default as in
+            pretraining.
 
     Returns:
         The number of clips, and the shape of each stream's features.
@@ -95,7 +99,7 @@ def embed(
 
     with process_group():
         opened = clips if isinstance(clips, Clips) else open_clips(clips)
-        return {"out": str(out), **embed_into(to_path(run), opened, to_path(out), device, cluster)}
+        return {"out": str(out), **embed_into(to_path(run), opened, to_path(out), device, cluster, readout)}
 
 
 def report(*, runs: Sequence[PathLike], out: PathLike = "comparison.html") -> dict[str, Any]:

@@ -31,6 +31,8 @@ class Encoder(nn.Module):
 
     Settings: ClassVar[Any] = NoSettings
     width: int
+    head_width: int | None = None
+    """Hidden units of the projection heads on the features; None: as many as `width`."""
 
     def __init__(self, layout: Layout, persons: int, settings: Any) -> None:
         super().__init__()

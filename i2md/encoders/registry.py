@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from i2md.encoders.settings import EncoderSettings
@@ -33,8 +34,26 @@ def build_encoder(settings: EncoderSettings, layout: Layout, persons: int) -> En
     """
     encoder = ENCODERS[settings.name]
     if not isinstance(settings, encoder.Settings):
-        return encoder(layout, persons, checked_options(encoder.Settings, settings.options, "encoder.options"))
+        options = {**settings.options, **_shared(settings, encoder)}
+        return encoder(layout, persons, checked_options(encoder.Settings, options, "encoder.options"))
     if settings.options:
         names = ", ".join(f"encoder.{name}" for name in encoder.Settings.__dataclass_fields__)
         raise InputError(f"encoder.options: the settings of encoder {settings.name} are {names}")
     return encoder(layout, persons, settings)
+
+
+def _shared(settings: EncoderSettings, encoder: type[Encoder]) -> dict[str, str]:
+    """The settings that all encoders with a read-out share.
+
+    Raises:
+        InputError: A read-out is chosen, and the encoder has none or `options` names another.
+    """
+    if settings.readout is None:
+        return {}
+    if not any(field.name == "readout" for field in fields(encoder.Settings)):
+        raise InputError(f"encoder.readout: encoder {settings.name} has no setting `readout`; leave it out")
+    if settings.options.get("readout") not in (None, settings.readout):
+        raise InputError(
+            f"encoder.readout {settings.readout}: encoder.options.readout is {settings.options['readout']}; give one"
+        )
+    return {"readout": settings.readout}

@@ -6,13 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+ReadoutName = Literal["last", "mean", "max", "attention", "pyramid"]
+# Those that another read-out can be exchanged for after pretraining.
+WeightlessReadout = Literal["last", "mean", "max", "pyramid"]
+
 
 @dataclass(frozen=True)
-class GRUSettings:
+class ReadoutSettings:
+    """How features are read out of an encoder's states over time (i2md.encoders.readout)."""
+
+    readout: ReadoutName | None = None
+    """last: the last frame's state; mean, max: over the frames; attention: a mean weighted by a learned query; pyramid:
+    maxima over the clip, its halves and its quarters, seven times as wide. By default that of the encoder: last for
+    gru, as published."""
+
+
+@dataclass(frozen=True)
+class GRUSettings(ReadoutSettings):
     """The encoder of the published results. The defaults are the published ones."""
 
     hidden_size: int = 1024
-    """Hidden units of one GRU; features are twice as wide."""
+    """Hidden units of one GRU; its states over time are twice as wide."""
     num_layers: int = 3
     """Layers of two GRUs."""
     initialisation: Literal["uniform", "orthogonal", "retentive"] = "uniform"

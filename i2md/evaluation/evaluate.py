@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from i2md.data.checks import measure_bodies, scale_difference
 from i2md.data.packed import pack
 from i2md.data.store import Clips
 from i2md.distributed import collectives
+from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
 from i2md.evaluation.features import Encoders
 from i2md.evaluation.probe_data import ProbeData
@@ -66,16 +67,21 @@ def evaluate_run(
     if not len(train) or not len(test):
         raise InputError(f"{clips.path}: split {split!r} has no labelled clips to train and test on")
 
-    data = _probe_data(load_encoders(run, config, device), config, train, test, device)
+    data = _probe_data(
+        load_encoders(run, config, device, settings.readout), config, train, test, device, settings.readout
+    )
     todo = [(UNTRAINED if each.from_scratch else None, data, each) for each in chosen if trained]
     if untrained:
-        baseline = _probe_data(_untrained_encoders(config, device), config, train, test, device)
+        baseline = _probe_data(
+            _untrained_encoders(config, device, settings.readout), config, train, test, device, settings.readout
+        )
         todo += [(UNTRAINED, baseline, each) for each in chosen if not each.from_scratch]
     results = []
     for name, probed, protocol in todo:
         sections = protocol.sections(settings)
         for outcome in protocol.run(probed, *sections.values()):
             plain = {section: asdict(value) for section, value in sections.items()}
+            outcome = replace(outcome, variant=replace(outcome.variant, readout=settings.readout))
             results.append(_result(outcome, protocol, name, plain, config, split, train, test))
             collectives.run_on_main(partial(write_result, run / "evaluation", results[-1]))
     collectives.run_on_main(lambda: _report(run, test, data, results))
@@ -192,15 +198,22 @@ def _labelled(clips: Clips) -> Clips:
     return clips.select(np.flatnonzero(clips.labels >= 0))
 
 
-def _untrained_encoders(config: RunConfig, device: torch.device) -> Encoders:
-    return {name: encoder.to(device) for name, encoder in new_encoders(config).items()}
+def _untrained_encoders(config: RunConfig, device: torch.device, readout: WeightlessReadout | None) -> Encoders:
+    return {name: encoder.to(device) for name, encoder in new_encoders(config, readout).items()}
 
 
-def _probe_data(encoders: Encoders, config: RunConfig, train: Clips, test: Clips, device: torch.device) -> ProbeData:
+def _probe_data(
+    encoders: Encoders,
+    config: RunConfig,
+    train: Clips,
+    test: Clips,
+    device: torch.device,
+    readout: WeightlessReadout | None,
+) -> ProbeData:
     as_labels = lambda clips: torch.as_tensor(np.array(clips.labels), device=device)  # noqa: E731
     return ProbeData(
         encoders=encoders,
-        untrained_encoders=lambda: _untrained_encoders(config, device),
+        untrained_encoders=lambda: _untrained_encoders(config, device, readout),
         layout=config.layout,
         frames=config.settings.views.frames,
         persons=config.persons,

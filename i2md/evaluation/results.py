@@ -57,6 +57,8 @@ class Variant:
     """Number of training clips of each class that keep their labels."""
     draw: int | None = None
     """Number of the random draw of the labelled clips, from 0."""
+    readout: str | None = None
+    """Read-out of the features, where it is not the run's own."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Result:
     label_fraction: float | None = None
     labels_per_class: int | None = None
     draw: int | None = None
+    readout: str | None = None
     epochs: int = 0
     """Epochs of pretraining; 0 for a baseline."""
     train_clips: int = 0
@@ -129,7 +132,7 @@ class Result:
     @property
     def variant(self) -> Variant:
         """What tells the result apart from others of its protocol."""
-        return Variant(self.k, self.label_fraction, self.labels_per_class, self.draw)
+        return Variant(self.k, self.label_fraction, self.labels_per_class, self.draw, self.readout)
 
     @property
     def evaluated(self) -> str:
@@ -143,7 +146,7 @@ class Result:
         >>> Result("semi", "i2md", "ntu60", "xsub", 0, {}, label_fraction=0.05, draw=2).file_name
         'semi-label_fraction=0.05-draw=2-ntu60-xsub.json'
         """
-        given = [f"{name}={value:g}" for name, value in asdict(self.variant).items() if value is not None]
+        given = [f"{name}={_text(value)}" for name, value in asdict(self.variant).items() if value is not None]
         return "-".join([self.protocol, *given, self.dataset, self.split, *filter(None, [self.baseline])]) + ".json"
 
     def summary(self) -> Result:
@@ -185,6 +188,10 @@ class Result:
                 raise ValueError(f"accuracy of {name} is no number")
             if scores.predictions is not None and len(scores.predictions) != len(self.labels):
                 raise ValueError(f"{len(self.labels)} labels, but {len(scores.predictions)} predictions of {name}")
+
+
+def _text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def write_result(folder: Path, result: Result) -> Path:
@@ -233,7 +240,7 @@ def average_draws(results: Iterable[Result]) -> list[Result]:
     groups: dict[tuple, list[Result]] = {}
     for result in results:
         same = (result.protocol, result.evaluated, result.method, result.dataset, result.split, result.seed)
-        key = (*same, result.k, result.label_fraction, result.labels_per_class, result.draw is None)
+        key = (*same, result.k, result.label_fraction, result.labels_per_class, result.readout, result.draw is None)
         groups.setdefault(key, []).append(result)
     averaged = ([_mean_result(group)] if group[0].draw is not None else group for group in groups.values())
     return [result for group in averaged for result in group]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
 
 
@@ -107,6 +108,9 @@ class EvaluationSettings:
     """Protocol "semi"."""
     few_shot: FewShotSettings = field(default_factory=FewShotSettings)
     """Protocol "few-shot"."""
+    readout: WeightlessReadout | None = None
+    """How features are read out of the encoders' states: last, mean, max or pyramid, as `encoder.readout` describes; by
+    default as in pretraining."""
     plugins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of protocols that other packages register, by protocol: {"nearest-mean": {"metric": "cosine"}}."""
 

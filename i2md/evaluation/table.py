@@ -27,6 +27,8 @@ def protocol_title(result: Result) -> str:
         title += f", {100 * result.label_fraction:g} % of the labels"
     if result.labels_per_class is not None:
         title += f", {result.labels_per_class} label{'s' * (result.labels_per_class > 1)} a class"
+    if result.readout is not None:
+        title += f", read out by {result.readout}"
     return title
 
 

@@ -27,6 +27,7 @@ from i2md.data.store import Clips
 from i2md.distributed import collectives
 from i2md.distributed.process_group import world_size
 from i2md.distributed.ray_cluster import RayCluster, RayFuture, connect
+from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
 from i2md.evaluation.evaluate import require_same_layout, warn_of_scale
 from i2md.inference.model import Model, RunFiles, load_files, open_model
@@ -43,7 +44,9 @@ Store = Callable[[int, Clips, Features], Features]
 _INFO = "_embedding.json"
 
 
-def embed_into(run: Path, clips: Clips, out: Path, device: str, cluster: str | None) -> dict[str, Any]:
+def embed_into(
+    run: Path, clips: Clips, out: Path, device: str, cluster: str | None, readout: WeightlessReadout | None = None
+) -> dict[str, Any]:
     """Write the features of all clips.
 
     Args:
@@ -52,6 +55,7 @@ def embed_into(run: Path, clips: Clips, out: Path, device: str, cluster: str | N
         out: An .npz file, or a folder; an interrupted folder of the same run and clips resumes.
         device: auto, cpu, cuda or cuda:N.
         cluster: Address of the Ray cluster that computes the features; None computes them here.
+        readout: How features are read out of the encoders' states; None: as in pretraining.
 
     Returns:
         The number of clips, and the shape of each stream's features.
@@ -63,30 +67,36 @@ def embed_into(run: Path, clips: Clips, out: Path, device: str, cluster: str | N
         raise InputError("embed: --cluster distributes the work itself; start it without torchrun or srun")
     if out.suffix == ".npz":
         parts = list(range(part_count(clips)))
-        found = [features for _, features in _with_progress(run, clips, parts, device, cluster)]
+        found = [features for _, features in _with_progress(run, clips, parts, device, cluster, readout)]
         joint: Features = {name: np.concatenate([features[name] for features in found]) for name in found[0]}
         collectives.run_on_main(partial(write_npz, out, clips, joint))
         return {"clips": len(clips), "features": {name: list(value.shape) for name, value in joint.items()}}
     if out.suffix or (out.exists() and not out.is_dir()):
         raise InputError(f"{out}: features are written to an .npz file or to a folder of Parquet files; name one")
-    folder = FeatureFolder(out, clips, _key(RunFiles.read(run).key, clips))
+    folder = FeatureFolder(out, clips, _key(RunFiles.read(run).key, clips, readout))
     missing: list[int] = collectives.broadcast_result(folder.missing)
     store = partial(write_part, out)
     # Machines of a cluster can write to remote storage; to a local folder only this process can.
     remote_store = store if cluster and is_remote(out) else None
-    for part, features in _with_progress(run, clips, missing, device, cluster, remote_store):
+    for part, features in _with_progress(run, clips, missing, device, cluster, readout, remote_store):
         if features:
             collectives.run_on_main(partial(store, part, part_clips(clips, part), features))
     return {"clips": len(clips), "features": collectives.broadcast_result(folder.finish)}
 
 
 def _with_progress(
-    run: Path, clips: Clips, parts: list[int], device: str, cluster: str | None, store: Store | None = None
+    run: Path,
+    clips: Clips,
+    parts: list[int],
+    device: str,
+    cluster: str | None,
+    readout: WeightlessReadout | None,
+    store: Store | None = None,
 ) -> Iterator[tuple[int, Features]]:
     before = len(clips) - sum(len(part_clips(clips, part)) for part in parts)
     # A single part takes a moment.
     with progress(len(clips), "embed", "clip", initial=before, show=part_count(clips) > 1) as bar:
-        for part, features in compute_parts(run, clips, parts, device, cluster, store):
+        for part, features in compute_parts(run, clips, parts, device, cluster, store, readout):
             bar.update(len(part_clips(clips, part)))
             yield part, features
 
@@ -108,6 +118,7 @@ def compute_parts(
     device: str = "auto",
     cluster: str | None = None,
     store: Store | None = None,
+    readout: WeightlessReadout | None = None,
 ) -> Iterator[tuple[int, Features]]:
     """Compute the features of some parts, in order.
 
@@ -119,6 +130,7 @@ def compute_parts(
         cluster: Address of a Ray cluster whose machines compute the features, on a GPU each where they have any and
             `device` allows it. They read clips in remote storage themselves; clips on a local disk are sent to them.
         store: Called where a part's features were computed; by default they are returned.
+        readout: How features are read out of the encoders' states; None: as in pretraining.
 
     Yields:
         Number and features of each part, or what `store` returned.
@@ -127,7 +139,7 @@ def compute_parts(
         InputError: The run does not fit the clips, or the device the cluster.
     """
     if cluster is None:
-        model = open_model(run, device)
+        model = open_model(run, device, readout)
         warn_of_scale(model.config, clips)
         for part in parts:
             yield part, _compute(model, part_clips(clips, part), part, store)
@@ -135,15 +147,21 @@ def compute_parts(
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device {device!r}: with a cluster choose auto, cpu or cuda")
     # Checked here, before the cluster starts work that would fail.
-    config = open_model(run, "cpu").config
+    config = open_model(run, "cpu", readout).config
     require_same_layout(config, clips, run)
     warn_of_scale(config, clips)
     with connect(cluster) as ray:
-        yield from _compute_on(ray, device, RunFiles.read(run), clips, parts, store)
+        yield from _compute_on(ray, device, RunFiles.read(run), clips, parts, store, readout)
 
 
 def _compute_on(
-    cluster: RayCluster, device: str, run: RunFiles, clips: Clips, parts: Sequence[int], store: Store | None
+    cluster: RayCluster,
+    device: str,
+    run: RunFiles,
+    clips: Clips,
+    parts: Sequence[int],
+    store: Store | None,
+    readout: WeightlessReadout | None,
 ) -> Iterator[tuple[int, Features]]:
     with_gpus = device == "cuda" or (device == "auto" and cluster.has_gpus)
     cluster, device = (cluster.with_gpus(), "cuda") if with_gpus else (cluster, "cpu")
@@ -153,15 +171,16 @@ def _compute_on(
         # Each worker has one part to compute and one waiting, so that none is idle and memory stays small.
         while left and len(waiting) < 2 * cluster.num_workers:
             part = left.popleft()
-            waiting.append(
-                (part, cluster.submit(_compute_remotely, files, device, part_clips(clips, part), part, store))
-            )
+            features = cluster.submit(_compute_remotely, files, device, part_clips(clips, part), part, store, readout)
+            waiting.append((part, features))
         part, features = waiting.popleft()
         yield part, features.result()
 
 
-def _compute_remotely(run: RunFiles, device: str, clips: Clips, part: int, store: Store | None) -> Features:
-    return _compute(load_files(run, device), clips, part, store)
+def _compute_remotely(
+    run: RunFiles, device: str, clips: Clips, part: int, store: Store | None, readout: WeightlessReadout | None
+) -> Features:
+    return _compute(load_files(run, device, readout), clips, part, store)
 
 
 def _compute(model: Model, clips: Clips, part: int, store: Store | None) -> Features:
@@ -263,10 +282,11 @@ def _write(path: Path, content: bytes) -> None:
         partial_path.write_bytes(content)
 
 
-def _key(run: str, clips: Clips) -> str:
-    """A hash of a run (by its own key) and of the clips: their names, lengths and preparation."""
+def _key(run: str, clips: Clips, readout: str | None) -> str:
+    """A hash of a run (by its own key), the read-out and the clips: their names, lengths and preparation."""
     dataset = clips.dataset
     parts = [run, str(part_count(clips)), dataset.name, dataset.preparation, *clips.columns["name"].tolist()]
+    parts += [] if readout is None else [readout]
     digest = hashlib.sha256("\0".join(parts).encode())
     digest.update(clips.columns["frames"].tobytes())
     return digest.hexdigest()

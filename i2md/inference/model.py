@@ -17,6 +17,7 @@ from i2md.data.packed import PackedClips, pack, pack_arrays
 from i2md.data.presets import LeftOut, prepare_positions
 from i2md.data.storage.remote import is_remote, remote_errors
 from i2md.data.store import Clips
+from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
 from i2md.evaluation.evaluate import require_same_layout
 from i2md.evaluation.features import clip_features
@@ -32,16 +33,20 @@ class Model:
     Args:
         run: Folder of the run.
         device: auto, cpu, cuda or cuda:N.
+        readout: How features are read out of the encoders' states: last, mean, max or pyramid; by default as in
+            pretraining.
 
     Raises:
-        InputError: The folder is not a run, or there is no such device.
+        InputError: The folder is not a run, there is no such device, or the encoders have no read-out to change.
     """
 
-    def __init__(self, run: str | os.PathLike[str], device: str = "auto") -> None:
+    def __init__(
+        self, run: str | os.PathLike[str], device: str = "auto", readout: WeightlessReadout | None = None
+    ) -> None:
         self.run = Path(run)
         self.config = read_config(self.run)
         self.device = choose_device(device)
-        self.encoders = load_encoders(self.run, self.config, self.device)
+        self.encoders = load_encoders(self.run, self.config, self.device, readout)
 
     def embed(
         self, clips: Clips | Sequence[Float[np.ndarray, ...]], layout: str | None = None
@@ -96,17 +101,19 @@ class Model:
         return prepared.positions
 
 
-def load(run: str | os.PathLike[str], device: str = "auto") -> Model:
+def load(run: str | os.PathLike[str], device: str = "auto", readout: WeightlessReadout | None = None) -> Model:
     """Load a run's encoders: `i2md.load("runs/a").embed(i2md.open_clips("clips"))`.
 
     Args:
         run: Folder of the run.
         device: auto, cpu, cuda or cuda:N.
+        readout: How features are read out of the encoders' states: last, mean, max or pyramid; by default as in
+            pretraining.
 
     Raises:
-        InputError: The folder is not a run, or there is no such device.
+        InputError: The folder is not a run, there is no such device, or the encoders have no read-out to change.
     """
-    return Model(run, device)
+    return Model(run, device, readout)
 
 
 @dataclass(frozen=True)
@@ -137,14 +144,16 @@ class RunFiles:
 
 # A worker of a cluster computes many parts with one model.
 @lru_cache(maxsize=1)
-def load_files(run: RunFiles, device: str) -> Model:
+def load_files(run: RunFiles, device: str, readout: WeightlessReadout | None = None) -> Model:
     """Load a model from the bytes of a run's files; a process keeps the last one."""
     with tempfile.TemporaryDirectory(prefix="i2md-") as folder:
         for name, content in run.files.items():
             (Path(folder) / name).write_bytes(content)
-        return Model(folder, device)
+        return Model(folder, device, readout)
 
 
-def open_model(run: Path, device: str) -> Model:
+def open_model(run: Path, device: str, readout: WeightlessReadout | None = None) -> Model:
     """Load the model of a run whose folder may be a remote path."""
-    return load_files(RunFiles.read(run), device) if is_remote(run) else Model(run, device)
+    if is_remote(run):
+        return load_files(RunFiles.read(run), device, readout)
+    return Model(run, device, readout)

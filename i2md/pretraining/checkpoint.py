@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from i2md.encoders.base import Encoder
+from i2md.encoders.readout import read_out_by
 from i2md.encoders.registry import build_encoder
+from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.run import MODEL, STATE, RunConfig
@@ -74,11 +76,12 @@ def load_model_tensors(run: Path) -> dict[str, Tensor]:
     raise InputError(f"{run}: nothing saved there yet; run i2md pretrain until its first checkpoint")
 
 
-def new_encoders(config: RunConfig) -> dict[str, Encoder]:
+def new_encoders(config: RunConfig, readout: WeightlessReadout | None = None) -> dict[str, Encoder]:
     """Randomly initialised encoders, one a stream, with the weights that a run of this configuration starts from.
 
     Args:
         config: The run's configuration; its seed decides the weights.
+        readout: Read-out of the features, in place of the run's.
 
     Returns:
         Encoders by stream, in evaluation mode.
@@ -86,22 +89,28 @@ def new_encoders(config: RunConfig) -> dict[str, Encoder]:
     # The whole model: a stream's heads are drawn between its encoder and the next stream's.
     torch.manual_seed(derive_seed(config.settings.seed, "weights"))
     model = I2MD(config.settings, config.layout, config.persons)
-    return {name: branch.encoder.eval() for name, branch in model.query.items()}
+    encoders = {name: branch.encoder.eval() for name, branch in model.query.items()}
+    read_out_by(encoders, readout)
+    return encoders
 
 
-def load_encoders(run: Path, config: RunConfig, device: torch.device) -> dict[str, Encoder]:
+def load_encoders(
+    run: Path, config: RunConfig, device: torch.device, readout: WeightlessReadout | None = None
+) -> dict[str, Encoder]:
     """Load the query encoders of a run.
 
     Args:
         run: Folder of the run.
         config: Its configuration.
         device: Where the encoders go.
+        readout: Read-out of the features, in place of the run's.
 
     Returns:
         Encoders by stream, in evaluation mode.
 
     Raises:
-        InputError: Nothing has been saved yet, or the weights do not fit the configuration.
+        InputError: Nothing has been saved yet, the weights do not fit the configuration, or the encoder has
+            no read-out to change.
     """
     settings = config.settings
     encoders = {
@@ -116,4 +125,5 @@ def load_encoders(run: Path, config: RunConfig, device: torch.device) -> dict[st
                 f"{run}: its weights do not fit its config.yaml; restore the folder or pretrain again"
             ) from None
         encoder.to(device)
+    read_out_by(encoders, readout)
     return encoders

@@ -55,12 +55,18 @@ class Branch(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.precision = precision
-        self.instance = _projection(encoder.width, embedding_dim)
+        self.instance = self.projection(embedding_dim)
         self.cluster: nn.Module | None = None
 
     def forward(self, x: View) -> tuple[Tensor, Tensor]:
         """Embeddings of a batch of clips at the instance and the cluster level."""
         return embed_parallel([self], [x])[0]
+
+    def projection(self, embedding_dim: int) -> nn.Module:
+        """A randomly initialised projection head on the encoder's features."""
+        width = self.encoder.width
+        hidden = self.encoder.head_width or width
+        return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, embedding_dim))
 
     def heads(self, features: Float[Tensor, "batch features"]) -> tuple[Tensor, Tensor]:
         """Embeddings of the instance level and of the cluster level (the same, where it has no head of its own)."""
@@ -82,10 +88,6 @@ def embed_parallel(branches: Sequence[Branch], clips: Sequence[View]) -> list[tu
     with torch.autocast(clips[0].device.type, torch.bfloat16, enabled=bf16):
         features = type(branches[0].encoder).forward_parallel([branch.encoder for branch in branches], clips)
     return [branch.heads(x.float()) for branch, x in zip(branches, features, strict=True)]
-
-
-def _projection(width: int, embedding_dim: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, embedding_dim))
 
 
 class I2MD(nn.Module):
@@ -122,7 +124,7 @@ class I2MD(nn.Module):
         if settings.intra_modal:
             # After everything else, so that a seed gives every method the same encoders.
             for branch in self.query.values():
-                branch.cluster = _projection(branch.encoder.width, o.embedding_dim) if o.heads == "two" else None
+                branch.cluster = branch.projection(o.embedding_dim) if o.heads == "two" else None
             self.cluster_queues: ByStream[KeyQueue] = ByStream(
                 {name: KeyQueue(o.queue_size, o.embedding_dim) for name in settings.streams}
             )

@@ -57,5 +57,5 @@ def test_wrong_settings_are_named(registered: None) -> None:
         build_encoder(EncoderSettings(name="my-tcn", options={"hiden_size": 6}), layout, 1)
     with pytest.raises(InputError, match=r"encoder.options: .*kernel_size"):
         build_encoder(EncoderSettings(name="my-tcn", options={"kernel_size": 4}), layout, 1)
-    with pytest.raises(InputError, match=r"settings of encoder gru are encoder\.hidden_size"):
+    with pytest.raises(InputError, match=r"settings of encoder gru are encoder\.readout, encoder\.hidden_size"):
         build_encoder(EncoderSettings(options={"hidden_size": 6}), layout, 1)

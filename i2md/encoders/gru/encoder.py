@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from i2md.distributed.batch_norm import InputNorm
-from i2md.encoders.base import Encoder
 from i2md.encoders.gru.layer import PairWeights, gru_layer
+from i2md.encoders.readout import ReadoutEncoder
 from i2md.encoders.settings import GRUSettings
 from i2md.skeletons import Layout
 
@@ -103,17 +103,17 @@ def _pairs_together(x: Tensor, pair: GRUPair) -> int:
     return max(1, min(len(x), CACHE // size))
 
 
-class GRUEncoder(Encoder):
-    """Batch norm over a frame's channels, then layers of two GRUs that each read the pair below; the last output.
+class GRUEncoder(ReadoutEncoder):
+    """Batch norm over a frame's channels, then layers of two GRUs that each read the pair below.
 
     The published encoder is called bidirectional, but feeds its GRU one frame at a time, so both
     directions read forward. Two forward GRUs a layer over the whole sequence are the same numbers
-    (golden: cmd_step.npz; docs/method.md section 7).
+    (golden: cmd_step.npz; docs/method.md section 7). The published read-out is the last output.
 
     Args:
         layout: Joints and channels of the clips.
         persons: Persons in a clip.
-        settings: Hidden size, layers, initialisation.
+        settings: Hidden size, layers, initialisation, read-out.
 
     >>> from i2md.skeletons import get_layout
     >>> encoder = GRUEncoder(get_layout("kinect-v1"), 1, GRUSettings(hidden_size=16, num_layers=2))
@@ -126,11 +126,12 @@ class GRUEncoder(Encoder):
     def __init__(self, layout: Layout, persons: int, settings: GRUSettings) -> None:
         super().__init__(layout, persons, settings)
         channels = len(layout.joints) * layout.channels * persons
-        self.width = 2 * settings.hidden_size
+        states = 2 * settings.hidden_size
         self.activation_checkpointing = settings.activation_checkpointing
         self.input_norm = InputNorm(channels)
-        below = [channels] + [self.width] * (settings.num_layers - 1)
+        below = [channels] + [states] * (settings.num_layers - 1)
         self.layers = nn.ModuleList(GRUPair(size, settings.hidden_size, settings.initialisation) for size in below)
+        self._set_readout(settings.readout, states)
 
     def forward(self, x: Float[Tensor, "batch frames joints channels persons"]) -> Float[Tensor, "batch width"]:
         """Features of a batch of clips."""
@@ -156,4 +157,6 @@ class GRUEncoder(Encoder):
         ).to(products)
         for pairs in zip(*(encoder.layers for encoder in encoders), strict=True):
             hidden, last = run_pairs(hidden, pairs, encoders[0].activation_checkpointing)
-        return list(last.transpose(1, 2))
+        if encoders[0].readout.name == "last":
+            return list(last.transpose(1, 2))  # in float32; `hidden` may be rounded
+        return [encoder.readout(states.permute(2, 0, 1)) for encoder, states in zip(encoders, hidden, strict=True)]

@@ -11,7 +11,7 @@ that `i2md evaluate --protocol` takes; a script may call `PROTOCOLS.register` in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from i2md.evaluation.results import Outcome, Variant
@@ -52,7 +52,8 @@ class Protocol:
 
     def expected(self, settings: EvaluationSettings) -> set[Variant]:
         """The variants of this protocol's results with these settings."""
-        return set(self.variants(*self.sections(settings).values()))
+        variants = self.variants(*self.sections(settings).values())
+        return {replace(variant, readout=settings.readout) for variant in variants}
 
 
 PROTOCOLS: Registry[Protocol] = Registry(
