@@ -33,8 +33,8 @@ from i2md.encoders.gru.encoder import GRUEncoder, GRUPair
 from i2md.encoders.settings import EncoderSettings
 from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.model import I2MD
-from i2md.pretraining.official import rename_official
 from i2md.pretraining.optimizer import build_optimizer
+from i2md.pretraining.reference_checkpoint import rename_reference_state
 from i2md.pretraining.settings import PretrainSettings
 from i2md.pretraining.step import train_step
 from i2md.runtime.device import choose_device, fast_cpu_matmul, keep_freed_memory, tf32_matmul
@@ -140,7 +140,7 @@ def published(
     """The reference implementation's step with our first model's weights, and the losses of both at the first step."""
     model = next(iter(models.values()))
     theirs = published_model(args.reference, model)
-    state = rename_official(theirs.state_dict())
+    state = rename_reference_state(theirs.state_dict())
     for own in models.values():
         own.load_state_dict(state)
     step = published_step(theirs, *views)

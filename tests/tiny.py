@@ -67,9 +67,9 @@ def swept(base: Path) -> Path:
 
 
 @functools.cache
-def official_run(base: Path, checkpoint: Path) -> Path:
-    """The official checkpoint as a run."""
-    folder = base / "official-run"
+def reference_run(base: Path, checkpoint: Path) -> Path:
+    """The reference checkpoint as a run."""
+    folder = base / "reference-run"
     assert main(["import-cmd", str(checkpoint), str(folder)]) == 0
     return folder
 

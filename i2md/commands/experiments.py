@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from i2md.errors import InputError
@@ -125,24 +126,22 @@ def reproduce(
     Raises:
         InputError: An argument is wrong, or every run fails.
     """
+    from i2md.experiments.reproduce import dry_run as dry
     from i2md.experiments.reproduce import reproduce as reproducing
+    from i2md.experiments.reproduce.table import load_table
 
     changes = {} if isinstance(change, Sequence) else dict(change)
     words = list(change) if isinstance(change, Sequence) else []
     words += [f"{name}={value}" for name, value in (("epochs", epochs), ("precision", precision)) if value is not None]
     changes |= _single_values("--change", words, reproducing.KINDS)
+    if dry_run and seeds is None:
+        seeds = dry.SEEDS
     return reproducing.reproduce(
-        table,
-        out,
-        clips,
-        source,
-        target,
-        target_source,
-        runs,
-        seeds,
-        methods,
-        protocol,
-        split,
+        load_table(table).narrowed(seeds, methods, protocol, split),
+        Path(out),
+        reproducing.Recorded(clips, source),
+        reproducing.Recorded(target, target_source),
+        Path(runs) if runs is not None else None,
         changes,
         jobs,
         device,

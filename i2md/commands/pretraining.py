@@ -79,7 +79,11 @@ def import_cmd(*, checkpoint: PathLike, run: PathLike) -> RunConfig:
     """
     from i2md.pretraining.checkpoint import save_tensors
     from i2md.pretraining.model import I2MD
-    from i2md.pretraining.official import official_settings, read_official, rename_official
+    from i2md.pretraining.reference_checkpoint import (
+        read_reference_checkpoint,
+        reference_settings,
+        rename_reference_state,
+    )
     from i2md.pretraining.run import CONFIG, MODEL, RunConfig, versions
     from i2md.runtime.io import write_text
     from i2md.skeletons import get_layout
@@ -87,10 +91,10 @@ def import_cmd(*, checkpoint: PathLike, run: PathLike) -> RunConfig:
     run = Path(run)
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise InputError(f"{run}: already exists; name a folder that does not")
-    state = read_official(Path(checkpoint))
+    state = read_reference_checkpoint(Path(checkpoint))
     try:
         config = RunConfig(
-            settings=official_settings(state),
+            settings=reference_settings(state),
             layout=get_layout("kinect-v2"),
             preparation="ntu",
             persons=2,
@@ -98,7 +102,7 @@ def import_cmd(*, checkpoint: PathLike, run: PathLike) -> RunConfig:
             versions=versions(),
         )
         model = I2MD(config.settings, config.layout, config.persons)
-        model.load_state_dict(rename_official(state))
+        model.load_state_dict(rename_reference_state(state))
     except (RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{checkpoint}: not a complete checkpoint of CMD ({reason}); give another") from None

@@ -136,7 +136,7 @@ def test_full_disk(
     commands = {
         "clips": ["prepare", "synthetic", "x", disk / "clips", *tiny.MAKE_CLIPS],
         "run": ["pretrain", clips, disk / "run", *tiny.SETTINGS],
-        "official": ["import-cmd", golden / "cmd_step.pth.tar", disk / "official"],
+        "reference": ["import-cmd", golden / "cmd_step.pth.tar", disk / "reference"],
     }
     disk.mkdir()
     for target, words in commands.items():
@@ -144,7 +144,7 @@ def test_full_disk(
         try:
             capsys.readouterr()
             code = main([str(word) for word in words])
-            assert code == 2 or (target == "official" and kilobytes == 240)
+            assert code == 2 or (target == "reference" and kilobytes == 240)
             if code:
                 line = one_line(capsys.readouterr().err)
                 assert f"{disk / target}" in line

@@ -38,7 +38,7 @@ SMALL = {
 FOREIGN = {
     *("--ntasks-per-node", "--gpus-per-node", "--signal", "--max_restarts", "--rdzv_endpoint"),
     *("--index-url", "--strict", "--logdir"),
-    *("--threads", "--official", "--scikit-learn", "--precisions", "--exact"),
+    *("--threads", "--scikit-learn", "--precisions", "--exact"),
     *("--clips", "--recordings", "--phase", "--edition", "--zipped", "--actions"),
     *("--regular", "--irregularities.truncated"),
 }

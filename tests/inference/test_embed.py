@@ -27,8 +27,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> i2md.Model:
 
 
 @pytest.fixture(scope="module")
-def official(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> i2md.Model:
-    run = tiny.official_run(tmp_path_factory.getbasetemp(), golden / "cmd_step.pth.tar")
+def reference(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> i2md.Model:
+    run = tiny.reference_run(tmp_path_factory.getbasetemp(), golden / "cmd_step.pth.tar")
     return i2md.load(run, "cpu")
 
 
@@ -76,7 +76,7 @@ def test_features_do_not_depend_on_position_and_facing(model: i2md.Model, raw: l
         np.testing.assert_allclose(model.embed(moved)[name], features, atol=1e-3)
 
 
-def test_a_reference_checkpoint_gives_the_reference_features(official: i2md.Model, golden: Path) -> None:
+def test_a_reference_checkpoint_gives_the_reference_features(reference: i2md.Model, golden: Path) -> None:
     with np.load(golden / "cmd_step.npz") as numbers:
         view = torch.tensor(numbers["step2/query"]).permute(0, 2, 3, 1, 4)
         expected = {name: numbers[f"eval/features_{name}"] for name in ("joint", "motion")}
@@ -84,19 +84,19 @@ def test_a_reference_checkpoint_gives_the_reference_features(official: i2md.Mode
     motion[:, :-1] = view[:, 1:] - view[:, :-1]
     with torch.no_grad():
         for name, frames in {"joint": view, "motion": motion}.items():
-            features = official.encoders[name](frames)
+            features = reference.encoders[name](frames)
             np.testing.assert_allclose(features, expected[name], atol=1e-5)
 
 
-def test_a_reference_checkpoint_embeds_recordings_of_one_and_two_persons(official: i2md.Model, golden: Path) -> None:
+def test_a_reference_checkpoint_embeds_recordings_of_one_and_two_persons(reference: i2md.Model, golden: Path) -> None:
     read = open_source("ntu-rgbd", golden / "ntu-rgbd").read()
     raw = [recording.positions for recording in read if isinstance(recording, Recording)]
     assert {len(clip) for clip in raw} == {1, 2}
-    together = official.embed(raw)
+    together = reference.embed(raw)
     assert {features.shape for features in together.values()} == {(len(raw), 48)}
     assert all(np.isfinite(features).all() for features in together.values())
     for number, clip in enumerate(raw):
-        np.testing.assert_allclose(official.embed([clip])["joint"][0], together["joint"][number], atol=1e-5)
+        np.testing.assert_allclose(reference.embed([clip])["joint"][0], together["joint"][number], atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from i2md.encoders.settings import EncoderSettings
 from i2md.objectives.contrast import contrast_logits
 from i2md.objectives.settings import METHODS, ObjectiveSettings
 from i2md.pretraining.model import I2MD, instance_level
-from i2md.pretraining.official import official_settings, rename_official
+from i2md.pretraining.reference_checkpoint import reference_settings, rename_reference_state
 from i2md.pretraining.settings import PretrainSettings
 from i2md.pretraining.step import train_step
 from i2md.skeletons import get_layout
@@ -48,10 +48,10 @@ def views(numbers, step):
 def published(numbers):
     """The published model before its first step, and its optimizer."""
     state = arrays(numbers, "init/")
-    settings = official_settings(state)
+    settings = reference_settings(state)
     objectives = replace(settings.objectives, num_neighbours=40, momentum=0.9)
     model = I2MD(replace(settings, batch_size=8, objectives=objectives), get_layout("kinect-v2"), persons=2)
-    model.load_state_dict(rename_official(state))
+    model.load_state_dict(rename_reference_state(state))
     return model, torch.optim.SGD(model.query.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
 
 
@@ -77,7 +77,7 @@ def test_three_steps_of_the_reference_implementation(numbers):
         assert across == pytest.approx(numbers[f"step{step}/loss_cmd"], abs=1e-5)
         assert sum(losses.values()).item() == pytest.approx(numbers[f"step{step}/loss"], abs=2e-5)
     state = model.state_dict()
-    for name, value in rename_official(arrays(numbers, "final/")).items():
+    for name, value in rename_reference_state(arrays(numbers, "final/")).items():
         if not name.endswith((".filled", ".clips")):
             torch.testing.assert_close(state[name], value, atol=1e-5, rtol=0, msg=name)
 
@@ -87,10 +87,10 @@ def test_gradients_of_the_reference_implementation(numbers):
     model.train().update_keys()
     losses, _ = model(*views(numbers, 0), torch.arange(8))
     sum(losses.values()).backward()
-    official = rename_official(arrays(numbers, "step0/grad/"))
+    reference = rename_reference_state(arrays(numbers, "step0/grad/"))
     ours = {f"query.{name}": p.grad for name, p in model.query.named_parameters()}
-    assert ours.keys() == official.keys()
-    for name, gradient in official.items():
+    assert ours.keys() == reference.keys()
+    for name, gradient in reference.items():
         torch.testing.assert_close(ours[name], gradient, atol=1e-5, rtol=1e-3, msg=name)
     assert all(p.grad is None for p in model.key.parameters())
 

@@ -29,8 +29,8 @@ def ragged(numbers, pack_arrays):
     return pack_arrays([others[0], numbers["clip"].transpose(3, 1, 2, 0), others[1]])
 
 
-def official(x):
-    """(batch, frames, joints, channels, persons) to the official order, without the batch of one."""
+def reference(x):
+    """(batch, frames, joints, channels, persons) to the reference order, without the batch of one."""
     return x[0].permute(2, 0, 1, 3).numpy()
 
 
@@ -46,14 +46,14 @@ def still(lengths: list[int]) -> PackedClips:
 @pytest.mark.parametrize(("begin", "length"), CROPS)
 def test_crops_of_the_reference_implementation(numbers, ragged, begin, length):
     x = crop_resize(ragged, torch.tensor([1]), torch.tensor([begin]), torch.tensor([length]), 64, 2)
-    np.testing.assert_allclose(official(x), numbers[f"crop_{begin}_{length}"], atol=1e-5)
+    np.testing.assert_allclose(reference(x), numbers[f"crop_{begin}_{length}"], atol=1e-5)
 
 
 def test_evaluation_crop_of_the_reference_implementation(numbers, ragged):
     begin, length = centre_crop(ragged, torch.tensor([1]))
     assert (begin.item(), length.item()) == (2, 76)
     x = evaluation_view(ragged, torch.tensor([1]), 64, 2)
-    np.testing.assert_allclose(official(x), numbers["centre_0.95"], atol=1e-5)
+    np.testing.assert_allclose(reference(x), numbers["centre_0.95"], atol=1e-5)
 
 
 def test_crops_of_a_batch_equal_those_of_single_clips(ragged):

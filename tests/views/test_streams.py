@@ -59,10 +59,10 @@ def test_motion_of_a_single_frame_is_zero():
 
 
 def test_flattened_frames_have_the_reference_order():
-    """The official (clips, xyz, frames, joints, persons), permuted as golden/README.md says."""
-    official = torch.randn(2, 3, 5, 25, 2)
-    theirs = official.permute(0, 2, 3, 1, 4).reshape(2, 5, 150)
-    ours = stream(official.permute(0, 2, 3, 1, 4), "joint", get_layout("kinect-v2"))
+    """The reference (clips, xyz, frames, joints, persons), permuted as golden/README.md says."""
+    reference = torch.randn(2, 3, 5, 25, 2)
+    theirs = reference.permute(0, 2, 3, 1, 4).reshape(2, 5, 150)
+    ours = stream(reference.permute(0, 2, 3, 1, 4), "joint", get_layout("kinect-v2"))
     assert torch.equal(ours.flatten(2), theirs)
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from i2md.data.readers.files import BadFile, File, find_files
-from i2md.data.readers.reading import Reading, joint_order, label_of, numbers_in_name, to_positions
+from i2md.data.readers.files import BadFile, File
+from i2md.data.readers.reading import joint_order, label_of, numbers_in_name, open_clip_files, to_positions
 from i2md.data.readers.text_numbers import number_rows
 from i2md.data.recording import Recording, Source
 from i2md.data.splits import by_column
@@ -67,15 +67,14 @@ def open_source(path: Path) -> Source:
     Raises:
         InputError: If there is no such file, or two have the same name.
     """
-    files = find_files(path, _NAME, "a*_s*_e*_skeleton3D.txt files")
-    return Source(
+    return open_clip_files(
+        path,
+        _NAME,
+        "a*_s*_e*_skeleton3D.txt files",
+        _parse,
         name="msr-action3d",
         layout=_LAYOUT,
         class_names=CLASS_NAMES,
-        units="m",
-        preset="facing",
-        read=Reading(files, _LAYOUT, _parse),
-        count=len(files),
         splits={"xsub": by_column("subject", train=(1, 3, 5, 7, 9), test=(2, 4, 6, 8, 10))},
     )
 

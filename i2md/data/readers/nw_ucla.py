@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from i2md.data.readers.files import BadFile, File, find_files
-from i2md.data.readers.reading import Reading, label_of, numbers_in_name, to_positions
+from i2md.data.readers.files import BadFile, File
+from i2md.data.readers.reading import label_of, numbers_in_name, open_clip_files, to_positions
 from i2md.data.recording import Recording, Source
 from i2md.data.splits import Split, by_column
 from i2md.skeletons import get_layout
@@ -51,15 +51,14 @@ def open_source(path: Path) -> Source:
     Raises:
         InputError: If there is no such file, or two have the same name.
     """
-    files = find_files(path, _NAME, "a*_s*_e*_v*.json files")
-    return Source(
+    return open_clip_files(
+        path,
+        _NAME,
+        "a*_s*_e*_v*.json files",
+        _parse,
         name="nw-ucla",
         layout=_LAYOUT,
         class_names=CLASS_NAMES,
-        units="m",
-        preset="facing",
-        read=Reading(files, _LAYOUT, _parse),
-        count=len(files),
         splits={"xview": by_column("camera", train=(1, 2), test=(3,)), "xview-clean": _clean_split()},
     )
 

@@ -1,24 +1,24 @@
 """What all readers share: reading files one after the other, and the checks that every recording has to pass.
 
-A reader of one clip (or several) a file is a parser, `(file, bytes) -> Recording`, and a `Reading` of its files:
-
-    Source(..., read=Reading(files, layout, parse), count=len(files))
-
-A parser raises `BadFile` for a file that yields no clip; the file is then named, counted and left out.
+A reader of one clip a file is a parser, `(file, bytes) -> Recording`, which `open_clip_files` applies to the files;
+other readers make their own `Source` with a `Reading` of the files. A parser raises `BadFile` for a file that yields
+no clip; the file is then named, counted and left out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32, Num
 
-from i2md.data.readers.files import BadFile, File, load_each
+from i2md.data.readers.files import BadFile, File, find_files, load_each
 from i2md.data.readers.name_tables import shown
-from i2md.data.recording import Recording, Unreadable
+from i2md.data.recording import Recording, Source, Unreadable
+from i2md.data.splits import Split
 from i2md.skeletons import Layout
 
 # More digits may not fit the columns of a Clips folder, which have 64 bits.
@@ -73,6 +73,50 @@ class Reading:
             part = "" if recording.name == file.stem else f"{recording.name}: "
             return Unreadable(file.name, f"{shown(file.base)}: {part}{error}")
         return recording
+
+
+def open_clip_files(
+    path: Path,
+    pattern: re.Pattern[str],
+    what: str,
+    parse: Callable[[File, bytes], Recording],
+    *,
+    name: str,
+    layout: Layout,
+    class_names: tuple[str, ...],
+    splits: Mapping[str, Split],
+    unique_parts: int = 1,
+) -> Source:
+    """Open a data set of one clip a file, in metres, whose skeletons are turned to face the sensor.
+
+    Args:
+        path: The folder that holds the files or a parent of it, or a .zip.
+        pattern: As in `find_files`, like `what` and `unique_parts`.
+        what: What the files are called in messages.
+        parse: Turns a file and its bytes into a recording; raises BadFile if it cannot.
+        name: Name of the data set.
+        layout: Joints and channels that every recording must have.
+        class_names: Names of the labels 0, 1, ...
+        splits: The publisher's splits.
+        unique_parts: How many last parts of a file's path identify its clip.
+
+    Returns:
+        The clips.
+
+    Raises:
+        InputError: If there is no such file, or two are of the same clip.
+    """
+    files = find_files(path, pattern, what, unique_parts)
+    return Source(
+        name=name,
+        layout=layout,
+        class_names=class_names,
+        units="m",
+        preset="facing",
+        read=Reading(files, layout, parse),
+        count=len(files),
+        splits=splits,
+    )
 
 
 def check_positions(

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from i2md.data.readers.files import BadFile, File, find_files
-from i2md.data.readers.reading import Reading, label_of, to_positions
+from i2md.data.readers.files import BadFile, File
+from i2md.data.readers.reading import label_of, open_clip_files, to_positions
 from i2md.data.readers.text_numbers import number_rows
 from i2md.data.recording import Recording, Source
 from i2md.data.splits import Split
@@ -69,16 +69,16 @@ def open_source(path: Path) -> Source:
     Raises:
         InputError: If there is no such file, or two have the same folders.
     """
-    files = find_files(path, _FILE, "sXXsYY/*/*/skeleton_pos.txt files", unique_parts=4)
-    return Source(
+    return open_clip_files(
+        path,
+        _FILE,
+        "sXXsYY/*/*/skeleton_pos.txt files",
+        _parse,
         name="sbu-interaction",
         layout=_LAYOUT,
         class_names=CLASS_NAMES,
-        units="m",
-        preset="facing",
-        read=Reading(files, _LAYOUT, _parse),
-        count=len(files),
         splits=dict(_folds()),
+        unique_parts=4,
     )
 
 

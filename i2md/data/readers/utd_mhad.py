@@ -18,9 +18,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.io import loadmat, whosmat
 
-from i2md.data.readers.files import BadFile, File, find_files
+from i2md.data.readers.files import BadFile, File
 from i2md.data.readers.limits import require_size
-from i2md.data.readers.reading import Reading, joint_order, label_of, numbers_in_name, to_positions
+from i2md.data.readers.reading import joint_order, label_of, numbers_in_name, open_clip_files, to_positions
 from i2md.data.recording import Recording, Source
 from i2md.data.splits import by_column
 from i2md.skeletons import get_layout
@@ -78,15 +78,14 @@ def open_source(path: Path) -> Source:
     Raises:
         InputError: If there is no such file, or two have the same name.
     """
-    files = find_files(path, _NAME, "a*_s*_t*_skeleton.mat files")
-    return Source(
+    return open_clip_files(
+        path,
+        _NAME,
+        "a*_s*_t*_skeleton.mat files",
+        _parse,
         name="utd-mhad",
         layout=_LAYOUT,
         class_names=CLASS_NAMES,
-        units="m",
-        preset="facing",
-        read=Reading(files, _LAYOUT, _parse),
-        count=len(files),
         splits={"xsub": by_column("subject", train=(1, 3, 5, 7), test=(2, 4, 6, 8))},
     )
 

@@ -22,7 +22,7 @@ CHANGES: dict[str, Any] = {
     "semi.draws": 1,
 }
 NOTE = "DRY RUN on synthetic motion, one epoch: the figures mean nothing."
-# The fewest that leave a whole batch of readable training clips in each official split.
+# The fewest that leave a whole batch of readable training clips in each published split.
 _NTU_CLIPS = 150
 # Three recordings of every subject, so that the split has its validation subjects.
 _PKU_RECORDINGS, _PKU_ACTIONS = 39, 3

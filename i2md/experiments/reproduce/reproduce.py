@@ -22,7 +22,7 @@ from i2md.experiments.reproduce import dry_run as dry
 from i2md.experiments.reproduce.claims import evaluate_claims, format_verdict
 from i2md.experiments.reproduce.figures import make_blocks, read_figures
 from i2md.experiments.reproduce.pages import latex_page, markdown_page
-from i2md.experiments.reproduce.table import SUPERVISED, Table, load_table
+from i2md.experiments.reproduce.table import SUPERVISED, Table
 from i2md.experiments.runner import Failure, require_some, run_jobs, worker_environments
 from i2md.experiments.sweep import LOGS, PathLike, require_same_run
 from i2md.pretraining.pretrain import plan
@@ -34,6 +34,13 @@ from i2md.runtime.settings import flatten
 KINDS = (PretrainSettings, EvaluationSettings)
 
 
+class Recorded(NamedTuple):
+    """A data set as a user names it: a folder of clips, or the recordings that they are prepared from."""
+
+    clips: PathLike | None = None
+    source: PathLike | None = None
+
+
 class Data(NamedTuple):
     """The clips to pretrain on and the clips to evaluate on; the same unless the table transfers."""
 
@@ -42,43 +49,28 @@ class Data(NamedTuple):
 
 
 def reproduce(
-    table: str,
-    out: PathLike,
-    clips: PathLike | None = None,
-    source: PathLike | None = None,
-    target: PathLike | None = None,
-    target_source: PathLike | None = None,
-    runs: PathLike | None = None,
-    seeds: Sequence[int] | None = None,
-    methods: Sequence[str] | None = None,
-    protocol: Sequence[str] | None = None,
-    split: Sequence[str] | None = None,
+    table: Table,
+    out: Path,
+    clips: Recorded,
+    target: Recorded,
+    runs: Path | None = None,
     changes: Mapping[str, Any] | None = None,
     jobs: int | None = None,
     device: str = "auto",
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Pretrain and evaluate the methods of a published table, and write them next to published results.
-
-    Called again with the same arguments it resumes: finished runs and their results are kept, unfinished ones
-    continue. A failed run is listed with its reason, and the others continue.
+    """Pretrain and evaluate the methods of a table or of a part of it, and write them next to published results.
 
     Args:
-        table: Name of a table, or path of a YAML file like those in i2md/experiments/reproduce/tables.
+        table: The table.
         out: Folder of the table, and by default of runs and clips.
-        clips: Folder of the clips; by default `out`/clips.
-        source: Recordings that the clips are prepared from if they do not exist.
-        target: Folder of the clips to transfer to; by default `out`/target.
-        target_source: Recordings that these are prepared from.
+        clips: The clips to pretrain on; they are prepared if they do not exist.
+        target: The clips to transfer to.
         runs: Folder of the runs, one per method and seed; by default `out`.
-        seeds: Seeds; by default those of the table. As with `methods`, `protocol` and `split`, a part of the table.
-        methods: Methods of the table.
-        protocol: Protocols of the table.
-        split: Splits of the table to evaluate on.
         changes: Settings of pretraining or evaluation to change, by dotted name; the table lists them.
         jobs: Runs at once; by default one per core or GPU.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        dry_run: Run the full recipe for one epoch on synthetic recordings, all in `out`/dry-run.
+        dry_run: Write and use synthetic recordings, all in `out`/dry-run, and shorten everything.
 
     Returns:
         What `table.json` holds.
@@ -87,32 +79,29 @@ def reproduce(
         InputError: An argument is invalid, or every run failed.
         KeyboardInterrupt: On Ctrl-C.
     """
-    asked, out = load_table(table), Path(out)
     environments = worker_environments(device, jobs)
     changes = dict(changes or {})
     if dry_run:
-        if clips or source or target or target_source:
+        if any(clips) or any(target):
             raise InputError("--dry_run writes its own recordings; leave clips and recordings out")
-        out, runs = out / "dry-run", None
-        seeds, changes = dry.SEEDS if seeds is None else seeds, dry.CHANGES | changes
-    asked = asked.narrowed(seeds, methods, protocol, split)
-    departing, asked, departures = _apply_changes(asked, changes)
+        out, runs, changes = out / "dry-run", None, dry.CHANGES | changes
+    departing, table, departures = _apply_changes(table, changes)
     if dry_run:
-        source, target_source = dry.synthetic_recordings(asked, out)
-    data = _open(asked, out, (clips, source), (target, target_source))
-    for split in asked.specification.splits:
+        clips, target = (Recorded(source=path) for path in dry.synthetic_recordings(table, out))
+    data = _open(table, out, clips, target)
+    for split in table.specification.splits:
         data.target.part(split, "test")
-    folder = Path(runs) if runs is not None else out
+    folder = out if runs is None else runs
     by_name = {
-        folder_name(f"{method},seed={seed}"): (method, seed) for seed in asked.seeds for method in asked.pretrained
+        folder_name(f"{method},seed={seed}"): (method, seed) for seed in table.seeds for method in table.pretrained
     }
-    planned, failed = _plan_jobs(asked, data, folder, by_name, departing, device)
+    planned, failed = _plan_jobs(table, data, folder, by_name, departing, device)
     require_some(folder, planned, failed)
-    failed |= run_jobs(list(planned.values()), environments, folder / LOGS, asked.name)
+    failed |= run_jobs(list(planned.values()), environments, folder / LOGS, table.name)
     done = {folder / name: run for name, run in by_name.items() if name not in failed}
     require_some(folder, done, failed)
-    notes = [dry.NOTE] * dry_run + _notes(asked, departures)
-    return _write_table(asked, out, done, data.target.dataset.name, notes, failed, dry_run)
+    notes = [dry.NOTE] * dry_run + _notes(table, departures)
+    return _write_table(table, out, done, data.target.dataset.name, notes, failed, dry_run)
 
 
 def _write_table(
@@ -173,21 +162,16 @@ def _apply_changes(table: Table, changes: Mapping[str, Any]) -> tuple[Mapping[st
     return by_kind[PretrainSettings], replace(table, evaluation=evaluation), departures
 
 
-def _open(
-    table: Table,
-    out: Path,
-    first: tuple[PathLike | None, PathLike | None],
-    second: tuple[PathLike | None, PathLike | None],
-) -> Data:
+def _open(table: Table, out: Path, first: Recorded, second: Recorded) -> Data:
     """The clips, prepared from their recordings if they do not exist."""
     spec = table.specification
     if spec.target is None and any(second):
         raise InputError(f"table {table.name} does not transfer to other clips; leave --target out")
-    clips = _prepared(table, spec.format, out / "clips" if first[0] is None else first[0], first[1], "")
+    clips = _prepared(table, spec.format, out / "clips" if first.clips is None else first.clips, first.source, "")
     if spec.target is None:
         return Data(clips, clips)
-    other = out / "target" if second[0] is None else second[0]
-    return Data(clips, _prepared(table, spec.target, other, second[1], "target_"))
+    other = out / "target" if second.clips is None else second.clips
+    return Data(clips, _prepared(table, spec.target, other, second.source, "target_"))
 
 
 def _prepared(table: Table, format: str, clips: PathLike, source: PathLike | None, which: str) -> Clips:

@@ -12,7 +12,7 @@ from i2md.encoders.gru.encoder import GRUEncoder, GRUPair, run_pairs
 from i2md.encoders.registry import build_encoder
 from i2md.encoders.settings import EncoderSettings, GRUSettings
 from i2md.errors import InputError
-from i2md.pretraining.official import rename_official
+from i2md.pretraining.reference_checkpoint import rename_reference_state
 from i2md.skeletons import Layout, get_layout
 from i2md.views.streams import stream
 
@@ -163,7 +163,7 @@ def test_features_of_the_reference_implementation(golden, name):
     numbers = np.load(golden / "cmd_step.npz")
     final = {key[6:]: torch.tensor(numbers[key]) for key in numbers.files if key.startswith("final/")}
     prefix = f"query.{name}.encoder."
-    weights = {k.removeprefix(prefix): v for k, v in rename_official(final).items() if k.startswith(prefix)}
+    weights = {k.removeprefix(prefix): v for k, v in rename_reference_state(final).items() if k.startswith(prefix)}
     encoder = GRUEncoder(get_layout("kinect-v2"), 2, GRUSettings(hidden_size=24))
     encoder.load_state_dict(weights)
     view = torch.tensor(numbers["step2/query"]).permute(0, 2, 3, 1, 4)

@@ -36,9 +36,9 @@ def write(folder: Path, part: str, data: np.ndarray, frames: Any, content: Any, 
 def filled(clip: np.ndarray, frames: int = 300) -> np.ndarray:
     """Convert a clip (persons, frames, joints, 3) to the published shape, filled up by repetition."""
     repeated = clip[:, np.arange(frames) % clip.shape[1]]
-    official = np.zeros((3, frames, 25, 2), np.float32)
-    official[..., : len(clip)] = repeated.transpose(3, 1, 2, 0)
-    return official
+    reference = np.zeros((3, frames, 25, 2), np.float32)
+    reference[..., : len(clip)] = repeated.transpose(3, 1, 2, 0)
+    return reference
 
 
 def _clips(lengths: list[int], persons: int = 2) -> list[np.ndarray]:
@@ -89,7 +89,7 @@ def test_clips_equal_those_prepared_from_skeleton_files(golden: Path, tmp_path: 
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(other, mine, atol=1e-5)
     # A model of the published program accepts them.
-    run = tiny.official_run(tmp_path, golden / "cmd_step.pth.tar")
+    run = tiny.reference_run(tmp_path, golden / "cmd_step.pth.tar")
     features = [Model(run, "cpu").embed(clips)["joint"] for clips in (ours, theirs)]
     np.testing.assert_allclose(features[1], features[0], atol=1e-5)
 
@@ -104,10 +104,10 @@ def test_another_preset_is_an_input_error(folder: Path, tmp_path: Path) -> None:
 @given(length=st.integers(11, 60), cut=st.integers(0, 10), frames=st.integers(80, 90))
 def test_true_length_finds_the_repetition(length: int, cut: int, frames: int) -> None:
     clip = _clips([length])[0]
-    official = filled(clip, frames).transpose(3, 1, 2, 0)
-    assert true_length(official, length + cut) == length
-    official[:, -1] += 1
-    assert true_length(official, length + cut) == length + cut
+    reference = filled(clip, frames).transpose(3, 1, 2, 0)
+    assert true_length(reference, length + cut) == length
+    reference[:, -1] += 1
+    assert true_length(reference, length + cut) == length + cut
 
 
 @pytest.mark.parametrize("cuts", [(0, 1), (1, 3), (0, 3), (2, 2)])

@@ -16,10 +16,11 @@ from i2md.pretraining.settings import PretrainSettings
 
 _SIDES = {"encoder_q": "query", "encoder_k": "key"}
 _GRU = re.compile(r"(.*)\.encoder\.gru\.(weight_ih|weight_hh|bias_ih|bias_hh)_l(\d+)")
+_EXPECTED = "give a checkpoint of CMD's reference implementation (.pth.tar)"
 
 
-def read_official(path: Path) -> dict[str, Tensor]:
-    """Read the state dict of an official .pth.tar, without executing any code in it.
+def read_reference_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read the state dict of a .pth.tar file of the reference implementation, without executing any code in it.
 
     Args:
         path: The checkpoint.
@@ -35,21 +36,21 @@ def read_official(path: Path) -> dict[str, Tensor]:
         state = checkpoint.get("state_dict", checkpoint)
         state = {name.removeprefix("module."): value for name, value in state.items()}
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give an official CMD checkpoint (.pth.tar)") from None
+        raise InputError(f"{path}: no such file; {_EXPECTED}") from None
     except Exception:  # torch.load raises whatever the bytes provoke
-        raise InputError(f"{path}: not a PyTorch checkpoint; give an official CMD checkpoint (.pth.tar)") from None
+        raise InputError(f"{path}: not a PyTorch checkpoint; {_EXPECTED}") from None
     if "encoder_q.encoder.gru.weight_ih_l0" not in state:
         raise InputError(f"{path}: not a checkpoint of CMD pretraining; give one of its .pth.tar files")
     return state
 
 
-def rename_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_reference_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the tensors of a checkpoint to those of `I2MD.state_dict` with method "cmd".
 
     Heads, queues and both branches of all streams are kept.
 
     Args:
-        state: What `read_official` returned; a queue has shape (width, size).
+        state: What `read_reference_checkpoint` returned; a queue has shape (width, size).
 
     Returns:
         The tensors by this package's names; a queue has shape (size, width).
@@ -83,20 +84,20 @@ def _queue(name: str, keys: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _branch(official: str) -> str:
-    side = official[: len("encoder_q")]
-    return f"{_SIDES[side]}.{_stream(official, side)}"
+def _branch(theirs: str) -> str:
+    side = theirs[: len("encoder_q")]
+    return f"{_SIDES[side]}.{_stream(theirs, side)}"
 
 
 def _stream(name: str, prefix: str) -> str:
     return name.removeprefix(prefix).lstrip("_") or "joint"
 
 
-def official_settings(state: Mapping[str, Tensor]) -> PretrainSettings:
+def reference_settings(state: Mapping[str, Tensor]) -> PretrainSettings:
     """The published settings with the sizes found in a checkpoint.
 
     Args:
-        state: What `read_official` returned.
+        state: What `read_reference_checkpoint` returned.
     """
     num_layers = sum(1 for name in state if re.fullmatch(r"encoder_q\.encoder\.gru\.weight_hh_l\d+", name))
     hidden_size = state["encoder_q.encoder.gru.weight_hh_l0"].shape[1]
