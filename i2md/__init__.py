@@ -10,7 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from i2md.commands import embed, evaluate, import_cmd, info, join, prepare, pretrain, report, reproduce, sweep
+    from i2md.commands import (
+        embed,
+        evaluate,
+        import_cmd,
+        info,
+        join,
+        prepare,
+        pretrain,
+        report,
+        reproduce,
+        split,
+        sweep,
+    )
     from i2md.data.recording import Recording, Source, Unreadable
     from i2md.data.store import Clips, open_clips
     from i2md.errors import InputError
@@ -43,6 +55,7 @@ _MODULES = {
     "pretrain": "i2md.commands",
     "report": "i2md.commands",
     "reproduce": "i2md.commands",
+    "split": "i2md.commands",
     "sweep": "i2md.commands",
 }
 
@@ -69,6 +82,7 @@ __all__ = [
     "pretrain",
     "report",
     "reproduce",
+    "split",
     "sweep",
 ]
 

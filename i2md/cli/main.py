@@ -17,6 +17,7 @@ from i2md.runtime.exit_codes import exit_code
 COMMANDS = (
     "prepare",
     "info",
+    "split",
     "join",
     "pretrain",
     "evaluate",

@@ -62,6 +62,7 @@ def _info(data: Mapping[str, Any], classes: bool) -> str:
     hidden = ("path", "classes", "warnings", "report", "next", "inferred")
     shown = {name: value for name, value in data.items() if name not in hidden}
     shown["persons"] = ", ".join(f"{persons} in {clips} clips" for persons, clips in data["persons"].items())
+    shown["splits"] = data["splits"] or "none; i2md split draws one"
     shown["size"] = f"{shown.pop('bytes') / 1e6:.1f} MB"
     lines = [f"{name + ':':13}{words(value)}" for name, value in shown.items()]
     lines.append(f"{'prepared:':13}{words(_preparation(data['report'])) or 'nothing was changed or left out'}")
@@ -80,6 +81,12 @@ def _preparation(report: Mapping[str, Any]) -> dict[str, int]:
     """What preparation changed and left out, counted."""
     changed = {name.replace("_", " "): count for name, count in report.items() if isinstance(count, int) and count}
     return changed | {f"not read, {why}": count for why, count in report.get("not_read", {}).items() if count}
+
+
+def _split(data: Mapping[str, Any]) -> str:
+    lines = [f"split {data['split']} of {data['clips']}: {words(data['parts'])} clips"]
+    lines += [f"warning: {text}" for text in data["warnings"]]
+    return "\n".join([*lines, f"use it by: --split {data['split']}"])
 
 
 def _pretrained(data: Mapping[str, Any]) -> str:
@@ -201,6 +208,7 @@ def words(value: Any) -> str:
 
 
 _TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "split": _split,
     "pretrain": _pretrained,
     "evaluate": _evaluated,
     "report": _compared,

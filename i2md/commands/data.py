@@ -1,4 +1,4 @@
-"""Commands on recordings and clips: prepare, info and join."""
+"""Commands on recordings and clips: prepare, split, info and join."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ def prepare(
     jobs: int | None = None,
     precision: str = "float32",
     cluster: str | None = None,
+    split_by: str | None = None,
+    test_share: float | None = None,
+    split_seed: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Clips:
     """Read recordings, prepare them and write them to a folder of clips.
@@ -53,6 +56,10 @@ def prepare(
         jobs: Number of worker processes; by default one a core where it is worth it. The bytes written are the same.
         precision: float32, or float16 for half the size.
         cluster: Ray cluster that does the work: auto, local or ray://HOST:PORT.
+        split_by: Draw a split in addition to the format's own, as i2md split does: by subject, recording, random or
+            time.
+        test_share: Share of test clips in that split; 0.3 by default.
+        split_seed: Seed of that split; 0 by default.
         options: Options of the reader, as --options.NAME VALUE.
 
     Returns:
@@ -62,10 +69,56 @@ def prepare(
         InputError: An argument is wrong, or no recording can be prepared.
     """
     from i2md.data import prepare as preparing
+    from i2md.data.split_by import SplitBy
+    from i2md.errors import InputError
 
+    drawn: dict[str, Any] = {
+        name: value for name, value in (("test_share", test_share), ("seed", split_seed)) if value is not None
+    }
+    if drawn and split_by is None:
+        raise InputError("test_share and split_seed belong to a split; say which by --split_by")
+    how = None if split_by is None else SplitBy(split_by, **drawn)
     described = {"layout": layout, "units": units, "axes": axes, "joints": joints}
     of_reader = {**(options or {}), **{name: value for name, value in described.items() if value is not None}}
-    return preparing.prepare(format, source, clips, preset, strict, overwrite, jobs, precision, cluster, **of_reader)
+    return preparing.prepare(
+        format, source, clips, preset, strict, overwrite, jobs, precision, cluster, how, **of_reader
+    )
+
+
+def split(*, clips: PathLike | Clips, by: str = "subject", test_share: float = 0.3, seed: int = 0) -> dict[str, Any]:
+    """Draw a split of clips into training and test clips, for data sets that have none.
+
+    The split is added to the clips' description under a name such as subject-0.3-seed0. It is stratified: each class
+    has about the same share of test clips. The same arguments draw the same split.
+
+    Args:
+        clips: Folder of clips, or its URL.
+        by: What is never in both parts: subject, recording (all clips of a file, and other camera views of the same
+            performance), random (all clips of a file), or time (the last clips of each file are test clips).
+        test_share: Share of the clips that are test clips.
+        seed: Seed of the draw; time needs none.
+
+    Returns:
+        The name of the `split`, the number of clips in its `parts`, and `warnings`.
+
+    Raises:
+        InputError: There are no two subjects, recordings or clips of one recording to tell apart.
+    """
+    from i2md.data.info import split_warnings
+    from i2md.data.split_by import SplitBy, add_split
+    from i2md.data.splits import select_part
+    from i2md.data.store import Clips, open_clips
+
+    how = SplitBy(by, test_share, seed)
+    found = add_split(clips if isinstance(clips, Clips) else open_clips(clips), how)
+    parts = found.dataset.splits[how.name]
+    noted = [text for text in found.dataset.report.get("warnings", ()) if text.startswith(f"split {how.name!r}: ")]
+    return {
+        "clips": str(found.path),
+        "split": how.name,
+        "parts": {name: len(select_part(part, found.columns)) for name, part in parts.items()},
+        "warnings": [*noted, *split_warnings(found, how.name)],
+    }
 
 
 def info(*, clips: PathLike | Clips, classes: bool = False) -> dict[str, Any]:

@@ -160,13 +160,41 @@ def _warnings(clips: Clips) -> Iterator[str]:
     present = [name for name, count in _classes(clips).items() if count and name != "no label"]
     if len(present) == 1:
         yield f"all labelled clips have one class, {present[0]!r}: every accuracy on them is 100 %"
-    for name, split in clips.dataset.splits.items():
-        for part, values in split.items():
-            if not len(select_part(values, clips.columns)):
-                yield f"split {name!r}: its part {part!r} is empty"
+    for name in clips.dataset.splits:
+        yield from split_warnings(clips, name)
     if clips.dataset.report.get("left_out"):
         first = clips.dataset.report["left_out_files"][0]
         yield f"{clips.dataset.report['left_out']} recordings were left out, for example {first}"
+
+
+def split_warnings(clips: Clips, name: str) -> Iterator[str]:
+    """What looks wrong with a split: empty parts, and classes that cannot be learned or are not tested.
+
+    Args:
+        clips: The clips.
+        name: Name of one of their splits.
+
+    Yields:
+        One sentence each.
+    """
+    split = clips.dataset.splits[name]
+    rows = {part: select_part(values, clips.columns) for part, values in split.items()}
+    for part, chosen in rows.items():
+        if not len(chosen):
+            yield f"split {name!r}: its part {part!r} is empty"
+    if len(rows) < 2 or not all(map(len, rows.values())):
+        return
+    train = training_part(split)
+    learned, tested = (set(clips.labels[each].tolist()) - {-1} for each in (rows[train], _others(clips, split)))
+    for labels, side in ((tested - learned, "training"), (learned - tested, "test")):
+        if labels:
+            example = _class(clips, min(labels))
+            yield f"split {name!r}: {len(labels)} classes have no {side} clips, for example {example}"
+
+
+def _class(clips: Clips, label: int) -> str:
+    names = clips.dataset.class_names
+    return repr(names[label]) if label < len(names) else f"class {label}"
 
 
 def _frame_warnings(clips: Clips) -> Iterator[str]:

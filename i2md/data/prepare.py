@@ -20,6 +20,7 @@ from i2md.data.pipeline import Done, prepare_recordings
 from i2md.data.presets import CHOOSING, preset_names
 from i2md.data.readers import open_source
 from i2md.data.recording import Divisible, Source
+from i2md.data.split_by import SplitBy, draw_split, with_split
 from i2md.data.storage.remote import to_path
 from i2md.data.store import UNTRIMMED, Clips, open_clips
 from i2md.data.writer import ClipsWriter
@@ -45,6 +46,7 @@ def prepare(
     jobs: int | None = None,
     precision: str = "float32",
     cluster: str | None = None,
+    split_by: SplitBy | None = None,
     **options: Any,
 ) -> Clips:
     """Read recordings, prepare them and write them to a folder of clips.
@@ -63,13 +65,15 @@ def prepare(
         jobs: worker processes; by default one a core, if the work takes more than some seconds.
         precision: float32, or float16 for half the size.
         cluster: a Ray cluster that does the work (`auto`, `local`, `ray://HOST:PORT`); it has to reach `source`.
+        split_by: a split to draw, in addition to those of the reader.
         **options: the reader's own.
 
     Returns:
         The clips, opened.
 
     Raises:
-        InputError: an argument is invalid, or nothing could be prepared.
+        InputError: an argument is invalid, nothing could be prepared, or the split cannot be drawn: then the clips are
+            there without it.
         WorkerLost: a worker process ended before its time; the same call resumes.
 
     >>> import tempfile
@@ -103,7 +107,11 @@ def prepare(
         if recordings.untrimmed is not None:
             _write_untrimmed(recordings.untrimmed, writer.subfolder(UNTRIMMED), strict, by_workers, precision, key)
         _list_left_out(writer, target)
-        writer.finish(_describe(recordings, preset, report))
+        dataset = _describe(recordings, preset, report)
+        if split_by is None:
+            writer.finish(dataset)
+        else:
+            _finish_with_split(writer, dataset, split_by, target)
     return open_clips(target)
 
 
@@ -129,6 +137,16 @@ def _write_untrimmed(source: Source, folder: Path, strict: bool, prepared: _Prep
         _list_left_out(writer, folder)
         if len(writer):
             writer.finish(_describe(source, "none", report))
+
+
+def _finish_with_split(writer: ClipsWriter, dataset: Dataset, split_by: SplitBy, target: Path) -> None:
+    try:
+        drawn = draw_split(writer.columns(), split_by)
+    except InputError as error:
+        # Hours of preparation are not lost for it.
+        writer.finish(dataset)
+        raise InputError(f"{target}: {error} (the clips are complete: i2md split {target} --by ...)") from None
+    writer.finish(with_split(dataset, split_by, drawn))
 
 
 class _Filling:

@@ -140,8 +140,9 @@ class Clips:
         """
         splits = self.dataset.splits
         if split not in splits:
-            known = ", ".join(splits) or "none: this data set has no splits"
-            raise InputError(f"{self.path}: no split {split!r}; choose one of {known}")
+            known = ", ".join(splits)
+            how = f"choose one of {known}" if splits else f"draw one: i2md split {self.path} --by subject"
+            raise InputError(f"{self.path}: no split {split!r}; {how}")
         if part not in splits[split]:
             raise InputError(f"{self.path}: split {split!r} has no part {part!r}, only {', '.join(splits[split])}")
         return self.select(select_part(splits[split][part], self.columns))

@@ -142,6 +142,11 @@ class ClipsWriter:
         """The note of each checkpoint, from the first, those of an earlier process included."""
         return (entry["note"] for entry in self._journal if "note" in entry)
 
+    def columns(self) -> dict[str, np.ndarray]:
+        """The index of all clips up to the last checkpoint, an array for each column."""
+        rows = [row[:-1] for row in self._index_rows()]
+        return {name: np.array([row[place] for row in rows]) for place, name in enumerate(COLUMNS.names)}
+
     def finish(self, dataset: Dataset) -> None:
         """Write the index and the description, and move the folder into place."""
         if self._pending:

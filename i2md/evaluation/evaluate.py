@@ -65,7 +65,11 @@ def evaluate_run(
     warn_of_scale(config, clips)
     train, test = _labelled(clips.part(split, "train")), _labelled(clips.part(split, "test"))
     if not len(train) or not len(test):
-        raise InputError(f"{clips.path}: split {split!r} has no labelled clips to train and test on")
+        raise InputError(
+            f"{clips.path}: split {split!r} has {len(train)} training and {len(test)} test clips with labels; give"
+            " labels to the clips of both when preparing (labels.csv with the columns name and label in the folder of"
+            " recordings), or use embed or pretrain, which need none"
+        )
 
     data = _probe_data(
         load_encoders(run, config, device, settings.readout), config, train, test, device, settings.readout
@@ -145,7 +149,10 @@ def choose_split(clips: Clips, split: str | None, pretrained: str | None = None)
         return split
     chosen = pretrained if pretrained in clips.dataset.splits else clips.default_split()
     if chosen is None:
-        raise InputError(f"{clips.path}: the data set names no split to evaluate on; prepare it with one")
+        by = "subject" if len(np.unique(clips.columns["subject"])) > 1 else "recording"
+        raise InputError(
+            f"{clips.path}: the data set has no split to evaluate on; draw one: i2md split {clips.path} --by {by}"
+        )
     return chosen
 
 

@@ -35,7 +35,7 @@ BODY = [
 
 def _clip(subject: int = 1, label: int = 0, frames: int = 8, persons: int = 1, scale: float = 1.0) -> Recording:
     """A body 1.7 m high that sways, with equal limbs on both sides."""
-    rng = np.random.default_rng(subject)
+    rng = np.random.default_rng([subject, label + 1])
     moved = np.array(BODY) + rng.normal(0, 0.005, size=(persons, frames, 20, 3))
     return Recording(f"s{subject}", (scale * moved).astype(np.float32), label=label, subject=subject)
 
@@ -63,7 +63,7 @@ def test_counts_lengths_and_classes(tmp_path: Path) -> None:
 
 
 def test_valid_clips_give_no_warning(tmp_path: Path) -> None:
-    assert _info(tmp_path, VALID)["warnings"] == []
+    assert _info(tmp_path, [*VALID, _clip(1, 1), _clip(2, 0)])["warnings"] == []
 
 
 def test_clips_without_a_label_are_counted_separately(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_clips_without_a_label_are_counted_separately(tmp_path: Path) -> None:
 
 
 def _warning(folder: Path, clips: list[Recording], **changes: Any) -> str:
-    warnings = _info(folder, clips, **changes)["warnings"]
+    warnings = _info(folder, clips, **{"splits": {}, **changes})["warnings"]
     assert len(warnings) == 1, warnings
     return warnings[0]
 
@@ -156,6 +156,17 @@ def test_a_class_without_clips_gives_a_warning(tmp_path: Path) -> None:
 def test_an_empty_part_of_a_split_gives_a_warning(tmp_path: Path) -> None:
     splits = {"xsub": {"train": {"subject": (1, 2)}, "test": {"subject": (9,)}}}
     assert "'test' is empty" in _warning(tmp_path, VALID, splits=splits)
+
+
+def test_classes_of_one_part_only_give_a_warning(tmp_path: Path) -> None:
+    # Of the parts the one named train counts as such, in whatever order they are; clips without a label count nowhere.
+    splits = {"xsub": {"test": {"subject": (2,)}, "train": {"subject": (1,)}}}
+    clips = [*VALID, _clip(1, 1), _clip(2, 0), _clip(2, -1)]
+    assert _info(tmp_path / "both", clips, splits=splits)["warnings"] == []
+    warning = _warning(tmp_path / "one", [*clips, _clip(2, 2)], splits=splits, class_names=("wave", "clap", "nod"))
+    assert warning == "split 'xsub': 1 classes have no training clips, for example 'nod'"
+    warning = _warning(tmp_path / "other", [*clips, _clip(1, 2)], splits=splits, class_names=("wave", "clap", "nod"))
+    assert warning == "split 'xsub': 1 classes have no test clips, for example 'nod'"
 
 
 def test_recordings_left_out_give_a_warning(tmp_path: Path) -> None:
