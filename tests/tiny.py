@@ -10,8 +10,13 @@ import functools
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from i2md.cli.main import main
+from i2md.encoders.base import Encoder
+from i2md.encoders.registry import build_encoder
+from i2md.encoders.settings import EncoderSettings, ReadoutName
+from i2md.skeletons import get_layout
 
 
 def words(settings: dict[str, object]) -> list[str]:
@@ -39,6 +44,20 @@ SETTINGS = words(
 )
 SWEEP = [*SETTINGS, "--protocol", "knn"]
 GRID = ["--grid", "method=cmd,i2md", "--seeds", "0", "1", "--against", "method=cmd", "--untrained"]
+
+
+# Small settings of every built-in encoder.
+ENCODERS: dict[str, dict[str, object]] = {
+    "gru": {"encoder.hidden_size": 8, "encoder.num_layers": 2},
+    "tcn": {"encoder.options.hidden_size": 8, "encoder.options.num_blocks": 2},
+}
+
+
+def encoder(name: str, layout: str, persons: int, readout: ReadoutName | None = None) -> Encoder:
+    """A small randomly initialised encoder."""
+    own = {each.rpartition(".")[2]: value for each, value in ENCODERS[name].items()}
+    settings: dict[str, Any] = own if name == "gru" else {"options": own}
+    return build_encoder(EncoderSettings(readout=readout, name=name, **settings), get_layout(layout), persons)
 
 
 @functools.cache

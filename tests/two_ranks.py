@@ -16,7 +16,7 @@ from i2md.cli.main import main as cli
 from i2md.data.packed import pack
 from i2md.data.store import open_clips
 from i2md.distributed import collectives
-from i2md.distributed.batch_norm import InputNorm
+from i2md.distributed.batch_norm import SyncBatchNorm1d
 from i2md.distributed.process_group import barrier, is_main_process, process_group, world_size
 from i2md.encoders.gru.encoder import GRUEncoder
 from i2md.encoders.settings import GRUSettings
@@ -72,8 +72,8 @@ def error_on_main(rank: int) -> str:
 
 
 def normalised() -> dict[str, torch.Tensor]:
-    """A batch of all processes through InputNorm, and the gradients of a weighted sum."""
-    norm = InputNorm(4).double()
+    """A batch of all processes through SyncBatchNorm1d, and the gradients of a weighted sum."""
+    norm = SyncBatchNorm1d(4).double()
     with torch.no_grad():
         norm.weight.copy_(torch.arange(1.0, 5.0))
         norm.bias.copy_(torch.arange(4.0))
@@ -84,6 +84,20 @@ def normalised() -> dict[str, torch.Tensor]:
     gradients = {"weight.grad": norm.weight.grad, "bias.grad": norm.bias.grad}
     gradients["x.grad"] = collectives.all_gather_rows(x.grad)
     return {"out": collectives.all_gather_rows(out.detach()), **gradients, **norm.state_dict()}
+
+
+def encoded(name: str) -> dict[str, torch.Tensor]:
+    """Features of a batch of all processes by an encoder in training, its gradients and its statistics."""
+    torch.manual_seed(0)
+    encoder = tiny.encoder(name, "openni-15", 2).train()
+    clips = torch.randn(6, 9, 15, 3, 2)
+    features = encoder(collectives.local_rows(clips))
+    towards = torch.randn(6, encoder.width)
+    (features * collectives.local_rows(towards)).sum().backward()
+    gradients = {f"{n}.grad": p.grad for n, p in encoder.named_parameters() if p.grad is not None}
+    collectives.all_reduce_sum(list(gradients.values()))
+    statistics = {n: value for n, value in encoder.state_dict().items() if "running" in n}
+    return {"features": collectives.all_gather_rows(features.detach()), **gradients, **statistics}
 
 
 def trained(clips: Path, folder: Path) -> dict[str, torch.Tensor]:
@@ -124,6 +138,7 @@ def main(clips: Path, folder: Path) -> None:
     results: dict[str, Any] = {}
     with process_group():
         results |= {"exchange": exchange(rank), "normalised": normalised()}
+        results |= {"encoded": {name: encoded(name) for name in tiny.ENCODERS}}
         results |= {"trained": trained(clips, folder), "cropped": cropped(clips)}
     results["threads left"] = threads_of_gloo()
     results["world size left"] = world_size()

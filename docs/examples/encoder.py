@@ -1,9 +1,9 @@
-"""An encoder: temporal convolution over all joints. `i2md pretrain CLIPS RUN --encoder.name tcn`.
+"""An encoder: temporal convolution over all joints. `i2md pretrain CLIPS RUN --encoder.name my-tcn`.
 
 Registered in pyproject.toml of the package that holds this file:
 
     [project.entry-points."i2md.encoders"]
-    tcn = "encoder:TCN"
+    my-tcn = "encoder:TCN"
 """
 
 from dataclasses import dataclass

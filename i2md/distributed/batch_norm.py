@@ -1,4 +1,4 @@
-"""Batch norm over the batches of all processes, for an encoder's input."""
+"""Batch norm over the batches of all processes, for an encoder's input and between its layers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from i2md.distributed.collectives import all_gather_rows
 from i2md.distributed.process_group import world_size
 
 
-class InputNorm(nn.BatchNorm1d):
+class SyncBatchNorm1d(nn.BatchNorm1d):
     """nn.BatchNorm1d with the statistics of the whole batch, however many processes it is split over.
 
     torch's SyncBatchNorm does the same on GPUs only. Every process holds a batch of the same size.
 
-    >>> norm = InputNorm(3)(torch.tensor([[[1.0, 3.0], [0.0, 0.0], [5.0, 5.0]]]))
+    >>> norm = SyncBatchNorm1d(3)(torch.tensor([[[1.0, 3.0], [0.0, 0.0], [5.0, 5.0]]]))
     >>> norm[0, 0].round(decimals=3).tolist()
     [-1.0, 1.0]
     """

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from i2md.encoders.base import Encoder
 
 ENCODERS: Registry[type[Encoder]] = Registry(
-    "encoder", "i2md.encoders", {"gru": "i2md.encoders.gru.encoder:GRUEncoder"}
+    "encoder",
+    "i2md.encoders",
+    {"gru": "i2md.encoders.gru.encoder:GRUEncoder", "tcn": "i2md.encoders.tcn:TCNEncoder"},
 )
 
 

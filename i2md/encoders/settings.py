@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from i2md.errors import InputError
+
 ReadoutName = Literal["last", "mean", "max", "attention", "pyramid"]
 # Those that another read-out can be exchanged for after pretraining.
 WeightlessReadout = Literal["last", "mean", "max", "pyramid"]
@@ -18,7 +20,7 @@ class ReadoutSettings:
     readout: ReadoutName | None = None
     """last: the last frame's state; mean, max: over the frames; attention: a mean weighted by a learned query; pyramid:
     maxima over the clip, its halves and its quarters, seven times as wide. By default that of the encoder: last for
-    gru, as published."""
+    gru, as published; pyramid for tcn."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,30 @@ class GRUSettings(ReadoutSettings):
 
 
 @dataclass(frozen=True)
+class TCNSettings(ReadoutSettings):
+    """The temporal convolutional encoder."""
+
+    hidden_size: int = 128
+    """Channels of every layer: width of a frame's state."""
+    num_blocks: int = 4
+    """Residual blocks; their dilations are 1, 2, 4, 8 and again from 1."""
+
+    def __post_init__(self) -> None:
+        require_positive(hidden_size=self.hidden_size, num_blocks=self.num_blocks)
+
+
+def require_positive(**settings: int) -> None:
+    """Raise the InputError that names the first setting below 1."""
+    for name, value in settings.items():
+        if value < 1:
+            raise InputError(f"{name} {value} must be at least 1")
+
+
+@dataclass(frozen=True)
 class EncoderSettings(GRUSettings):
-    """Which encoder, and its settings: those of gru directly, those of a registered encoder under `options`."""
+    """Which encoder, and its settings: `readout` and those of gru directly, those of any other under `options`."""
 
     name: str = "gru"
-    """gru, or an encoder that another package registers (entry point group i2md.encoders)."""
+    """gru, tcn, or an encoder that another package registers (entry point group i2md.encoders)."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of a registered encoder, checked against its own settings: --encoder.options.NAME VALUE."""
+    """Settings of an encoder other than gru, checked against its own settings: --encoder.options.NAME VALUE."""

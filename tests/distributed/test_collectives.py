@@ -17,7 +17,7 @@ from torch import nn
 
 from i2md.cli.main import main
 from i2md.distributed import collectives
-from i2md.distributed.batch_norm import InputNorm
+from i2md.distributed.batch_norm import SyncBatchNorm1d
 from i2md.distributed.process_group import barrier, is_main_process, process_group, world_size
 from i2md.errors import InputError
 from i2md.runtime.exit_codes import is_reported_here
@@ -93,9 +93,22 @@ def test_input_norm_on_two_ranks_is_batch_norm_of_the_whole_batch(both: list[dic
             torch.testing.assert_close(one["normalised"][name], value, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", tiny.ENCODERS)
+def test_features_and_gradients_of_encoders_in_training_are_those_of_one_process(
+    both: list[dict[str, Any]], name: str
+) -> None:
+    expected = two_ranks.encoded(name)
+    assert any("running_mean" in each for each in expected)
+    for one in both:
+        found = one["encoded"][name]
+        assert found.keys() == expected.keys()
+        for each, value in expected.items():
+            torch.testing.assert_close(found[each], value, rtol=1e-3, atol=1e-4, msg=each)
+
+
 def test_input_norm_in_one_process_equals_batch_norm_exactly() -> None:
     torch.manual_seed(0)
-    ours, theirs = InputNorm(4), nn.BatchNorm1d(4)
+    ours, theirs = SyncBatchNorm1d(4), nn.BatchNorm1d(4)
     assert ours.state_dict().keys() == theirs.state_dict().keys()
     for mode in (True, False):
         x = torch.randn(6, 4, 5) * 3 + 7

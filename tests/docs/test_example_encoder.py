@@ -44,8 +44,8 @@ def test_a_run_by_the_python_api(registered: None, tmp_path: Path, tmp_path_fact
 def test_the_command_finds_it_through_the_entry_point(
     entry_point: Callable[..., None], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    entry_point("i2md.encoders", "tcn", "encoder:TCN", EXAMPLES)
-    words = ("--encoder.name", "tcn", "--encoder.options.hidden_size", "6", "--encoder.options.kernel_size", "5")
+    entry_point("i2md.encoders", "my-tcn", "encoder:TCN", EXAMPLES)
+    words = ("--encoder.name", "my-tcn", "--encoder.options.hidden_size", "6", "--encoder.options.kernel_size", "5")
     assert command(tmp_path_factory.getbasetemp(), tmp_path / "run", *words) == 0
     weights = i2md.load(tmp_path / "run", "cpu").encoders["joint"].state_dict()
     assert weights["layers.1.weight"].shape == (6, 60, 5)

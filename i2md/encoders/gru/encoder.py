@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from i2md.distributed.batch_norm import InputNorm
+from i2md.distributed.batch_norm import SyncBatchNorm1d
 from i2md.encoders.gru.layer import PairWeights, gru_layer
 from i2md.encoders.readout import ReadoutEncoder
 from i2md.encoders.settings import GRUSettings
@@ -128,7 +128,7 @@ class GRUEncoder(ReadoutEncoder):
         channels = len(layout.joints) * layout.channels * persons
         states = 2 * settings.hidden_size
         self.activation_checkpointing = settings.activation_checkpointing
-        self.input_norm = InputNorm(channels)
+        self.input_norm = SyncBatchNorm1d(channels)
         below = [channels] + [states] * (settings.num_layers - 1)
         self.layers = nn.ModuleList(GRUPair(size, settings.hidden_size, settings.initialisation) for size in below)
         self._set_readout(settings.readout, states)
