@@ -37,7 +37,7 @@ def evaluate(
     Args:
         run: Folder of the run.
         clips: Folder of clips with labels and a split.
-        protocol: Protocols: knn, retrieval, linear, linear-sweep (learning rate chosen on training clips), finetune,
+        protocol: Protocols: knn, retrieval, ridge, linear, linear-sweep (rate chosen on training clips), finetune,
             supervised (from random initialisation), semi, few-shot.
         split: Split to train and test on; by default the one pretrained on.
         untrained: Evaluate the same encoders randomly initialised, too.

@@ -43,7 +43,7 @@ def sweep(
         seeds: Seeds; each combination is run with every one.
         recipe: Recipe that the settings start from: a name (see i2md recipes) or a YAML file.
         settings: Settings that all runs share; by default those of the recipe, or the published ones.
-        protocol: Protocols: knn, linear, linear-sweep and the others of i2md evaluate.
+        protocol: Protocols: knn, ridge, linear, linear-sweep and the others of i2md evaluate.
         split: Splits; the first is pretrained on, all are evaluated.
         untrained: Evaluate the same encoders randomly initialised, too.
         against: The combination of the grid to compare the others with, paired by seed: method=cmd.

@@ -30,6 +30,8 @@ class Scores:
     best_test_accuracy: float | None = None
     """The best accuracy over the epochs that were tested: what the published CMD program reports. It is chosen on
     the test clips. None where no classifier is trained, or its learning rate was chosen on training clips."""
+    penalty: float | None = None
+    """Strength of the penalty that a ridge regression chose; None for the ensemble and other protocols."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Further metrics by name: "top-5", "mAP", "recall@5"."""
     confusion: list[list[int]] = field(default_factory=list)

@@ -70,6 +70,25 @@ class RetrievalSettings:
 
 
 @dataclass(frozen=True)
+class RidgeSettings:
+    """Ridge evaluation: ridge regression on standardised frozen features, with all labels and with few."""
+
+    penalties: tuple[float, ...] = (
+        *(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+        *(100.0, 300.0, 1000.0, 3000.0, 10000.0, 30000.0, 100000.0),
+    )
+    """Strengths of the penalty; leave-one-out on the labelled training clips chooses one for each stream."""
+    label_fractions: tuple[float, ...] = ()
+    """Also with these fractions of the training labels: the clips that "semi" draws."""
+    labels: tuple[int, ...] = ()
+    """Also with so many labels of each class: the clips that "few-shot" draws."""
+    draws: int = 5
+    """Random draws of the labelled clips for each fraction and number of labels; one result for each."""
+    balanced: bool = True
+    """Draw a fraction from each class, as `semi.balanced`."""
+
+
+@dataclass(frozen=True)
 class SemiSettings:
     """Semi-supervised evaluation: fine-tuning on a fraction of the training labels."""
 
@@ -100,6 +119,8 @@ class EvaluationSettings:
     """Protocol "knn"."""
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     """Protocol "retrieval"."""
+    ridge: RidgeSettings = field(default_factory=RidgeSettings)
+    """Protocol "ridge"."""
     linear: LinearSettings = field(default_factory=LinearSettings)
     """Protocols "linear", "linear-sweep" and "few-shot"."""
     finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
@@ -133,13 +154,19 @@ def _checks(s: EvaluationSettings) -> Iterator[tuple[bool, str]]:
     yield s.linear.crops < 1, f"linear.crops {s.linear.crops} must be at least 1"
     rates = s.linear.sweep
     yield not rates or min(rates) <= 0, f"linear.sweep {rates} must be learning rates above 0"
+    yield not s.ridge.penalties or min(s.ridge.penalties) <= 0, f"ridge.penalties {s.ridge.penalties} must be above 0"
     for name, numbers in (
         ("knn.k", s.knn.k),
         ("retrieval.recall", s.retrieval.recall),
         ("few_shot.labels", s.few_shot.labels),
+        ("ridge.labels", s.ridge.labels or (1,)),
     ):
         yield not numbers or min(numbers) < 1, f"{name} {numbers} must be numbers of at least 1"
-    invalid = not s.semi.label_fractions or not all(0 < fraction <= 1 for fraction in s.semi.label_fractions)
-    yield invalid, f"semi.label_fractions {s.semi.label_fractions} must be above 0 and at most 1"
-    draws = min(s.semi.draws, s.few_shot.draws)
-    yield draws < 1, f"semi.draws {s.semi.draws}, few_shot.draws {s.few_shot.draws} must be at least 1"
+    for name, fractions in (
+        ("semi.label_fractions", s.semi.label_fractions),
+        ("ridge.label_fractions", s.ridge.label_fractions or (1.0,)),
+    ):
+        invalid = not fractions or not all(0 < fraction <= 1 for fraction in fractions)
+        yield invalid, f"{name} {fractions} must be above 0 and at most 1"
+    for name, draws in (("semi", s.semi.draws), ("few_shot", s.few_shot.draws), ("ridge", s.ridge.draws)):
+        yield draws < 1, f"{name}.draws {draws} must be at least 1"

@@ -72,7 +72,7 @@ def test_an_unknown_protocol_names_the_known_ones_and_the_nearest(
     done = evaluate(run, clips, "--protocol", "nearest-means")
     assert done.returncode == 2
     assert "did you mean nearest-mean?" in done.stderr
-    assert "knn, retrieval, linear, linear-sweep, finetune, supervised, semi, few-shot" in done.stderr
+    assert "knn, retrieval, ridge, linear, linear-sweep, finetune, supervised, semi, few-shot" in done.stderr
 
 
 def test_the_example_has_at_most_40_lines() -> None:

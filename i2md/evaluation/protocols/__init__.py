@@ -34,6 +34,10 @@ class Protocol:
     """Called with an instance of each of `settings`: the variants of the outcomes that `run` yields."""
     from_scratch: bool = False
     """Whether it trains randomly initialised encoders, whatever the run's were trained to."""
+    scale_free: bool = False
+    """Whether features multiplied by any number give the same scores, so that features of any kind can be compared."""
+    trains_encoders: bool = False
+    """Whether it trains the encoders that it is given, which must have weights then."""
 
     def sections(self, settings: EvaluationSettings) -> dict[str, Any]:
         """The settings that decide this protocol's scores, by section.
@@ -62,6 +66,7 @@ PROTOCOLS: Registry[Protocol] = Registry(
     {
         "knn": "i2md.evaluation.protocols.knn:KNN",
         "retrieval": "i2md.evaluation.protocols.knn:RETRIEVAL",
+        "ridge": "i2md.evaluation.protocols.ridge:RIDGE",
         "linear": "i2md.evaluation.protocols.linear:LINEAR",
         "linear-sweep": "i2md.evaluation.protocols.linear:LINEAR_SWEEP",
         "finetune": "i2md.evaluation.protocols.finetune:FINETUNE",

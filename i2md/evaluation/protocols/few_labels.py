@@ -70,7 +70,7 @@ def _few_shot_variants(settings: FewShotSettings, linear: LinearSettings) -> lis
     return [Variant(labels_per_class=each, draw=draw) for each in settings.labels for draw in range(settings.draws)]
 
 
-SEMI = Protocol("semi", (SemiSettings, FinetuneSettings), semi, variants=_semi_variants)
+SEMI = Protocol("semi", (SemiSettings, FinetuneSettings), semi, variants=_semi_variants, trains_encoders=True)
 FEW_SHOT = Protocol("few-shot", (FewShotSettings, LinearSettings), few_shot, variants=_few_shot_variants)
 
 

@@ -33,5 +33,5 @@ def supervised(data: ProbeData, settings: FinetuneSettings) -> Iterator[Outcome]
     yield Outcome(scores, learning_rate=settings.learning_rate)
 
 
-FINETUNE = Protocol("finetune", (FinetuneSettings,), finetune)
+FINETUNE = Protocol("finetune", (FinetuneSettings,), finetune, trains_encoders=True)
 SUPERVISED = Protocol("supervised", (FinetuneSettings,), supervised, from_scratch=True)

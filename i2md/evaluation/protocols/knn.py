@@ -42,5 +42,9 @@ def retrieval(data: ProbeData, settings: RetrievalSettings) -> Iterator[Outcome]
     yield Outcome(prediction_scores(knn_predictions(*known), data.test_labels, data.num_classes, metrics))
 
 
-KNN = Protocol("knn", (KnnSettings,), knn, variants=lambda settings: [Variant(k=k) for k in settings.k])
-RETRIEVAL = Protocol("retrieval", (RetrievalSettings,), retrieval)
+def _variants(settings: KnnSettings) -> list[Variant]:
+    return [Variant(k=k) for k in settings.k]
+
+
+KNN = Protocol("knn", (KnnSettings,), knn, variants=_variants, scale_free=True)
+RETRIEVAL = Protocol("retrieval", (RetrievalSettings,), retrieval, scale_free=True)

@@ -1,0 +1,101 @@
+"""Ridge evaluation: ridge regression on standardised frozen features, whose scale and size therefore do not matter.
+
+The strength of the penalty is chosen by leave-one-out on the training clips, in closed form (Rifkin and Lippert, Notes
+on regularized least squares, 2007), so nothing is tuned and nothing is random: the probe to compare features of
+different kinds by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from i2md.errors import InputError
+from i2md.evaluation.features import with_ensemble
+from i2md.evaluation.metrics import logit_scores
+from i2md.evaluation.probe_data import ProbeData
+from i2md.evaluation.protocols import Protocol
+from i2md.evaluation.protocols.few_labels import draw_fraction, draw_per_class
+from i2md.evaluation.results import Outcome, Scores, Variant
+from i2md.evaluation.settings import RidgeSettings
+
+
+def ridge(data: ProbeData, settings: RidgeSettings) -> Iterator[Outcome]:
+    """A ridge regression of each stream on all training labels, then on each fraction or number of labels and draw.
+
+    Args:
+        data: Features and labels of the training and test clips.
+        settings: Strengths of the penalty, and the numbers of labels. Draws are those of "semi" and "few-shot".
+
+    Raises:
+        InputError: There is a single labelled training clip.
+    """
+    labels = data.train_labels.cpu().numpy()
+    for variant in _variants(settings):
+        draw, drawn = variant.draw or 0, None
+        if variant.label_fraction is not None:
+            drawn = draw_fraction(data.train_names, labels, variant.label_fraction, settings.balanced, data.seed, draw)
+        elif variant.labels_per_class is not None:
+            drawn = draw_per_class(data.train_names, labels, variant.labels_per_class, data.seed, draw)
+        clips = torch.arange(len(labels)) if drawn is None else torch.as_tensor(drawn)
+        if len(clips) < 2:
+            raise InputError("ridge: leave-one-out needs at least two labelled training clips; label more clips")
+        names = None if drawn is None else [data.train_names[clip] for clip in drawn]
+        yield Outcome(_scores(data, settings, clips.to(data.device)), variant, labelled_clips=names)
+
+
+def _scores(data: ProbeData, settings: RidgeSettings, clips: Int64[Tensor, " labelled"]) -> dict[str, Scores]:
+    logits, penalties = {}, {}
+    for name, features in data.train_features.items():
+        logits[name], penalties[name] = ridge_logits(
+            features[clips], data.train_labels[clips], data.test_features[name], data.num_classes, settings.penalties
+        )
+    scores = logit_scores(with_ensemble(logits), data.test_labels, data.num_classes)
+    return {name: replace(value, penalty=penalties.get(name)) for name, value in scores.items()}
+
+
+def ridge_logits(
+    train: Float[Tensor, "train width"],
+    labels: Int64[Tensor, " train"],
+    test: Float[Tensor, "test width"],
+    num_classes: int,
+    penalties: tuple[float, ...],
+) -> tuple[Float[Tensor, "test classes"], float]:
+    """Fit a ridge regression of one-against-rest targets (1 and -1) on standardised features.
+
+    Args:
+        train: Features of the labelled training clips, at least two. They are standardised by their own mean and
+            standard deviation; a feature that does not vary has no weight.
+        labels: Their classes.
+        test: Features of the test clips.
+        num_classes: Number of classes; those without a training clip get -1 throughout.
+        penalties: Strengths of the penalty. That of the least squared leave-one-out error is used.
+
+    Returns:
+        Regression values of the test clips, and the penalty chosen.
+    """
+    # Importing scikit-learn takes long, and reading results needs none of it.
+    from sklearn.linear_model import RidgeCV
+    from sklearn.preprocessing import StandardScaler
+
+    targets = torch.full((len(labels), num_classes), -1.0, device=labels.device)
+    targets[torch.arange(len(labels), device=labels.device), labels] = 1.0
+    # In place: these are copies.
+    scaler = StandardScaler(copy=False)
+    known = scaler.fit_transform(train.double().cpu().numpy())
+    model = RidgeCV(penalties).fit(known, targets.double().cpu().numpy())
+    logits = model.predict(scaler.transform(test.double().cpu().numpy()))
+    return torch.as_tensor(logits, dtype=torch.float32, device=test.device), float(model.alpha_)
+
+
+def _variants(settings: RidgeSettings) -> list[Variant]:
+    draws = range(settings.draws)
+    fractions = [Variant(label_fraction=each, draw=draw) for each in settings.label_fractions for draw in draws]
+    return [Variant(), *fractions, *(Variant(labels_per_class=n, draw=draw) for n in settings.labels for draw in draws)]
+
+
+RIDGE = Protocol("ridge", (RidgeSettings,), ridge, variants=_variants, scale_free=True)
