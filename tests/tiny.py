@@ -50,6 +50,11 @@ GRID = ["--grid", "method=cmd,i2md", "--seeds", "0", "1", "--against", "method=c
 ENCODERS: dict[str, dict[str, object]] = {
     "gru": {"encoder.hidden_size": 8, "encoder.num_layers": 2},
     "tcn": {"encoder.options.hidden_size": 8, "encoder.options.num_blocks": 2},
+    "two-tower": {
+        "encoder.options.hidden_size": 8,
+        "encoder.options.num_layers": 1,
+        "encoder.options.num_positions": 6,
+    },
 }
 
 

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 ENCODERS: Registry[type[Encoder]] = Registry(
     "encoder",
     "i2md.encoders",
-    {"gru": "i2md.encoders.gru.encoder:GRUEncoder", "tcn": "i2md.encoders.tcn:TCNEncoder"},
+    {
+        "gru": "i2md.encoders.gru.encoder:GRUEncoder",
+        "tcn": "i2md.encoders.tcn:TCNEncoder",
+        "two-tower": "i2md.encoders.two_tower:TwoTowerEncoder",
+    },
 )
 
 

@@ -20,7 +20,7 @@ class ReadoutSettings:
     readout: ReadoutName | None = None
     """last: the last frame's state; mean, max: over the frames; attention: a mean weighted by a learned query; pyramid:
     maxima over the clip, its halves and its quarters, seven times as wide. By default that of the encoder: last for
-    gru, as published; pyramid for tcn."""
+    gru, as published; pyramid for tcn; max for two-tower."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,36 @@ class TCNSettings(ReadoutSettings):
         require_positive(hidden_size=self.hidden_size, num_blocks=self.num_blocks)
 
 
+@dataclass(frozen=True)
+class TwoTowerSettings(ReadoutSettings):
+    """The two-tower transformer. USDRL's has 1,024 units, 2 layers and 1 head."""
+
+    hidden_size: int = 128
+    """Width of the tokens of both towers."""
+    num_layers: int = 2
+    """Transformer layers of each tower."""
+    num_heads: int = 4
+    """Attention heads; hidden_size must be a multiple."""
+    feedforward_ratio: int = 4
+    """Hidden units of the feed-forward networks, in multiples of hidden_size."""
+    num_positions: int = 64
+    """Learned positions over time, and frames that a joint's token holds; clips of another number of frames are
+    interpolated."""
+    pooling: Literal["max", "mean"] = "max"
+    """How joints and persons are pooled."""
+
+    def __post_init__(self) -> None:
+        require_positive(
+            hidden_size=self.hidden_size,
+            num_layers=self.num_layers,
+            num_heads=self.num_heads,
+            feedforward_ratio=self.feedforward_ratio,
+            num_positions=self.num_positions,
+        )
+        if self.hidden_size % self.num_heads:
+            raise InputError(f"hidden_size {self.hidden_size} must be a multiple of num_heads {self.num_heads}")
+
+
 def require_positive(**settings: int) -> None:
     """Raise the InputError that names the first setting below 1."""
     for name, value in settings.items():
@@ -64,6 +94,6 @@ class EncoderSettings(GRUSettings):
     """Which encoder, and its settings: `readout` and those of gru directly, those of any other under `options`."""
 
     name: str = "gru"
-    """gru, tcn, or an encoder that another package registers (entry point group i2md.encoders)."""
+    """gru, tcn, two-tower, or an encoder that another package registers (entry point group i2md.encoders)."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Settings of an encoder other than gru, checked against its own settings: --encoder.options.NAME VALUE."""
