@@ -1,7 +1,8 @@
 """The command line, paused at a chosen call until its test lets it continue: no test has to guess how long to wait.
 
-`start("i2md.distributed.collectives:all_reduce_max", 5, "pretrain", ...)` in a test runs this file as a program. Before
-the fifth call of that function it prints `paused PID RANK` and waits for a line, or the end, of its standard input.
+`Forked(run, "i2md.distributed.collectives:all_reduce_max", 5, "pretrain", ...)` in a test, or this file as a program with
+these arguments, prints `paused PID RANK` before the fifth call of that function and waits for a line, or the end, of
+its standard input.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 from operator import attrgetter
 from typing import Any
 
+from forked import Forked
+
 # What one training step of every rank ends with: the n-th call is at the end of step n.
 END_OF_STEP = "i2md.distributed.collectives:all_reduce_max"
 
@@ -23,18 +26,7 @@ def command(target: str, call: int, *typed: object) -> list[str]:
     return [__file__, target, str(call), *map(str, typed)]
 
 
-def start(target: str, call: int, *typed: object) -> subprocess.Popen[str]:
-    """Start it, with pipes for all of its streams."""
-    return subprocess.Popen(
-        [sys.executable, *command(target, call, *typed)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_until_paused(process: subprocess.Popen[str]) -> tuple[int, int]:
+def wait_until_paused(process: subprocess.Popen[str] | Forked) -> tuple[int, int]:
     """Wait until a process is paused; its id, another one than `process` where torchrun started it, and its rank."""
     assert process.stdout
     for line in process.stdout:
@@ -67,8 +59,13 @@ def pause_at(target: str, call: int) -> None:
     setattr(owner, name, paused)
 
 
-if __name__ == "__main__":
-    pause_at(sys.argv[1], int(sys.argv[2]))
+def run(target: str, call: int, *typed: str) -> int:
+    """The exit code of `i2md *typed`, paused before the `call`-th call of `target`."""
+    pause_at(target, call)
     from i2md.cli.main import main
 
-    sys.exit(main(sys.argv[3:]))
+    return main(typed)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))

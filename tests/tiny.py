@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jobs_here import jobs_here
+
 from i2md.cli.main import main
 from i2md.encoders.base import Encoder
 from i2md.encoders.registry import build_encoder
@@ -83,10 +85,15 @@ def run(base: Path) -> Path:
 
 @functools.cache
 def swept(base: Path) -> Path:
-    """A sweep of two methods with two seeds, in a folder `out`; what it said lies beside it."""
+    """A sweep of two methods with two seeds, in a folder `out`; what it said lies beside it.
+
+    A worker process has executed the run method=i2md,seed=1.
+    """
     out = base / "tiny-swept" / "out"
     out.parent.mkdir()
-    assert main(["sweep", str(clips(base)), str(out), *SWEEP, *GRID, "--json", str(out.parent / "said.json")]) == 0
+    assert main(["sweep", str(clips(base)), str(out), *SWEEP, "--grid", "method=i2md", "--seeds", "1"]) == 0
+    with jobs_here():
+        assert main(["sweep", str(clips(base)), str(out), *SWEEP, *GRID, "--json", str(out.parent / "said.json")]) == 0
     return out
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pausing
 import pytest
+import stopping
 import tiny
 import torch
+from forked import Forked
 from safetensors.torch import load_file
 
 from i2md.cli.main import main
@@ -34,41 +34,8 @@ def undisturbed(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-# Runs a command; at the n-th operation on a file of the run whose path ends as given, it kills itself, or says so and
-# waits for a line on its standard input.
-CHILD = """
-import os, signal, sys
-from i2md.cli.main import main
-
-run, ending, at, act, *words = sys.argv[1:]
-count = 0
-
-def watch(event, arguments):
-    global count
-    if event not in ("open", "os.rename", "os.remove", "os.mkdir"):
-        return
-    path = str(arguments[0])
-    if path.startswith(run) and path.endswith(ending):
-        count += 1
-        if count == int(at):
-            if act == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            print("waiting", flush=True)
-            sys.stdin.readline()
-
-sys.addaudithook(watch)
-sys.exit(main(words))
-"""
-
-
-def _start(run: Path, ending: str, at: int, act: str, *words: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", CHILD, str(run), ending, str(at), act, *map(str, words)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
-
-
 def _kill_itself(run: Path, ending: str, at: int, *words: object) -> None:
-    process = _start(run, ending, at, "kill", *words)
+    process = Forked(stopping.run, str(run), ending, at, "kill", *map(str, words))
     _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGKILL, stderr
 
@@ -113,8 +80,7 @@ def test_interrupted_it_saves_a_checkpoint_and_resumes(
     clips: Path, undisturbed: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     run = tmp_path / "run"
-    process = _start(run, "log.jsonl", 6, "wait", "pretrain", clips, run, *RARELY_SAVING)
-    assert process.stdout is not None
+    process = Forked(stopping.run, str(run), "log.jsonl", 6, "wait", "pretrain", str(clips), str(run), *RARELY_SAVING)
     assert process.stdout.readline() == "waiting\n"
     process.send_signal(number)
     _, stderr = process.communicate("\n", timeout=PATIENCE)
@@ -131,7 +97,7 @@ def test_sighup_that_nohup_ignores_does_not_stop_it(clips: Path, undisturbed: Pa
     run = tmp_path / "run"
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        process = _start(run, "log.jsonl", 6, "wait", "pretrain", clips, run, *RARELY_SAVING)
+        process = stopping.start(run, "log.jsonl", 6, "wait", "pretrain", clips, run, *RARELY_SAVING)
     finally:
         signal.signal(signal.SIGHUP, before)
     assert process.stdout is not None
@@ -147,7 +113,7 @@ def test_second_process_in_the_folder_of_a_run_is_refused(
 ) -> None:
     run = tmp_path / "run"
     words = ["pretrain", str(clips), str(run), *RARELY_SAVING]
-    process = pausing.start(pausing.END_OF_STEP, 3, *words)
+    process = Forked(pausing.run, pausing.END_OF_STEP, 3, *words)
     pausing.wait_until_paused(process)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert main(words) == 2
@@ -164,7 +130,7 @@ def test_second_process_in_the_folder_of_a_run_is_refused(
 def test_lock_file_of_a_killed_process_locks_nothing(clips: Path, undisturbed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["pretrain", str(clips), str(run), *RARELY_SAVING]
-    process = pausing.start(pausing.END_OF_STEP, 3, *words)
+    process = Forked(pausing.run, pausing.END_OF_STEP, 3, *words)
     pausing.wait_until_paused(process)
     process.kill()
     process.communicate(timeout=PATIENCE)

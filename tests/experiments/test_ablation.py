@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import tiny
+from jobs_here import jobs_here
 from refusal import refusing
 
 import i2md
@@ -29,7 +30,8 @@ def varied(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(swept / f"method=cmd,seed={seed}", out / f"method=cmd,seed={seed}")
         shutil.copytree(swept / f"method=i2md,seed={seed}", out / f"seed={seed}")
     before = _weights(out)
-    assert main(["sweep", str(clips), str(out), *WORDS, "--json", str(out.parent / "said.json")]) == 0
+    with jobs_here():
+        assert main(["sweep", str(clips), str(out), *WORDS, "--json", str(out.parent / "said.json")]) == 0
     assert before.items() <= _weights(out).items()
     return out
 

@@ -11,6 +11,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 import pytest
+from jobs_here import jobs_here
 from refusal import one_line
 from valid_latex import require_valid_latex
 
@@ -53,7 +54,8 @@ RUNS = ["i2md,seed=0", "i2md,seed=1", "moco,seed=0", "moco,seed=1"]
 def made(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("made") / "out"
     words = ["reproduce", "utd-mhad", str(out), "--clips", str(clips), *WORDS]
-    assert main([*words, "--json", str(out.parent / "said.json")]) == 0
+    with jobs_here():
+        assert main([*words, "--json", str(out.parent / "said.json")]) == 0
     return out
 
 
@@ -209,12 +211,22 @@ def test_results_of_other_settings_and_missing_results_are_computed_again(
     assert (left, narrowed.semi.label_fractions) == (["semi"], (0.5,))
 
 
-def test_own_table_from_recordings_with_a_failed_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_own_table_from_recordings_with_a_failed_run(
+    golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded, recordings = sorted((golden / "ntu-rgbd").iterdir()), tmp_path / "recordings"
+    recordings.mkdir()
+    # Subjects 1 and 2 are for training, 3 is for testing.
+    for number in range(24):
+        name = f"S001C001P{number // 8 + 1:03}R001A{number % 8 + 1:03}.skeleton"
+        shutil.copyfile(recorded[number % len(recorded)], recordings / name)
     own = tmp_path / "mine.yaml"
-    own.write_text("kind: small\ntitle: Mine\nformat: synthetic\nrecipe: synthetic\nsplits: [xsub]\n", encoding="utf-8")
-    words = [str(own), str(tmp_path / "out"), "--source", "x", "--seeds", "0", "--methods", "moco", "positive mining"]
+    own.write_text("kind: small\ntitle: Mine\nformat: ntu-rgbd\nrecipe: ntu60\nsplits: [xsub]\n", encoding="utf-8")
+    words = [str(own), str(tmp_path / "out"), "--source", str(recordings)]
+    words += ["--seeds", "0", "--methods", "moco", "positive mining"]
     words += ["--protocol", "knn", "--epochs", "1", "--device", "cpu", "--change", "streams=[joint]", *SMALL]
-    assert main(["reproduce", *words]) == 2
+    with jobs_here():
+        assert main(["reproduce", *words]) == 2
     said = capsys.readouterr()
     reason = "method cmd needs at least two streams to teach one another"
     assert said.err.splitlines()[-1] == f"i2md: 1 run failed; positive_mining,seed=0: {reason}"
@@ -280,7 +292,8 @@ SMALL_DRY = ["--change", *SMALL[1:5], "objectives.queue_size=64", "objectives.nu
 @pytest.mark.parametrize("table", [pytest.param("ntu120-xset", marks=pytest.mark.slow), "transfer-ntu60-pku-mmd2"])
 def test_dry_run_on_synthetic_recordings(table: str, tmp_path: Path) -> None:
     words = ["reproduce", table, str(tmp_path), "--dry_run", "--device", "cpu", "--methods", "supervised", "i2md"]
-    assert main([*words, *SMALL_DRY]) == 0
+    with jobs_here():
+        assert main([*words, *SMALL_DRY]) == 0
     _require_complete_dry_run(tmp_path / "dry-run", table, {"supervised", "i2md"})
     assert [path.name for path in tmp_path.iterdir()] == ["dry-run"]
 
