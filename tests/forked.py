@@ -36,7 +36,7 @@ class Forked:
         stderr: The same for standard error.
     """
 
-    def __init__(self, function: Callable[..., int], *arguments: object, environment: Mapping[str, str] = {}) -> None:  # noqa: B006
+    def __init__(self, function: Callable[..., int], *arguments: object, environment: Mapping[str, str] = {}) -> None:
         pipes = [_CONTEXT.Pipe(duplex=False) for _ in range(3)]
         theirs = [pipes[0][0], pipes[1][1], pipes[2][1]]
         call = (function, arguments, dict(environment), sys.path, *theirs)
@@ -106,7 +106,7 @@ def _call(
     for number, end in enumerate(ends):
         os.dup2(end.fileno(), number)
         end.close()
-    sys.stdin, sys.stdout, sys.stderr = (open(n, mode, closefd=False) for n, mode in enumerate("rww"))
+    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, mode, closefd=False) for n, mode in enumerate("rww"))
     try:
         code = function(*arguments)
     finally:

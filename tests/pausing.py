@@ -1,8 +1,8 @@
 """The command line, paused at a chosen call until its test lets it continue: no test has to guess how long to wait.
 
-`Forked(run, "i2md.distributed.collectives:all_reduce_max", 5, "pretrain", ...)` in a test, or this file as a program with
-these arguments, prints `paused PID RANK` before the fifth call of that function and waits for a line, or the end, of
-its standard input.
+`Forked(run, "i2md.distributed.collectives:all_reduce_max", 5, "pretrain", ...)` in a test, or this file as a program
+with these arguments, prints `paused PID RANK` before the fifth call of that function and waits for a line, or the end,
+of its standard input.
 """
 
 from __future__ import annotations
