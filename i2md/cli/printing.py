@@ -136,11 +136,26 @@ def _evaluated(data: Mapping[str, Any]) -> str:
 def _compared(data: Mapping[str, Any]) -> str:
     from i2md.evaluation.table import accuracy_table
 
+    if "clips" in data:
+        return _reported_clips(data)
     differing = f"differing: {', '.join(data['differing']) or 'only the seed'}"
     notes = [f"note: {note}" for note in data["notes"]]
     results, labels = [each.result for each in data["results"]], [each.label for each in data["results"]]
     table = accuracy_table(results, labels) if results else "no results"
     return "\n".join([f"{table}\n", differing, *notes, f"report: {data['report']}"])
+
+
+def _reported_clips(data: Mapping[str, Any]) -> str:
+    shown = f", {data['shown']} of them shown" if data["shown"] < data["clips"] else ""
+    lines = [f"clips:    {data['clips']} ({data['labelled']} with a label){shown}"]
+    if data["clusters"]:
+        sizes = ", ".join(map(str, data["clusters"].values()))
+        lines.append(f"clusters: {len(data['clusters'])}, of {sizes} clips")
+    if data["no_map"]:
+        lines.append(f"no map:   {data['no_map']}")
+    if not data["labelled"]:
+        lines.append("labels:   none; for a table write them into labels.csv, prepare with a split, and evaluate")
+    return "\n".join([*lines, f"report:   {data['report']}"])
 
 
 def _swept(data: Mapping[str, Any]) -> str:

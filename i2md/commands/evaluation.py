@@ -102,32 +102,62 @@ def embed(
         return {"out": str(out), **embed_into(to_path(run), opened, to_path(out), device, cluster, readout)}
 
 
-def report(*, runs: Sequence[PathLike], out: PathLike = "comparison.html") -> dict[str, Any]:
-    """Compare runs on one page: curves, a table of results, the settings in which they differ.
+def report(
+    *,
+    runs: Sequence[PathLike],
+    out: PathLike | None = None,
+    clips: PathLike | Clips | None = None,
+    clusters: int | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Compare runs on one page, or show clips as one run sees them: a map, clusters, and each clip played.
 
-    Runs that differ only in their seed are one row, with mean and standard deviation. The page opens without a
-    server.
+    Runs that differ only in their seed are one row, with mean and standard deviation. With --clips one run is given;
+    the clips need no labels. The page opens without a server.
 
     Args:
         runs: Folders of runs; those that differ only in their seed are one row.
-        out: HTML page to write.
+        out: HTML page to write; by default comparison.html, or with --clips report.html in the run's folder.
+        clips: Folder of clips, labelled or not, to show with one run.
+        clusters: Number of clusters of the clips; by default chosen by the silhouette coefficient for clips without
+            labels, and none for others.
+        device: Where the features of --clips are computed: auto, cpu, cuda or cuda:N.
 
     Returns:
-        The `results`, the settings `differing`, `notes`, and the path of the `report`.
+        The path of the `report`. Of runs also the `results`, the settings `differing` and `notes`; of clips their
+        number, how many are shown and labelled, and the sizes of the `clusters`.
 
     Raises:
-        InputError: A folder is not a run.
+        InputError: A folder is not a run, or run and clips do not fit one another.
     """
     from i2md.evaluation.comparison import compare_runs
     from i2md.evaluation.report.pages import write_comparison
 
     if not runs:
         raise InputError("no run to report on; name the folders of one or more")
+    if clips is not None:
+        if len(runs) > 1:
+            raise InputError("report: --clips shows clips with one run; name one run, or leave --clips out")
+        return _report_clips(Path(runs[0]), clips, out, clusters, device)
+    if clusters is not None:
+        raise InputError("report: --clusters divides clips; name their folder by --clips")
     comparison = compare_runs([Path(run) for run in runs])
-    page = write_comparison(comparison, Path(out))
+    page = write_comparison(comparison, Path(out or "comparison.html"))
     return {
         "results": comparison.results(),
         "differing": comparison.differing,
         "notes": list(comparison.notes),
         "report": str(page),
     }
+
+
+def _report_clips(
+    run: Path, clips: PathLike | Clips, out: PathLike | None, clusters: int | None, device: str
+) -> dict[str, Any]:
+    from i2md.data.store import Clips, open_clips
+    from i2md.evaluation.clip_report import report_clips
+    from i2md.runtime.device import choose_device, fast_cpu_matmul
+
+    opened = clips if isinstance(clips, Clips) else open_clips(clips)
+    with fast_cpu_matmul():
+        return report_clips(run, opened, choose_device(device), Path(out) if out else None, clusters)

@@ -101,7 +101,7 @@ class RunComparison:
         return ", ".join([run.method] * ("method" in names or not words) + words)
 
     def results(self, average: bool = False) -> list[ComparedResult]:
-        """Every result of every variant; for each data set the baselines first, and each of them once.
+        """Every result of every variant; for each data set the baselines last, and each of them once.
 
         Args:
             average: Whether the results of several draws of the labels become one.
@@ -114,7 +114,7 @@ class RunComparison:
                 key = (data, result.baseline is None, shown, result.protocol, result.variant, result.seed)
                 found.setdefault(key, ComparedResult(shown, run.path, result.summary()))
         order = {data: number for number, data in enumerate(dict.fromkeys(key[0] for key in found))}
-        return [found[key] for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]
+        return [found[key] for key in sorted(found, key=lambda key: (order[key[0]], not key[1]))]
 
     def _baseline_label(self, run: RunRecord, baseline: str) -> str:
         """Label of a run's baseline; of several runs with the same initial encoders the first one's."""

@@ -68,7 +68,7 @@ def evaluate_run(
         raise InputError(
             f"{clips.path}: split {split!r} has {len(train)} training and {len(test)} test clips with labels; give"
             " labels to the clips of both when preparing (labels.csv with the columns name and label in the folder of"
-            " recordings), or use embed or pretrain, which need none"
+            " recordings), or use embed, pretrain or report --clips, which need none"
         )
 
     data = _probe_data(

@@ -63,10 +63,10 @@ def test_seeds_are_one_row_and_settings_label_the_variants(run: Path, tmp_path: 
     rows = _rows(comparison)
     assert [row[1:] for row in rows] == [
         ["settings", "protocol", "joint", "seeds"],
-        ["untrained", "knn", "25.0 ± 0.0", "2"],
         ["cmd, dna_num_neighbours=4", "knn", "60.0 ± 14.1", "2"],
         ["i2md, dna_num_neighbours=2", "knn", "75.0", "1"],
         ["i2md, dna_num_neighbours=4", "knn", "80.0", "1"],
+        ["untrained", "knn", "25.0 ± 0.0", "2"],
     ]
 
 
@@ -76,7 +76,7 @@ def test_baselines_are_labelled_by_the_settings_that_initialise_the_encoders(run
         _like(run, tmp_path / "b", 0.5, encoder__hidden_size=16),
     )
     called = [each.label for each in compare_runs([small, large]).results()]
-    assert called == ["untrained, hidden_size=8", "untrained, hidden_size=16", "hidden_size=8", "hidden_size=16"]
+    assert called == ["hidden_size=8", "hidden_size=16", "untrained, hidden_size=8", "untrained, hidden_size=16"]
 
 
 def test_given_labels_replace_the_settings(run: Path, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_given_labels_replace_the_settings(run: Path, tmp_path: Path) -> None:
     comparison = compare_runs([base, other, larger], {base: "as is", other: "queue_size=64"})
     assert list(comparison.variants) == ["as is", "queue_size=64", "hidden_size=16, queue_size=64"]
     called = [each.label for each in comparison.results()]
-    assert called == ["untrained, as is", "untrained, hidden_size=16", *comparison.variants]
+    assert called == [*comparison.variants, "untrained, as is", "untrained, hidden_size=16"]
 
 
 def test_accuracy_on_held_out_subjects_is_in_the_comparison(run: Path, tmp_path: Path) -> None:

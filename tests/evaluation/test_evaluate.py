@@ -163,7 +163,7 @@ def test_unlabelled_clips_are_an_input_error_and_not_monitored(
     shutil.copytree(tiny.run(tmp_path_factory.getbasetemp()), tmp_path / "run")
     for part in ("train", "test"):
         with pytest.raises(
-            i2md.InputError, match=r"training and \d+ test clips with labels; give labels .* embed or pretrain"
+            i2md.InputError, match=r"training and \d+ test clips with labels; give labels .* embed, pretrain or report"
         ):
             i2md.evaluate(run=tmp_path / "run", clips=_unlabelled(clips, part), device="cpu")
         assert knn_monitor(_unlabelled(clips, part), "xsub", torch.device("cpu")) is None

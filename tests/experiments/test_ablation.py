@@ -54,7 +54,7 @@ def test_runs_are_the_base_and_each_single_change(varied: Path) -> None:
 def test_variant_is_labelled_by_its_change_and_listed_after_the_base(varied: Path) -> None:
     results = _json(varied / "results.json")["results"]
     assert results == _json(varied.parent / "said.json")["results"]
-    order = ["untrained, baseline", "untrained, hidden_size=16", *LABELS.values()]
+    order = [*LABELS.values(), "untrained, baseline", "untrained, hidden_size=16"]
     assert [(r["settings"], r["result"]["seed"]) for r in results] == [
         (name, seed) for name in order for seed in (0, 1)
     ]

@@ -1,4 +1,4 @@
-"""The report's map: the test clips in two dimensions by t-SNE, and their skeletons, packed to be played in the page."""
+"""The report's map: clips in two dimensions by t-SNE, and their skeletons, packed to be played in the page."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, Int16, Int64
 
+from i2md.evaluation.report.class_names import full_names, shortened_names
+from i2md.evaluation.report.clusters import cluster, reduced
 from i2md.skeletons import Layout
 
 MOST_CLIPS = 1000
 _FEWEST_CLIPS = 4  # t-SNE needs a perplexity of at least 1 and below the number of clips
-_WIDE = 50  # wider features go through PCA first: the same picture, in a fraction of the time
+_LABEL = 20  # characters of a class beside its points
 _FRAMES = (32, 24, 16, 12, 8, 4)
 _PACKED_CHARACTERS = 2_300_000  # leaves the whole page below 3 MB
 _STEPS = 1000  # half the size of a skeleton in quantisation steps: finer than the pixels it is drawn with
@@ -22,7 +24,7 @@ _STEPS = 1000  # half the size of a skeleton in quantisation steps: finer than t
 
 @dataclass(frozen=True)
 class MappedClips:
-    """The test clips that the map shows: one entry per clip in every field.
+    """The clips that the map shows: one entry per clip in every field.
 
     `labels` are indices of `class_names`, -1 where unknown; `features` are those of all streams, concatenated.
     Skeletons are prepared positions; a person who is absent from a frame is all zeros there.
@@ -35,6 +37,11 @@ class MappedClips:
     features: Float32[np.ndarray, "clips width"]
     skeletons: list[Float32[np.ndarray, "persons frames joints channels"]]
     layout: Layout
+    total: int | None = None
+    """Number of clips that these were taken from at even steps; None where they are all."""
+    num_clusters: int | None = None
+    """Into how many clusters to divide them. By default clips without any label are divided into a number of
+    clusters that is chosen, and others are not."""
 
     def __post_init__(self) -> None:
         sizes = {len(self.names), len(self.labels), len(self.features), len(self.skeletons)}
@@ -44,18 +51,26 @@ class MappedClips:
             raise ValueError(f"every field needs one entry per clip, got {sorted(sizes)}")
 
 
+def even_steps(count: int) -> Int64[np.ndarray, " shown"]:
+    """Indices of the clips to show of `count`: all of them, or `MOST_CLIPS` at even steps."""
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_CLIPS)).round().astype(np.int64))
+
+
 def map_clips(clips: MappedClips) -> dict[str, Any] | str:
     """Make the data that the page draws and plays the map from.
 
     Args:
-        clips: The test clips; at most `MOST_CLIPS` of them are shown, spread evenly.
+        clips: The clips; at most `MOST_CLIPS` of them are shown, spread evenly.
 
     Returns:
         JSON data, or a sentence that says why there is no map.
+
+    Raises:
+        InputError: The clips cannot be divided into the given number of clusters.
     """
-    shown = np.unique(np.linspace(0, len(clips.names) - 1, min(len(clips.names), MOST_CLIPS)).round().astype(int))
+    shown = even_steps(len(clips.names))
     if len(shown) < _FEWEST_CLIPS:
-        return f"A map needs at least {_FEWEST_CLIPS} test clips; there are {len(shown)}."
+        return f"A map needs at least {_FEWEST_CLIPS} clips; there are {len(shown)}."
     features = clips.features[shown]
     if not np.isfinite(features).all():
         return "The features are not finite: the run has diverged, and there is no map."
@@ -64,13 +79,19 @@ def map_clips(clips: MappedClips) -> dict[str, Any] | str:
     skeletons = [clips.skeletons[i] for i in shown]
     view = viewing_axes(skeletons, clips.layout)
     frames, packed = _pack_within([_to_view(skeleton, view) for skeleton in skeletons])
-    predictions = None if clips.predictions is None else clips.predictions[shown].tolist()
+    labels = clips.labels[shown]
+    predictions = None if clips.predictions is None else clips.predictions[shown]
+    named = [labels] if predictions is None else [labels, predictions]
+    count = max(len(clips.class_names), *(int(indices.max()) + 1 for indices in named))
+    classes = full_names(clips.class_names, count)
     return {
-        "total": len(clips.names),
+        "total": clips.total or len(clips.names),
         "names": [clips.names[i] for i in shown],
-        "labels": clips.labels[shown].tolist(),
-        "predictions": predictions,
-        "classes": list(clips.class_names),
+        "labels": labels.tolist(),
+        "predictions": None if predictions is None else predictions.tolist(),
+        "classes": classes,
+        "short": shortened_names(classes, _LABEL),
+        "clusters": _clusters(clips, features, labelled=bool((labels >= 0).any())),
         "points": project(features).round(4).tolist(),
         "joints": len(clips.layout.joints),
         "bones": [list(bone) for bone in clips.layout.bones],
@@ -82,18 +103,27 @@ def map_clips(clips: MappedClips) -> dict[str, Any] | str:
     }
 
 
-def project(features: Float32[np.ndarray, "clips width"]) -> Float64[np.ndarray, "clips 2"]:
-    """Project features to two dimensions by t-SNE with a fixed seed; the longer side is from -1 to 1.
+def _clusters(
+    clips: MappedClips, features: Float32[np.ndarray, "shown width"], labelled: bool
+) -> dict[str, Any] | None:
+    if labelled and clips.num_clusters is None:
+        return None
+    found = cluster(features, clips.num_clusters)
+    return {
+        "assigned": found.assigned.tolist(),
+        "names": found.names,
+        "sizes": np.bincount(found.assigned).tolist(),
+        "examples": found.examples,
+        "silhouette": round(found.silhouette, 2),
+        "chosen": found.chosen,
+    }
 
-    Features are normalised first, because kNN evaluation compares them by cosine similarity.
-    """
-    from sklearn.decomposition import PCA
+
+def project(features: Float32[np.ndarray, "clips width"]) -> Float64[np.ndarray, "clips 2"]:
+    """Project features to two dimensions by t-SNE with a fixed seed; the longer side is from -1 to 1."""
     from sklearn.manifold import TSNE
 
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    rows = features / np.maximum(lengths, np.finfo(np.float32).tiny)
-    if rows.shape[1] > _WIDE:
-        rows = PCA(min(_WIDE, len(rows)), random_state=0).fit_transform(rows)
+    rows = reduced(features)
     # A random start: the PCA start divides by a spread that is zero where features differ in length alone.
     tsne = TSNE(2, perplexity=min(30.0, (len(rows) - 1) / 3), init="random", random_state=0)
     points = tsne.fit_transform(rows).astype(np.float64)

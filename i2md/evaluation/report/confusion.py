@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from i2md.evaluation.results import ENSEMBLE, Result
+from i2md.evaluation.report.class_names import full_names, shortened_names
+from i2md.evaluation.results import ENSEMBLE, Result, average_draws
 from i2md.evaluation.table import protocol_title, stream_titles
+
+# Characters of a class in the headings of the matrix.
+_HEADING = 34
 
 
 def percent(fraction: Any) -> str:
@@ -26,41 +30,62 @@ def percent(fraction: Any) -> str:
 def best_confusion(results: Sequence[Result]) -> dict[str, Any] | None:
     """The confusion matrix of the most accurate ensemble or, without ensembles, of the most accurate stream.
 
+    Results of all labels come before those of drawn labels, whose matrices are the sum over the draws.
+
     Args:
-        results: Of a run; those of baselines and of drawn labels are not considered.
+        results: Of a run; those of baselines are not considered.
 
     Returns:
-        Title, class names, counts and accuracy by class, as JSON data; None where no result has a confusion matrix.
+        Title, class names, counts, their unit and accuracy by class, as JSON data; None where no result has a
+        confusion matrix.
     """
+    pretrained = [result for result in results if result.baseline is None]
     candidates = [
-        ((name == ENSEMBLE, scores.accuracy), result, name)
-        for result in results
-        if result.baseline is None and result.draw is None
+        ((draws == 0, name == ENSEMBLE, scores.accuracy), result, name, draws)
+        for result, draws in _with_draws(pretrained)
         for name, scores in result.scores.items()
         if np.sum(scores.confusion)
     ]
     if not candidates:
         return None
-    _, result, name = max(candidates, key=lambda candidate: candidate[0])
+    _, result, name, draws = max(candidates, key=lambda candidate: candidate[0])
     counts = np.array(result.scores[name].confusion)
-    names = result.class_names
-    classes = [names[i] if i < len(names) else f"class {i}" for i in range(len(counts))]
+    classes = full_names(result.class_names, len(counts))
+    added_up = f", {draws} draws of the labels added up" if draws > 1 else ""
+    unit = f"clips in {draws} draws" if draws > 1 else "clips"
     return {
-        "title": f"{protocol_title(result)}, {stream_titles(result)[name]}",
+        "title": f"{protocol_title(result)}, {stream_titles(result)[name]}{added_up}",
         "classes": classes,
+        "short": shortened_names(classes, _HEADING),
         "counts": counts.tolist(),
-        "bars": _class_bars(counts, classes),
+        "unit": unit,
+        "bars": _class_bars(counts, classes, unit),
     }
 
 
-def _class_bars(counts: Int64[np.ndarray, "classes classes"], classes: list[str]) -> list[dict[str, Any]]:
+def _with_draws(results: Sequence[Result]) -> list[tuple[Result, int]]:
+    """Each result with 0; those of drawn labels averaged, with the number of the draws."""
+    whole = [(result, 0) for result in results if result.draw is None]
+    drawn = [result for result in results if result.draw is not None]
+    title = lambda result: (result.dataset, result.split, protocol_title(result))  # noqa: E731
+    titles = [title(result) for result in drawn]
+    return whole + [(mean, titles.count(title(mean))) for mean in average_draws(drawn)]
+
+
+def _class_bars(counts: Int64[np.ndarray, "classes classes"], classes: list[str], unit: str) -> list[dict[str, Any]]:
     """Each class that has test clips, lowest accuracy first, and the class it is most often confused with."""
     bars = []
     for i in np.flatnonzero(counts.sum(axis=1)):
         row, errors = counts[i], counts[i].copy()
         errors[i] = 0
-        confused = f"{classes[int(errors.argmax())]} ({errors.max()})" if errors.any() else ""
-        accuracy = float(row[i] / row.sum())
-        bar = {"name": classes[i], "accuracy": accuracy, "percent": percent(accuracy), "confused": confused}
-        bars.append({**bar, "right": int(row[i]), "clips": int(row.sum())})
+        right, clips = int(row[i]), int(row.sum())
+        bars.append(
+            {
+                "name": classes[i],
+                "accuracy": right / clips,
+                "percent": percent(right / clips),
+                "right": f"{right} of {clips} {unit}",
+                "confused": f"{classes[int(errors.argmax())]} ({errors.max()})" if errors.any() else "",
+            }
+        )
     return sorted(bars, key=lambda bar: bar["accuracy"])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median, stdev
+from statistics import median
 from typing import Any
 
 from i2md.errors import InputError
 from i2md.evaluation.comparison import RunComparison
 from i2md.evaluation.report.clip_map import MappedClips, map_clips
-from i2md.evaluation.report.confusion import best_confusion, percent
+from i2md.evaluation.report.clusters import MOST_CLUSTERS
+from i2md.evaluation.report.confusion import best_confusion
 from i2md.evaluation.report.curves import overlaid_charts, term_charts
-from i2md.evaluation.results import Result, average_draws, read_results
-from i2md.evaluation.table import accuracy_rows, columns_of, data_title, protocol_title, stream_titles
+from i2md.evaluation.report.result_rows import common_data, result_rows
+from i2md.evaluation.results import Result, read_results
+from i2md.evaluation.table import accuracy_rows, columns_of
 from i2md.pretraining.log import read_log
 from i2md.pretraining.run import CONFIG
 from i2md.runtime.io import atomic_write
@@ -22,12 +24,21 @@ from i2md.runtime.settings import flatten
 REPORT = "report.html"
 
 
-def write_report(run: Path, clips: MappedClips) -> Path:
-    """Write `report.html` into a run's folder. What the run lacks is named in the page.
+def write_report(
+    run: Path,
+    clips: MappedClips,
+    out: Path | None = None,
+    clip_map: dict[str, Any] | str | None = None,
+    dataset: str | None = None,
+) -> Path:
+    """Write the report of a run. What the run lacks is named in the page.
 
     Args:
         run: The run's folder.
         clips: Test clips, which the report shows as a map.
+        out: Path of the page; by default `report.html` in the run's folder.
+        clip_map: What `map_clips` made of the clips, where that has been done.
+        dataset: Name of the clips' data set; by default that of the run's first result.
 
     Returns:
         The report's path. It is written as a whole or not at all.
@@ -42,20 +53,24 @@ def write_report(run: Path, clips: MappedClips) -> Path:
     epochs = read_log(run, notes)
     results = read_results(run / "evaluation", notes)
     charts = term_charts(epochs)
+    rows = result_rows(results)
     confusion = best_confusion(results)
-    clip_map = map_clips(clips)
+    clip_map = map_clips(clips) if clip_map is None else clip_map
     return _write_page(
-        run / REPORT,
+        out or run / REPORT,
         "report.html.j2",
-        title=_title(settings, results, run),
+        title=_title(settings, results, run, dataset),
         facts=_facts(settings, epochs),
         notes=notes,
         settings=[(name, str(value)) for name, value in flatten(settings)],
         has_log=bool(epochs),
         streams=columns_of(results),
-        rows=_result_rows(results),
+        rows=rows,
+        common=common_data(rows),
         confusion=confusion,
         map_missing=clip_map if isinstance(clip_map, str) else "",
+        unlabelled=not (clips.labels >= 0).any(),
+        most_clusters=MOST_CLUSTERS,
         data={
             "losses": [chart for chart in charts if chart["group"] != "knn"],
             # The section's heading says it.
@@ -132,47 +147,11 @@ def _read_settings(path: Path, notes: list[str]) -> dict[str, Any]:
     return settings if isinstance(settings, dict) else {}
 
 
-def _result_rows(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """A row of the table for each result, the draws of the labels averaged; further metrics are rows below it."""
-    columns = columns_of(results)
-    groups: dict[tuple[str, ...], list[Result]] = {}
-    for result in results:
-        groups.setdefault((data_title(result), result.evaluated, protocol_title(result)), []).append(result)
-    rows = []
-    for draws in groups.values():
-        (result,) = average_draws(draws) if draws[0].draw is not None else draws[-1:]
-        titles = stream_titles(result)
-        by_column = {titles[name]: scores for name, scores in result.scores.items()}
-        shown = [by_column.get(column) for column in columns]
-        metrics = {
-            metric: [percent(scores and scores.metrics.get(metric)) for scores in shown]
-            for metric in result.overall.metrics
-        }
-        if len(draws) > 1:
-            deviations = {titles[name]: stdev(draw.scores[name].accuracy for draw in draws) for name in result.scores}
-            metrics["standard deviation over the draws"] = [percent(deviations.get(column)) for column in columns]
-        best = [percent(scores and scores.best_test_accuracy) for scores in shown]
-        rows.append(
-            {
-                "title": protocol_title(result),
-                "data": data_title(result),
-                "train_clips": result.train_clips,
-                "test_clips": result.test_clips,
-                "cells": [percent(scores and scores.accuracy) for scores in shown],
-                "baseline": result.baseline is not None,
-                "draws": len(draws) if draws[0].draw is not None else 0,
-                "metrics": list(metrics.items()),
-                "best_test_epoch": None if result.overall.best_test_accuracy is None else best,
-            }
-        )
-    return rows
-
-
-def _title(settings: Mapping[str, Any], results: Sequence[Result], run: Path) -> dict[str, Any]:
+def _title(settings: Mapping[str, Any], results: Sequence[Result], run: Path, dataset: str | None) -> dict[str, Any]:
     first = results[0] if results else None
     return {
         "method": _setting(settings, "method"),
-        "dataset": first.dataset if first else _setting(settings, "dataset"),
+        "dataset": dataset or (first.dataset if first else _setting(settings, "dataset")),
         "split": first.split if first else _setting(settings, "split"),
         "run": run.resolve().name,
     }

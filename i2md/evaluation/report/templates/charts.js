@@ -63,7 +63,7 @@ function keyEntry(line) {
   return make("span", {}, make("svg", { viewBox: "0 0 20 8" }, stroke), line.name.replace(">", " \u2192 "));
 }
 
-function drawLines(host, lines, label, show, share, width) {
+function drawLines(host, title, lines, label, show, share, width) {
   const height = Math.round(Math.min(260, Math.max(190, width * 0.48)));
   const edge = { left: 54, right: 10, top: 8, bottom: 38 };
   const epochs = [...new Set(lines.flatMap((line) => line.x))].sort((a, b) => a - b);
@@ -73,7 +73,7 @@ function drawLines(host, lines, label, show, share, width) {
   y1 = Math.max(y1, range(lines.flatMap(heights))[1]);
   const x = (value) => edge.left + ((value - x0) / (x1 - x0)) * (width - edge.left - edge.right);
   const y = (value) => height - edge.bottom - ((value - y0) / (y1 - y0)) * (height - edge.top - edge.bottom);
-  const svg = make("svg", { class: "plot", width, height, role: "img", "aria-label": `${label} by epoch` });
+  const svg = make("svg", { class: "plot", width, height, role: "slider", tabindex: 0, "aria-label": `${title}: ${label} by epoch`, "aria-valuemin": x0, "aria-valuemax": x1 });
   for (const tick of niceTicks(y0, y1, 5)) {
     svg.append(make("line", { class: "grid", x1: edge.left, x2: width - edge.right, y1: y(tick), y2: y(tick) }),
       make("text", { x: edge.left - 8, y: y(tick) + 4, "text-anchor": "end" }, show(tick)));
@@ -93,16 +93,41 @@ function drawLines(host, lines, label, show, share, width) {
   }
   const cursor = make("line", { class: "cursor", y1: edge.top, y2: height - edge.bottom, visibility: "hidden" });
   svg.append(cursor);
-  svg.addEventListener("pointermove", (event) => {
-    const at = event.clientX - svg.getBoundingClientRect().left;
-    const epoch = epochs.reduce((best, e) => (Math.abs(x(e) - at) < Math.abs(x(best) - at) ? e : best), epochs[0]);
-    cursor.setAttribute("x1", x(epoch)); cursor.setAttribute("x2", x(epoch)); cursor.setAttribute("visibility", "visible");
-    showTip(event, `epoch ${epoch}`, lines.filter((line) => line.x.includes(epoch)).map((line) => {
-      const value = line.y[line.x.indexOf(epoch)];
-      return { name: line.name.replace(">", " \u2192 "), colour: line.colour, value: value === null ? "not finite" : show(value) };
-    }));
+  let shown = epochs[epochs.length - 1];
+  const rows = (epoch) => lines.filter((line) => line.x.includes(epoch)).map((line) => {
+    const value = line.y[line.x.indexOf(epoch)];
+    return { name: line.name.replace(">", " \u2192 "), colour: line.colour, value: value === null ? "not finite" : show(value) };
   });
-  svg.addEventListener("pointerleave", () => { hideTip(); cursor.setAttribute("visibility", "hidden"); });
+  const choose = (epoch) => {
+    shown = epoch;
+    svg.setAttribute("aria-valuenow", epoch);
+    svg.setAttribute("aria-valuetext", `epoch ${epoch}: ${rows(epoch).map((row) => `${row.name} ${row.value}`).join(", ")}`);
+  };
+  const reveal = (epoch, tipY) => {
+    choose(epoch);
+    cursor.setAttribute("x1", x(epoch)); cursor.setAttribute("x2", x(epoch)); cursor.setAttribute("visibility", "visible");
+    const box = svg.getBoundingClientRect();
+    showTip(box.left + x(epoch), tipY ?? box.top + edge.top, `epoch ${epoch}`, rows(epoch));
+  };
+  const conceal = () => { hideTip(); cursor.setAttribute("visibility", "hidden"); };
+  const point = (event) => {
+    const at = event.clientX - svg.getBoundingClientRect().left;
+    reveal(epochs.reduce((best, e) => (Math.abs(x(e) - at) < Math.abs(x(best) - at) ? e : best), epochs[0]), event.clientY);
+  };
+  svg.addEventListener("pointermove", point);
+  svg.addEventListener("click", point);
+  svg.addEventListener("pointerleave", (event) => { if (isGone(event)) conceal(); });
+  svg.addEventListener("focus", () => { if (svg.matches(":focus-visible")) reveal(shown); });
+  svg.addEventListener("blur", conceal);
+  svg.addEventListener("keydown", (event) => {
+    const at = epochs.indexOf(shown), last = epochs.length - 1;
+    const step = Math.max(1, Math.round(last / 10));
+    const to = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, PageDown: at - step, PageUp: at + step, Home: 0, End: last }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    reveal(epochs[Math.max(0, Math.min(last, to))]);
+  });
+  choose(shown);
   host.replaceChildren(svg);
 }
 
@@ -111,43 +136,7 @@ function lineChart(parent, chart, label, show, share) {
   const plot = make("div");
   const key = make("div", { class: "key" }, ...(lines.length > 1 ? lines.map(keyEntry) : []));
   parent.append(make("figure", {}, make("figcaption", {}, chart.title), key, plot));
-  redrawOnResize(plot, (width) => drawLines(plot, lines, label, show, share, width));
-}
-
-const clipped = (name, length) => (name.length > length ? `${name.slice(0, length - 1)}\u2026` : name);
-
-function drawConfusion(host, matrix, width) {
-  const size = matrix.classes.length;
-  const longest = Math.min(26, Math.max(...matrix.classes.map((name) => name.length)));
-  const cell = Math.max(13, Math.min(46, Math.floor((width - longest * 6.6 - 60) / size)));
-  const font = Math.min(12.5, cell - 2);
-  const steep = cell < 22;
-  const left = Math.ceil(longest * font * 0.56) + 12, top = Math.ceil(longest * font * (steep ? 0.56 : 0.46)) + 14;
-  const svg = make("svg", { width: left + size * cell + (steep ? 4 : top * 0.75), height: top + size * cell + 4, role: "img", "aria-label": "confusion matrix" });
-  const label = (name, attributes) => make("text", { ...attributes, style: `font-size:${font}px` }, clipped(name, 26));
-  const rows = matrix.classes.map((name, i) => label(name, { x: left - 8, y: top + (i + 0.5) * cell, "text-anchor": "end", "dominant-baseline": "central" }));
-  const columns = matrix.classes.map((name, i) => label(name, { transform: `translate(${left + (i + 0.5) * cell + font * 0.3},${top - 7}) rotate(${steep ? -90 : -52})` }));
-  svg.append(...rows, ...columns);
-  matrix.counts.forEach((row, i) => {
-    const total = row.reduce((sum, count) => sum + count, 0);
-    row.forEach((count, j) => {
-      const share = total ? count / total : 0;
-      const kind = count === 0 ? "zero" : i === j ? "right" : "wrong";
-      const fill = count ? { "fill-opacity": (0.1 + 0.72 * Math.sqrt(share)).toFixed(3) } : {};
-      const rect = make("rect", { class: `cell ${kind}`, x: left + j * cell, y: top + i * cell, width: cell, height: cell, ...fill });
-      rect.addEventListener("pointermove", (event) => {
-        rows[i].classList.add("on"); columns[j].classList.add("on");
-        showTip(event, matrix.classes[i], [{ name: i === j ? "recognised" : `taken for ${matrix.classes[j]}` },
-          { name: `${count} of ${total} clips`, value: `${(100 * share).toFixed(1)} %` }]);
-      });
-      rect.addEventListener("pointerleave", () => { rows[i].classList.remove("on"); columns[j].classList.remove("on"); hideTip(); });
-      svg.append(rect);
-      if (count && cell >= 24) {
-        svg.append(make("text", { class: "percent", x: left + (j + 0.5) * cell, y: top + (i + 0.5) * cell, style: `font-size:${cell >= 34 ? 12.5 : 10.5}px` }, Math.round(100 * share)));
-      }
-    });
-  });
-  host.replaceChildren(svg);
+  redrawOnResize(plot, (width) => drawLines(plot, chart.title || "kNN accuracy", lines, label, show, share, width));
 }
 
 for (const chart of DATA.losses) {
@@ -156,8 +145,4 @@ for (const chart of DATA.losses) {
 }
 for (const chart of DATA.knn) {
   lineChart(document.getElementById("knn"), chart, "accuracy, %", (value) => String(Number((100 * value).toFixed(1))), true);
-}
-if (DATA.confusion) {
-  const host = document.getElementById("confusion");
-  redrawOnResize(host, (width) => drawConfusion(host, DATA.confusion, width));
 }
