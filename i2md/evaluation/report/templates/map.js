@@ -20,7 +20,10 @@ class ClipMap {
     this.caption(); this.legend();
     const host = document.getElementById("map");
     redrawOnResize(host, (width) => this.draw(host, width));
-    for (const button of document.querySelectorAll("button[data-clip]")) button.addEventListener("click", () => this.keep(Number(button.dataset.clip)));
+    for (const button of document.querySelectorAll("button[data-clip]")) button.addEventListener("click", () => {
+      this.keep(Number(button.dataset.clip));
+      this.player.canvas.scrollIntoView({ block: "nearest" });
+    });
     unpack(map).then((clips) => { this.player.clips = clips; this.player.wake(); },
       () => { document.getElementById("position").parentElement.replaceWith("This browser is too old to unpack the clips."); });
   }
