@@ -156,7 +156,7 @@ def test_lists_of_names_are_read_as_typed() -> None:
     assert arguments["settings"].streams == ("joint", "bone")
     assert arguments["settings"].epochs == 3
     arguments, _ = parse(commands.report, ["a", "b", "--out", "c.html"])
-    assert arguments == {"runs": ["a", "b"], "out": "c.html"}
+    assert (arguments["runs"], arguments["out"], arguments["clips"]) == (["a", "b"], "c.html", None)
     arguments, _ = parse(commands.sweep, ["c", "o", "--grid", "a=1", "b=2", "--grid", "c=3", "--seeds", "4", "5"])
     assert (arguments["grid"], arguments["seeds"]) == (["a=1", "b=2", "c=3"], [4, 5])
 
