@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from i2md.errors import InputError
@@ -45,6 +45,26 @@ def compare_names(
     if missing and listed and unnamed:
         counts[f"{missing} of {what}s that {table} does not name, such as {shown(unnamed[0])}"] = len(unnamed)
     return counts
+
+
+def unread_columns(table: str, columns: Iterable[str], known: Sequence[str]) -> dict[str, int]:
+    """Count the columns of a table, or the arrays of a file, that no reader asks for.
+
+    Args:
+        table: Name of the table or file, for the message.
+        columns: Names of its columns.
+        known: Names of those that are read.
+
+    Returns:
+        A count for `Source.left_out`, with the name of one; none if all are read.
+
+    Example:
+        >>> unread_columns("labels.csv", ["name", "class"], ["name", "label"])
+        {'columns of labels.csv other than name and label, such as class': 1}
+    """
+    others = [column for column in columns if column not in known]
+    listed = f"{', '.join(known[:-1])} and {known[-1]}"
+    return {f"columns of {table} other than {listed}, such as {shown(others[0])}": len(others)} if others else {}
 
 
 def shown(name: str) -> str:

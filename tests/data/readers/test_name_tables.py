@@ -86,3 +86,24 @@ def test_split_of_a_pickle_is_compared_with_its_annotations(tmp_path: Path) -> N
     }
     with pytest.raises(InputError, match=r"names a\.skeleton, the clips here are named like a;"):
         open_source("pyskl", save({"train": ["a.skeleton"], "val": ["c.skeleton"]}))
+
+
+def test_columns_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    table = b"name,label,age,Height\ns0/a,sit,7,9\ns0/b,sit,7,9\ns1/c,stand,8,9\n"
+    source = open_source("arrays", _folder(tmp_path, table))
+    assert source.left_out == {"columns of labels.csv other than name, label, split and subject, such as age": 2}
+
+
+def test_arrays_of_an_npz_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    positions = np.random.default_rng(0).normal(size=(4, 9, 25, 3))
+    np.savez(tmp_path / "x.npz", positions=positions, label=np.arange(4), names=np.array(list("abcd")))
+    (reason,) = open_source("arrays", tmp_path / "x.npz").left_out.items()
+    assert reason[1] == 1
+    assert reason[0].startswith("columns of x.npz other than positions, lengths, labels")
+    assert reason[0].endswith("such as label")
+
+
+def test_a_column_that_appears_twice_is_refused(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, b"name,label,Label\ns0/a,sit,stand\n")
+    with pytest.raises(InputError, match=r"labels\.csv: its columns are name, label, label: one appears twice"):
+        open_source("arrays", folder)

@@ -26,7 +26,7 @@ from jaxtyping import Num
 from i2md.data.readers.arrays.axis_order import check_axes
 from i2md.data.readers.files import BadFile, File, find_files, load_file
 from i2md.data.readers.limits import DAMAGE, parse_npy, read_member
-from i2md.data.readers.name_tables import compare_names, shown
+from i2md.data.readers.name_tables import compare_names, shown, unread_columns
 from i2md.data.readers.reading import Reading, without_padding
 from i2md.data.recording import UNKNOWN, Recording, Source, Unreadable
 from i2md.data.splits import Split
@@ -72,7 +72,7 @@ def open_folder(path: Path, layout: Layout, fps: float) -> Source:
         twice = next(file for file in files if names[_name(file)] is not file)
         raise InputError(f"{path}: {_name(twice)} appears twice, once as {twice.base}; keep one of the files")
     tables = find_files(path, _TABLE, "labels.csv", unique_parts=_WHOLE_PATH, required=False)
-    known = _from_table(path, tables) if tables else _from_folders(files)
+    known, unread = _from_table(path, tables) if tables else (_from_folders(files), {})
     class_names = _ordered({known[name].label for name in names if name in known} - {""})
     return Source(
         name=path.stem,
@@ -85,6 +85,7 @@ def open_folder(path: Path, layout: Layout, fps: float) -> Source:
         splits=_splits(names, known),
         left_out={
             **(compare_names(path, "labels.csv", known, names, "label") if tables else {}),
+            **unread,
             **_other_files(path, {*files, *tables}),
         },
     )
@@ -192,7 +193,8 @@ def _from_folders(files: Sequence[File]) -> dict[str, _Row]:
     }
 
 
-def _from_table(path: Path, tables: Sequence[File]) -> dict[str, _Row]:
+def _from_table(path: Path, tables: Sequence[File]) -> tuple[dict[str, _Row], dict[str, int]]:
+    """The rows of labels.csv by the names of clips, and a count of the columns that are not read."""
     if len(tables) > 1:
         raise InputError(f"{path}: labels.csv appears twice; keep the one that names all clips")
     (table,) = tables
@@ -200,18 +202,19 @@ def _from_table(path: Path, tables: Sequence[File]) -> dict[str, _Row]:
     inside = PurePosixPath(table.name).parent
     known: dict[str, _Row] = {}
     try:
-        for line, row in _lines(load_file(table)):
+        columns, lines = _lines(load_file(table))
+        for line, row in lines:
             name, known_of_clip = _row(inside, line, row)
             if name in known:
                 raise BadFile(f"line {line}: {shown(name)} is named a second time")
             known[name] = known_of_clip
     except (BadFile, csv.Error) as error:
         raise InputError(f"{table_path}: {error}; give the columns name, label, split and subject") from None
-    return known
+    return known, unread_columns("labels.csv", filter(None, columns), _COLUMNS)
 
 
-def _lines(data: bytes) -> Iterator[tuple[int, Mapping[str | None, Any]]]:
-    """The lines of labels.csv with their numbers; values may be separated by commas, semicolons or tabs."""
+def _lines(data: bytes) -> tuple[Sequence[str], Iterator[tuple[int, Mapping[str | None, Any]]]]:
+    """The columns of labels.csv, and its lines with their numbers; values may be separated by commas, semicolons or tabs."""
     try:
         text = data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -223,9 +226,10 @@ def _lines(data: bytes) -> Iterator[tuple[int, Mapping[str | None, Any]]]:
     columns = [(column or "").strip().lower() for column in rows.fieldnames or ()]
     if "name" not in columns or not set(columns) & set(_COLUMNS[1:]):
         raise BadFile(f"its columns are {shown(', '.join(columns)) or 'missing'}")
+    if any(columns.count(column) > 1 for column in _COLUMNS):
+        raise BadFile(f"its columns are {shown(', '.join(columns))}: one appears twice")
     rows.fieldnames = columns
-    for row in rows:
-        yield rows.line_num, row
+    return columns, ((rows.line_num, row) for row in rows)
 
 
 def _row(inside: PurePosixPath, line: int, row: Mapping[str | None, Any]) -> tuple[str, _Row]:

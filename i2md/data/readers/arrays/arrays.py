@@ -33,6 +33,7 @@ from i2md.data.readers.arrays.array_files import open_folder
 from i2md.data.readers.arrays.axis_order import check_axes
 from i2md.data.readers.arrays.rows import ArrayRows, open_rows, other_arrays, read_arrays
 from i2md.data.readers.files import BadFile
+from i2md.data.readers.name_tables import unread_columns
 from i2md.data.readers.reading import without_padding
 from i2md.data.recording import UNKNOWN, Recording, Source, Unreadable
 from i2md.data.splits import Split
@@ -40,6 +41,7 @@ from i2md.data.storage.remote import is_remote, to_path
 from i2md.errors import InputError
 from i2md.skeletons import Layout, get_layout
 
+_KEYS = ("positions", "lengths", "labels", "class_names", "names", "subjects", "split", "train", "test")
 _AXES = ("clips", "frames", "persons", "joints", "channels")
 _AXES_ONE_PERSON = ("clips", "frames", "joints", "channels")
 # A file of so short clips is more likely one clip of as many persons.
@@ -94,6 +96,7 @@ def _open(path: Path, known: Layout, fps: float) -> Source:
         read=read_arrays(_Clips(rows, known, fps, names, labels, metadata.subjects(), lengths)),
         count=len(names),
         splits=metadata.splits(names),
+        left_out=unread_columns(path.name, metadata.arrays, _KEYS),
     )
 
 
