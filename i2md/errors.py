@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -84,6 +85,19 @@ def shortened(reason: object) -> str:
     text = " ".join(str(reason)[: 4 * _MOST_SHOWN].split()) or type(reason).__name__
     text = "".join(letter if letter.isprintable() else "?" for letter in text)
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
+
+
+def refused_by_system(error: BaseException) -> bool:
+    """Whether the system refused to read a file, which may be whole: for its permissions or a failing disk.
+
+    Args:
+        error: What reading the file raised.
+
+    >>> refused_by_system(PermissionError(13, "Permission denied")), refused_by_system(ValueError("cut short"))
+    (True, False)
+    """
+    refusals = (errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE)
+    return isinstance(error, OSError) and error.errno in refusals
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from i2md import commands
 from i2md.errors import InputError, suggestion
 from i2md.runtime.cluster_environment import cluster_environment
 from i2md.runtime.exit_codes import exit_code
+from i2md.runtime.io import check_target, write_text
 
 # In the order of use; each is a function of i2md.commands, whose name has an underscore for a hyphen.
 COMMANDS = (
@@ -64,13 +65,13 @@ def _run(words: Sequence[str]) -> int:
 
     command = getattr(commands, name.replace("-", "_"))
     chosen, json_file = parse(command, typed)
+    if json_file:
+        check_target(Path(json_file), file=True)
     result = command(**chosen)
     if environment.rank:
         return 0
     data = as_data(name, result, chosen)
     if json_file:
-        from i2md.runtime.io import write_text
-
         write_text(Path(json_file), json.dumps(data, indent=1, default=lambda value: value.to_dict()) + "\n")
     print(as_text(name, data, chosen))
     if data.get("failed"):

@@ -103,7 +103,7 @@ def prepare(
         report = _Filling(writer, recordings, preset, strict).write_all(by_workers, f"prepare {format}")
         if not len(writer):
             first = report.left_out[0] if report.left_out else "it holds no recordings"
-            raise InputError(f"{where}: no clip could be prepared ({first}); check the format {format!r}")
+            raise InputError(f"{where}: no clip could be prepared ({first}); fix that, or check the format {format!r}")
         if recordings.untrimmed is not None:
             _write_untrimmed(recordings.untrimmed, writer.subfolder(UNTRIMMED), strict, by_workers, precision, key)
         _list_left_out(writer, target)

@@ -101,7 +101,8 @@ def prepare_positions(
     before = int(_seen(persons).sum())
     for step in steps:
         persons = step(persons, layout)
-    filled = int(_seen(persons).sum()) - before
+    # A body whose joints are all at one point is zeros once it is centred.
+    filled = max(int(_seen(persons).sum()) - before, 0)
     cut = positions.shape[1] - persons.shape[1]
     absent = positions.shape[0] - persons.shape[0]
     return Prepared(persons.astype(np.float32), cut, filled, absent, interpolated, missing)

@@ -25,7 +25,7 @@ from i2md.data.storage.remote import is_remote, to_path
 from i2md.data.storage.remote_frames import RemoteFrames
 from i2md.data.validation import check_index, check_intervals
 from i2md.data.writer import ClipsWriter
-from i2md.errors import InputError, shortened
+from i2md.errors import InputError, name_file_in_errors, shortened
 
 __all__ = ["Clips", "ClipsWriter", "Dataset", "open_clips"]
 
@@ -207,6 +207,7 @@ def _open_frames(path: Path) -> np.ndarray | RemoteFrames:
 def _read_columns(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
     # One group at a time, without reading ahead: read at once it takes ten times the memory of the columns.
     with ExitStack() as opened:
+        opened.enter_context(name_file_in_errors(path))
         source = opened.enter_context(path.open("rb")) if is_remote(path) else path
         file = opened.enter_context(pq.ParquetFile(source, pre_buffer=False))
         # Not field.type.to_pandas_dtype(), which imports pandas in older versions of pyarrow.

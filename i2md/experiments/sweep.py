@@ -41,7 +41,7 @@ from i2md.experiments.statistics import (
 from i2md.pretraining.pretrain import plan
 from i2md.pretraining.run import CONFIG, RunConfig, read_config
 from i2md.pretraining.settings import PretrainSettings
-from i2md.runtime.io import write_text
+from i2md.runtime.io import check_target, write_text
 from i2md.runtime.settings import flatten
 
 PathLike = str | os.PathLike[str]
@@ -90,6 +90,7 @@ def sweep(
         KeyboardInterrupt: On Ctrl-C.
     """
     opened, out = open_clips(clips), Path(out)
+    check_target(out)
     grid, base = grid or {}, settings or PretrainSettings()
     _require_valid(grid, seeds, protocol, against, vary or {})
     environments = worker_environments(device, jobs)

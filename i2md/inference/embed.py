@@ -31,7 +31,7 @@ from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
 from i2md.evaluation.evaluate import require_same_layout, warn_of_scale
 from i2md.inference.model import Model, RunFiles, load_files, open_model
-from i2md.runtime.io import atomic_write
+from i2md.runtime.io import atomic_write, check_target
 from i2md.runtime.progress import progress
 
 # Clips of a part: a multiple of the batch size, so that features do not depend on the division into parts.
@@ -65,6 +65,8 @@ def embed_into(
     """
     if cluster and world_size() > 1:
         raise InputError("embed: --cluster distributes the work itself; start it without torchrun or srun")
+    if not is_remote(out):
+        check_target(out, file=out.suffix == ".npz")
     if out.suffix == ".npz":
         parts = list(range(part_count(clips)))
         found = [features for _, features in _with_progress(run, clips, parts, device, cluster, readout)]

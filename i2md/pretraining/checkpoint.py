@@ -14,7 +14,7 @@ from i2md.encoders.base import Encoder
 from i2md.encoders.readout import read_out_by
 from i2md.encoders.registry import build_encoder
 from i2md.encoders.settings import WeightlessReadout
-from i2md.errors import InputError
+from i2md.errors import InputError, refused_by_system
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.run import MODEL, STATE, RunConfig
 from i2md.runtime.io import atomic_write
@@ -45,8 +45,12 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         InputError: The file is missing or not a whole safetensors file.
     """
     try:
+        # Opened by Python, whose errors have numbers: that of safetensors tells no permission from damage.
+        open(path, "rb").close()
         return load_file(path)
     except (SafetensorError, OSError) as error:
+        if refused_by_system(error):
+            raise
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a checkpoint of i2md ({reason}); remove it or restore a copy") from None
 

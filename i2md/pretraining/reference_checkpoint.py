@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from i2md.encoders.settings import EncoderSettings
-from i2md.errors import InputError
+from i2md.errors import InputError, refused_by_system
 from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.settings import PretrainSettings
 
@@ -37,7 +37,9 @@ def read_reference_checkpoint(path: Path) -> dict[str, Tensor]:
         state = {name.removeprefix("module."): value for name, value in state.items()}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {_EXPECTED}") from None
-    except Exception:  # torch.load raises whatever the bytes provoke
+    except Exception as error:  # torch.load raises whatever the bytes provoke
+        if refused_by_system(error):
+            raise
         raise InputError(f"{path}: not a PyTorch checkpoint; {_EXPECTED}") from None
     if "encoder_q.encoder.gru.weight_ih_l0" not in state:
         raise InputError(f"{path}: not a checkpoint of CMD pretraining; give one of its .pth.tar files")

@@ -14,7 +14,7 @@ import yaml
 
 from i2md.errors import InputError, shortened
 from i2md.pretraining.settings import PretrainSettings
-from i2md.runtime.io import PARTIAL, being_written, locked, write_text
+from i2md.runtime.io import PARTIAL, being_written, check_target, locked, write_text
 from i2md.runtime.settings import checked_settings, flatten
 from i2md.skeletons import Layout
 
@@ -156,6 +156,7 @@ def claimed(run: Path, config: RunConfig, longer: bool) -> Iterator[None]:
     Raises:
         InputError: The folder holds something else, or another process trains the run.
     """
+    check_target(run)
     _require_own_folder(run, config, longer)
     run.mkdir(parents=True, exist_ok=True)
     with ExitStack() as lock:

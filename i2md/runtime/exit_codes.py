@@ -23,11 +23,15 @@ _FIXES = {
     errno.EDQUOT: "free some space or raise the quota",
     errno.EFBIG: "raise the limit on file sizes",
     errno.EROFS: "choose a writable location",
-    errno.EACCES: "choose a location that you have permission for",
-    errno.EPERM: "choose a location that you have permission for",
+    errno.EACCES: "give yourself the permission, or choose another location",
+    errno.EPERM: "give yourself the permission, or choose another location",
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "check the path: a part of it is a file",
     errno.EISDIR: "give a file, not a folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "a link in it leads back to itself: remove the link",
+    errno.EIO: "check the disk",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.EEXIST: "choose a path that does not exist yet",
 }
 # EX_TEMPFAIL of sysexits.h: running the same command again may succeed.
@@ -175,4 +179,5 @@ def interrupts_delayed() -> Iterator[None]:
 def _print_once(error: BaseException, message: str) -> None:
     """Print one line on stderr, unless another process of the job does."""
     if is_reported_here(error):
-        print(f"i2md: {' '.join(message.split())}", file=sys.stderr)
+        # An InputError is never longer than MAX_MESSAGE.
+        print(f"i2md: {' '.join(str(InputError(message)).split())}", file=sys.stderr)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from i2md.errors import InputError, name_file_in_errors
@@ -25,6 +26,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         A path in the same folder. The block writes into that file: one that it puts there in its stead would have
         neither the permissions that follow the umask nor the lock.
     """
+    check_target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Always the same name, so that the next write replaces what a killed process left.
     partial = path.with_name(f".{path.name}{PARTIAL}")
@@ -33,6 +35,29 @@ def atomic_write(path: Path) -> Iterator[Path]:
         with open(partial, "rb") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
+
+
+def check_target(path: Path, file: bool = False) -> None:
+    """Check that a file or folder can be made or replaced at a path, before work is spent on it.
+
+    Args:
+        path: The target, on a local disk.
+        file: Whether a file is to be written there by `atomic_write`, whose temporary file has a longer name.
+
+    Raises:
+        InputError: The path, or a folder above it, is a link to nothing, or the path is a pipe or a device.
+        OSError: The system refuses the path: its name is too long, a part of it is a file.
+    """
+    for each in (path, *path.absolute().parents):
+        if each.is_symlink() and not each.exists():
+            raise InputError(
+                f"{each}: a link to {os.readlink(each)}, where nothing is; remove the link, or name another target"
+            )
+    for each in (path, *([path.with_name(f".{path.name}{PARTIAL}")] if file else [])):
+        with suppress(FileNotFoundError):
+            kind = os.stat(each).st_mode
+            if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+                raise InputError(f"{each}: neither a file nor a folder but a pipe or a device; name another target")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from i2md.errors import InputError, suggestion
+from i2md.errors import InputError, refused_by_system, suggestion
 from i2md.skeletons.inference import infer_across, infer_centre, infer_mirror, infer_spine
 from i2md.skeletons.layout import Layout
 
@@ -112,6 +112,8 @@ def read_layout(path: Path) -> LayoutFile:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give a YAML file of a layout") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        if refused_by_system(error):
+            raise
         raise InputError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

@@ -79,6 +79,72 @@ def test_read_only_target(refused: Refused, closed: Path, clips: Path, run: Path
         assert "; choose a writable location" in line
 
 
+# A command for each kind of output, "TARGET" in the place of what it writes.
+WRITING = {
+    "prepare": ["prepare", "synthetic", "x", "TARGET", *tiny.MAKE_CLIPS],
+    "pretrain": ["pretrain", "CLIPS", "TARGET", *tiny.SETTINGS],
+    "embed": ["embed", "RUN", "CLIPS", "TARGET"],
+    "embed .npz": ["embed", "RUN", "CLIPS", "TARGET.npz"],
+    "join": ["join", "TARGET", "CLIPS", "OTHER"],
+    "json": ["info", "CLIPS", "--json", "TARGET"],
+    "report": ["report", "RUN", "--out", "TARGET"],
+    "sweep": ["sweep", "CLIPS", "TARGET", *tiny.SWEEP, "--grid", "method=cmd"],
+    "reproduce": ["reproduce", "utd-mhad", "TARGET", "--clips", "CLIPS"],
+    "import-cmd": ["import-cmd", "CHECKPOINT", "TARGET"],
+    "recipes": ["recipes", "copy", "ntu60", "TARGET"],
+    "layouts": ["layouts", "copy", "kinect-v1", "TARGET"],
+}
+
+
+VIA_PARTIAL = ("prepare", "join", "embed .npz", "json", "report", "recipes", "layouts")
+
+
+def _link(path: Path, to: str) -> Path:
+    path.symlink_to(to)
+    return path
+
+
+@pytest.mark.parametrize("command", WRITING)
+def test_target_that_cannot_be_made(
+    refused: Refused, clips: Path, run: Path, golden: Path, tmp_path: Path, command: str
+) -> None:
+    other = shutil.copytree(clips, tmp_path / "other") / "dataset.json"
+    other.write_text(other.read_text().replace('"name": "synthetic"', '"name": "other"'))
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.npz")
+    for name in ("nowhere", "nowhere.npz"):
+        _link(tmp_path / name, "not-there/at-all")
+    for name in ("circle", "circle.npz"):
+        _link(tmp_path / name, name)
+    names = {"CLIPS": clips, "RUN": run, "CHECKPOINT": golden / "cmd_step.pth.tar", "OTHER": tmp_path / "other"}
+    for target, message in (
+        # Names of up to 255 bytes are possible, but not with the ending of the file that is written first.
+        *([("x" * 250, "File name too long; choose a shorter name")] if command in VIA_PARTIAL else []),
+        ("x" * 256, "File name too long; choose a shorter name"),
+        ("x" * 300, "File name too long; choose a shorter name"),
+        ("y/" * 3000 + "y", "File name too long; choose a shorter name"),
+        ("nowhere", ": a link to not-there/at-all, where nothing is; remove the link, or name another target"),
+        ("nowhere/inside", ": a link to not-there/at-all, where nothing is; remove the link, or name another target"),
+        ("circle", "where nothing is; remove the link, or name another target"),
+        ("pipe", ": neither a file nor a folder but a pipe or a device; name another target"),
+    ):
+        if target == "pipe" and command in ("recipes", "layouts", "import-cmd"):
+            continue  # they never replace what exists
+        words = [str(names.get(str(word), word)).replace("TARGET", str(tmp_path / target)) for word in WRITING[command]]
+        line = refused(*words)
+        assert line.endswith(message), line
+        assert len(line) <= 500
+
+
+def test_target_that_is_a_link_to_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "clips").symlink_to("disk")
+    for _ in range(2):
+        assert main(["prepare", "synthetic", "x", str(tmp_path / "clips"), *tiny.MAKE_CLIPS, "--overwrite"]) == 0
+        assert (tmp_path / "clips").is_symlink()
+        assert (tmp_path / "disk" / "frames.npy").is_file()
+
+
 @contextmanager
 def _files_no_larger_than(size: int) -> Iterator[None]:
     """A disk that is full after so many bytes, as far as any one file can tell."""

@@ -17,7 +17,7 @@ from typing import IO
 
 from i2md.data.readers.limits import DAMAGE, read_file, read_member
 from i2md.data.storage.remote import filesystem, fs_path, is_remote, list_files, remote_errors, to_path
-from i2md.errors import InputError
+from i2md.errors import InputError, refused_by_system
 
 # Remote storage has a high latency but serves many requests at once: this many files are fetched ahead.
 _AHEAD = 8
@@ -187,6 +187,8 @@ def _in_archive(path: Path, pattern: re.Pattern[str]) -> list[File]:
         with _archive(path) as archive:
             names = archive.namelist()
     except DAMAGE as error:
+        if refused_by_system(error):
+            raise
         raise InputError(f"{path}: not a .zip that can be read ({_one_line(error)}); download it again") from None
     return [File(path, name) for name in names if pattern.fullmatch(PurePosixPath(name).name)]
 

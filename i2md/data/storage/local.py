@@ -13,6 +13,7 @@ from jaxtyping import Shaped
 
 from i2md.data.storage.journal import Journal, empty_folder
 from i2md.errors import InputError
+from i2md.runtime.io import check_target
 
 _JOURNAL = "journal.jsonl"
 
@@ -80,6 +81,9 @@ class LocalStorage:
     checkpoint_cost = 1
 
     def __init__(self, path: Path, overwrite: bool) -> None:
+        check_target(path)
+        # Through a link to an empty folder, the folder itself is replaced.
+        path = path.resolve() if path.is_symlink() else path
         self._path = path
         self._partial = path.parent / f".{path.name}.partial"
         self._replaced = path.parent / f".{path.name}.replaced"

@@ -28,7 +28,7 @@ from i2md.experiments.sweep import LOGS, PathLike, require_same_run
 from i2md.pretraining.pretrain import plan
 from i2md.pretraining.settings import PretrainSettings
 from i2md.recipes import load_recipe
-from i2md.runtime.io import write_text
+from i2md.runtime.io import check_target, write_text
 from i2md.runtime.settings import flatten
 
 KINDS = (PretrainSettings, EvaluationSettings)
@@ -79,6 +79,7 @@ def reproduce(
         InputError: An argument is invalid, or every run failed.
         KeyboardInterrupt: On Ctrl-C.
     """
+    check_target(out)
     environments = worker_environments(device, jobs)
     changes = dict(changes or {})
     if dry_run:

@@ -206,15 +206,15 @@ def _from_table(path: Path, tables: Sequence[File]) -> tuple[dict[str, _Row], di
         for line, row in lines:
             name, known_of_clip = _row(inside, line, row)
             if name in known:
-                raise BadFile(f"line {line}: {shown(name)} is named a second time")
+                raise BadFile(f"line {line}: {shown(name)} is named a second time; keep one line")
             known[name] = known_of_clip
-    except (BadFile, csv.Error) as error:
-        raise InputError(f"{table_path}: {error}; give the columns name, label, split and subject") from None
+    except BadFile as error:
+        raise InputError(f"{table_path}: {error}") from None
     return known, unread_columns("labels.csv", filter(None, columns), _COLUMNS)
 
 
 def _lines(data: bytes) -> tuple[Sequence[str], Iterator[tuple[int, Mapping[str | None, Any]]]]:
-    """The columns of labels.csv, and its lines with their numbers; values may be separated by commas, semicolons or tabs."""
+    """The columns of labels.csv, and its lines by number; values are separated by commas, semicolons or tabs."""
     try:
         text = data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -222,23 +222,39 @@ def _lines(data: bytes) -> tuple[Sequence[str], Iterator[tuple[int, Mapping[str 
         raise BadFile(f"line {line} is not in UTF-8: save the table as 'CSV UTF-8'") from None
     header = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(",;\t", key=header.count)
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     columns = [(column or "").strip().lower() for column in rows.fieldnames or ()]
     if "name" not in columns or not set(columns) & set(_COLUMNS[1:]):
-        raise BadFile(f"its columns are {shown(', '.join(columns)) or 'missing'}")
+        raise BadFile(
+            f"its columns are {shown(', '.join(columns)) or 'missing'}; give a first line with name and label, split or"
+            " subject"
+        )
     if any(columns.count(column) > 1 for column in _COLUMNS):
-        raise BadFile(f"its columns are {shown(', '.join(columns))}: one appears twice")
+        raise BadFile(f"its columns are {shown(', '.join(columns))}: one appears twice; keep one")
     rows.fieldnames = columns
-    return columns, ((rows.line_num, row) for row in rows)
+    return columns, _numbered(rows)
+
+
+def _numbered(rows: csv.DictReader) -> Iterator[tuple[int, Mapping[str | None, Any]]]:
+    before = rows.line_num
+    try:
+        for row in rows:
+            yield rows.line_num, row
+            before = rows.line_num
+    except csv.Error as error:
+        # A quote that is never closed runs to the end of the table.
+        raise BadFile(f"line {before + 1}: {error}; check its quotes") from None
 
 
 def _row(inside: PurePosixPath, line: int, row: Mapping[str | None, Any]) -> tuple[str, _Row]:
     """The clip's name on a line of labels.csv, and the rest of the line."""
     name, label, split, subject = ((row.get(key) or "").strip() for key in _COLUMNS)
     if not name or None in row:
-        raise BadFile(f"line {line}: a line without a name, or with more values than columns")
+        fault = "more values than columns: quote those with a comma" if name else "no name; give the clip's"
+        raise BadFile(f"line {line}: {fault}")
     if subject and not _SUBJECT.fullmatch(subject):
-        raise BadFile(f"line {line}: {shown(name)}: subject '{shown(subject)}' is not a whole number below 10^18")
+        fault = f"subject '{shown(subject)}' is not a whole number below 10^18; number the subjects"
+        raise BadFile(f"line {line}: {shown(name)}: {fault}")
     # Windows separates folders by backslashes.
     name = name.replace("\\", "/").removeprefix("./")
     file = inside / (name[:-4] if name.lower().endswith((".npy", ".npz")) else name)

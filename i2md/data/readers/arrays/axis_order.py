@@ -33,7 +33,7 @@ def check_axes(shape: Sequence[int], axes: Sequence[str], layout: Layout | None 
         >>> check_axes((300, 2, 25, 3), ("persons", "frames", "joints", "channels"))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        i2md.data.readers.files.BadFile: 300 persons in 2 frames; give the axes in the order ...
+        i2md.data.readers.files.BadFile: 300 people in 2 frames; give the axes in the order ...
     """
     wanted = f"give the axes in the order ({', '.join(axes)})"
     if len(shape) != len(axes):
@@ -49,7 +49,7 @@ def check_axes(shape: Sequence[int], axes: Sequence[str], layout: Layout | None 
     persons, frames = size.get("persons", 1), size["frames"]
     # Two persons in a single frame are possible, three are more likely an axis of channels or frames.
     if persons > MAX_PERSONS or (frames and persons > max(frames, 2)):
-        raise BadFile(f"{persons} persons in {frames} frames; {wanted}")
+        raise BadFile(f"{persons} people in {frames} frames; {wanted}")
 
 
 def fitting_layouts(joints: int, channels: int) -> str:
@@ -64,15 +64,15 @@ def fitting_layouts(joints: int, channels: int) -> str:
 
     Example:
         >>> fitting_layouts(33, 3)
-        'layouts that fit: mediapipe-33'
+        'layouts that fit: mediapipe-33 (--layout)'
         >>> fitting_layouts(13, 2)
-        'no layout that comes with i2md fits: describe the joints in a YAML file and give it as the layout'
+        'no layout that comes with i2md fits: edit a copy (i2md layouts copy coco-17 my.yaml), give --layout my.yaml'
     """
     known = [get_layout(name) for name in layout_names()]
     fitting = [layout.name for layout in known if (len(layout.joints), layout.channels) == (joints, channels)]
     if fitting:
-        return f"layouts that fit: {', '.join(fitting)}"
-    return "no layout that comes with i2md fits: describe the joints in a YAML file and give it as the layout"
+        return f"layouts that fit: {', '.join(fitting)} (--layout)"
+    return "no layout that comes with i2md fits: edit a copy (i2md layouts copy coco-17 my.yaml), give --layout my.yaml"
 
 
 def _transposition(shape: Sequence[int], axes: Sequence[str], layout: Layout | None) -> str:

@@ -253,7 +253,7 @@ def _layout_of(path: Path, clips: Sequence[_Clip | Unreadable]) -> Layout:
     if size not in _LAYOUTS:
         raise InputError(
             f"{path}: {joints} joints of {channels} coordinates are no layout of PYSKL's own; "
-            f"give --layout ({fitting_layouts(joints, channels)})"
+            f"{fitting_layouts(joints, channels)}"
         )
     return get_layout(_LAYOUTS[size])
 

@@ -29,7 +29,7 @@ from i2md.data.readers.limits import (
 )
 from i2md.data.readers.name_tables import shown
 from i2md.data.recording import Recording, Unreadable
-from i2md.errors import InputError
+from i2md.errors import InputError, refused_by_system
 
 _ENCRYPTED = 1
 
@@ -226,5 +226,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
+        if refused_by_system(error):
+            raise
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: not arrays that can be read ({reason}); save it again with numpy") from None

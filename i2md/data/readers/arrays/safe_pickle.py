@@ -19,7 +19,7 @@ import numpy as np
 
 from i2md.data.readers.arrays.pickled_arrays import Known, RefusedPickle, known, set_state, simple
 from i2md.data.readers.limits import require_regular
-from i2md.errors import InputError
+from i2md.errors import InputError, refused_by_system
 
 
 def load(path: Path) -> Any:
@@ -44,6 +44,8 @@ def load(path: Path) -> Any:
             "do not open it with pickle unless you trust where it comes from"
         ) from None
     except OSError as error:
+        if refused_by_system(error):
+            raise
         raise InputError(f"{path}: cannot be read ({error.strerror}); give the file itself") from None
     # Whatever a hostile file makes this machine or NumPy raise is a fault of the file.
     except Exception as error:

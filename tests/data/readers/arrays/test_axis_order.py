@@ -70,14 +70,14 @@ def test_pickle_in_another_order_is_refused(order: tuple[str, ...], tmp_path: Pa
             (2, FRAMES, JOINTS, 3)
         ] * 3
     else:
-        with pytest.raises(InputError, match=r"persons in|no layout that comes with i2md fits"):
+        with pytest.raises(InputError, match=r"people in|no layout that comes with i2md fits"):
             open_source("pyskl", tmp_path / "x.pkl")
 
 
 def test_channels_first_array_of_17_joints_and_two_persons_is_refused(tmp_path: Path) -> None:
     """(N, C, T, V, M) looks like 2-D positions: two persons stand where two channels should."""
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(5, 3, 300, 17, 2)))
-    with pytest.raises(InputError, match="300 persons in 3 frames; give the axes in the order"):
+    with pytest.raises(InputError, match="300 people in 3 frames; give the axes in the order"):
         open_source("arrays", tmp_path / "x.npy", layout="coco-17")
 
 
@@ -94,7 +94,9 @@ def test_single_clip_instead_of_a_batch_is_an_error(tmp_path: Path) -> None:
 def test_joints_that_fit_no_layout_are_refused_without_naming_one(tmp_path: Path) -> None:
     annotations = [{"frame_dir": "a", "label": 0, "keypoint": np.ones((1, 24, 13, 2), np.float32)}]
     (tmp_path / "x.pkl").write_bytes(pickle.dumps({"annotations": annotations}))
-    with pytest.raises(InputError, match="no layout that comes with i2md fits: describe the joints") as caught:
+    with pytest.raises(
+        InputError, match=r"no layout that comes with i2md fits: edit a copy .*, give --layout my.yaml"
+    ) as caught:
         open_source("pyskl", tmp_path / "x.pkl")
     assert "kinect" not in str(caught.value)
     annotations[0]["keypoint"] = np.ones((1, 24, 33, 3), np.float32)
