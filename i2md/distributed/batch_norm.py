@@ -20,18 +20,22 @@ class SyncBatchNorm1d(nn.BatchNorm1d):
     [-1.0, 1.0]
     """
 
-    def forward(self, x: Float[Tensor, "batch channels frames"]) -> Float[Tensor, "batch channels frames"]:
-        """Normalise each channel to mean 0 and variance 1, then apply `weight` and `bias`."""
+    def forward(self, x: Float[Tensor, "batch channels *frames"]) -> Float[Tensor, "batch channels *frames"]:
+        """Normalise each channel to mean 0 and variance 1, then apply `weight` and `bias` where there are any."""
         if not self.training or world_size() == 1:
             return super().forward(x)
         mean, variance = self._statistics(x)
         self._update_running_statistics(mean.detach(), variance.detach(), world_size() * x[:, 0].numel())
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (x - mean[:, None]) * scale[:, None] + self.bias[:, None]
+        scale, shift = torch.rsqrt(variance + self.eps), -mean
+        if self.affine:
+            scale = self.weight * scale
+        columns = (-1,) + (1,) * (x.dim() - 2)
+        out = (x + shift.view(columns)) * scale.view(columns)
+        return out + self.bias.view(columns) if self.affine else out
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance per channel: the mean variance within processes plus the variance of their means."""
-        variance, mean = torch.var_mean(x, dim=(0, 2), correction=0)
+        variance, mean = torch.var_mean(x.flatten(2) if x.dim() > 2 else x[:, :, None], dim=(0, 2), correction=0)
         means, variances = all_gather_rows(torch.stack([mean, variance])[None]).unbind(1)
         return means.mean(dim=0), variances.mean(dim=0) + means.var(dim=0, correction=0)
 

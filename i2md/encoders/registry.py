@@ -38,6 +38,15 @@ def build_encoder(settings: EncoderSettings, layout: Layout, persons: int) -> En
     Raises:
         InputError: The name is unknown, or `options` do not fit the encoder's own settings.
     """
+    encoder = _without_projection(settings, layout, persons)
+    if settings.feature_size is None:
+        return encoder
+    from i2md.encoders.projected import ProjectedEncoder
+
+    return ProjectedEncoder(encoder, settings.feature_size, settings.frozen)
+
+
+def _without_projection(settings: EncoderSettings, layout: Layout, persons: int) -> Encoder:
     encoder = ENCODERS[settings.name]
     if not isinstance(settings, encoder.Settings):
         options = {**settings.options, **_shared(settings, encoder)}

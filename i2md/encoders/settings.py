@@ -97,3 +97,16 @@ class EncoderSettings(GRUSettings):
     """gru, tcn, two-tower, or an encoder that another package registers (entry point group i2md.encoders)."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Settings of an encoder other than gru, checked against its own settings: --encoder.options.NAME VALUE."""
+    feature_size: int | None = None
+    """Project the features to this many by batch norm and a linear layer, part of the encoder (i2md.encoders.projected);
+    by default they stay as they are."""
+
+    frozen: bool = False
+    """Keep the initial random weights below the projection, which alone is trained: for a few hundred clips, which
+    train a linear layer well and all the layers below it badly."""
+
+    def __post_init__(self) -> None:
+        if self.feature_size is not None:
+            require_positive(feature_size=self.feature_size)
+        elif self.frozen:
+            raise InputError("frozen leaves nothing to train without a projection; set encoder.feature_size, say 128")

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from i2md.encoders.base import Encoder
 from i2md.encoders.registry import build_encoder
+from i2md.errors import InputError
 from i2md.objectives.levels import BatchLevels, Level, build_term, cluster_level, instance_level
 from i2md.objectives.queue import KeyQueue
+from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.settings import PretrainSettings
 from i2md.skeletons import Layout
 from i2md.views.streams import stream
@@ -47,24 +49,33 @@ class Branch(nn.Module):
 
     Args:
         encoder: From clips to features.
-        embedding_dim: Width of the embeddings.
+        objectives: Width of the embeddings, and the kind of the projection heads.
         precision: "bf16" runs the encoder under bfloat16 autocast.
     """
 
-    def __init__(self, encoder: Encoder, embedding_dim: int, precision: str) -> None:
+    def __init__(self, encoder: Encoder, objectives: ObjectiveSettings, precision: str) -> None:
         super().__init__()
         self.encoder = encoder
         self.precision = precision
-        self.instance = self.projection(embedding_dim)
+        self.instance = self.new_head(objectives)
         self.cluster: nn.Module | None = None
 
     def forward(self, x: View) -> tuple[Tensor, Tensor]:
         """Embeddings of a batch of clips at the instance and the cluster level."""
         return embed_parallel([self], [x])[0]
 
-    def projection(self, embedding_dim: int) -> nn.Module:
+    def new_head(self, objectives: ObjectiveSettings) -> nn.Module:
         """A randomly initialised projection head on the encoder's features."""
-        width = self.encoder.width
+        width, embedding_dim = self.encoder.width, objectives.embedding_dim
+        if objectives.projection == "none":
+            if width != embedding_dim:
+                raise InputError(
+                    f"objectives.embedding_dim {embedding_dim}: without a projection it must be the features' width,"
+                    f" {width}; set encoder.feature_size to {embedding_dim}"
+                )
+            return nn.Identity()
+        if objectives.projection == "linear":
+            return nn.Linear(width, embedding_dim)
         hidden = self.encoder.head_width or width
         return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, embedding_dim))
 
@@ -114,7 +125,7 @@ class I2MD(nn.Module):
         self.terms = {name: build_term(name, o) for name in settings.terms}
         self.query: ByStream[Branch] = ByStream(
             {
-                name: Branch(build_encoder(settings.encoder, layout, persons), o.embedding_dim, settings.precision)
+                name: Branch(build_encoder(settings.encoder, layout, persons), o, settings.precision)
                 for name in settings.streams
             }
         )
@@ -124,7 +135,7 @@ class I2MD(nn.Module):
         if settings.intra_modal:
             # After everything else, so that a seed gives every method the same encoders.
             for branch in self.query.values():
-                branch.cluster = branch.projection(o.embedding_dim) if o.heads == "two" else None
+                branch.cluster = branch.new_head(o) if o.heads == "two" else None
             self.cluster_queues: ByStream[KeyQueue] = ByStream(
                 {name: KeyQueue(o.queue_size, o.embedding_dim) for name in settings.streams}
             )

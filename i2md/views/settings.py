@@ -15,7 +15,17 @@ STREAMS: Registry[Any] = Registry(
     {name: f"i2md.views.streams:{name}" for name in ("joint", "motion", "bone")},
 )
 # Frozen dataclasses with the methods of `i2md.views.augment.Augmentation`; their fields are their settings.
-AUGMENTATIONS: Registry[Any] = Registry("augmentation", "i2md.augmentations", {})
+AUGMENTATIONS: Registry[Any] = Registry(
+    "augmentation",
+    "i2md.augmentations",
+    {
+        "limb_lengths": "i2md.views.body:LimbLengths",
+        "time_warp": "i2md.views.body:TimeWarp",
+        "mirror": "i2md.views.body:Mirror",
+        "noise": "i2md.views.body:Noise",
+        "drop_joints": "i2md.views.body:DropJoints",
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,7 @@ class ViewSettings:
     rotation: float = 0.0
     """Largest angle, in degrees, of a view's rotation about the y axis, which is the vertical of most presets."""
     augmentations: tuple[str, ...] = ()
-    """Further augmentations, registered ones (entry point group i2md.augmentations), applied in this order."""
+    """Further augmentations, applied in this order: limb_lengths, time_warp, mirror, noise, drop_joints (i2md.views.body),
+    or registered ones (entry point group i2md.augmentations)."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Settings of further augmentations: --views.options.NAME.SETTING VALUE."""

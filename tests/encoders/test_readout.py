@@ -22,6 +22,7 @@ from i2md.encoders.readout import Readout
 from i2md.encoders.registry import build_encoder
 from i2md.encoders.settings import EncoderSettings, GRUSettings
 from i2md.errors import InputError
+from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.model import Branch
 from i2md.skeletons import get_layout
 
@@ -157,7 +158,7 @@ def test_gru_gradients_match_those_through_torch_gru(name):
 
 def test_heads_are_as_wide_as_the_states():
     chosen = EncoderSettings(readout="pyramid", hidden_size=4, num_layers=1)
-    branch = Branch(build_encoder(chosen, get_layout("openni-15"), 1), 6, "fp32")
+    branch = Branch(build_encoder(chosen, get_layout("openni-15"), 1), ObjectiveSettings(embedding_dim=6), "fp32")
     assert [tuple(weight.shape) for name, weight in branch.instance.named_parameters() if "weight" in name] == [
         (8, 56),
         (6, 8),
