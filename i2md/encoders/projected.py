@@ -45,10 +45,10 @@ class ProjectedEncoder(Encoder):
 
     @classmethod
     def forward_parallel(
-        cls, encoders: Sequence[ProjectedEncoder], clips: Sequence[Float[Tensor, "batch frames joints channels persons"]]
+        cls,
+        encoders: Sequence[ProjectedEncoder],
+        clips: Sequence[Float[Tensor, "batch frames joints channels persons"]],
     ) -> list[Float[Tensor, "batch width"]]:
         """Features by several encoders, which run as in parallel as they can without a projection."""
         below = type(encoders[0].encoder).forward_parallel([each.encoder for each in encoders], clips)
-        return [
-            each.projection(each.norm(features.float())) for each, features in zip(encoders, below, strict=True)
-        ]
+        return [each.projection(each.norm(features.float())) for each, features in zip(encoders, below, strict=True)]

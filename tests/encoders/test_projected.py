@@ -51,7 +51,7 @@ def test_frozen_and_trained_start_from_the_same_weights():
 
 
 def test_frozen_without_a_projection_would_learn_nothing():
-    with pytest.raises(InputError, match="frozen.*feature_size"):
+    with pytest.raises(InputError, match=r"frozen.*feature_size"):
         EncoderSettings(name="tcn", frozen=True)
 
 
@@ -67,7 +67,7 @@ def test_heads(kind: str, layers: int):
 
 
 def test_without_a_head_the_widths_must_agree():
-    with pytest.raises(InputError, match="embedding_dim 6.*width, 5.*feature_size to 6"):
+    with pytest.raises(InputError, match=r"embedding_dim 6.*width, 5.*feature_size to 6"):
         Branch(projected(), ObjectiveSettings(embedding_dim=6, projection="none"), "fp32")
 
 
