@@ -98,8 +98,8 @@ class EncoderSettings(GRUSettings):
     options: Mapping[str, Any] = field(default_factory=dict)
     """Settings of an encoder other than gru, checked against its own settings: --encoder.options.NAME VALUE."""
     feature_size: int | None = None
-    """Project the features to this many by batch norm and a linear layer, part of the encoder (i2md.encoders.projected);
-    by default they stay as they are."""
+    """Project the features to this many by batch norm and a linear layer that are part of the encoder
+    (i2md.encoders.projected); by default they stay as they are."""
 
     frozen: bool = False
     """Keep the initial random weights below the projection, which alone is trained: for a few hundred clips, which

@@ -1,7 +1,7 @@
 """Augmentations made for bodies: other limb lengths, another tempo, a mirrored body, noise and joints that drop out.
 
-Each is chosen by `views.augmentations` and applied in the order given there, after crop, shear, corruption and rotation;
-its fields are set by `views.options`: --views.options.limb_lengths.amount 0.15.
+Each is chosen by `views.augmentations` and applied in the order given there, after crop, shear, corruption and
+rotation; its fields are set by `views.options`: --views.options.limb_lengths.amount 0.15.
 """
 
 from __future__ import annotations

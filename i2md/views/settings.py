@@ -47,7 +47,7 @@ class ViewSettings:
     rotation: float = 0.0
     """Largest angle, in degrees, of a view's rotation about the y axis, which is the vertical of most presets."""
     augmentations: tuple[str, ...] = ()
-    """Further augmentations, applied in this order: limb_lengths, time_warp, mirror, noise, drop_joints (i2md.views.body),
-    or registered ones (entry point group i2md.augmentations)."""
+    """Further augmentations, applied in this order: limb_lengths, time_warp, mirror, noise, drop_joints
+    (i2md.views.body), or registered ones (entry point group i2md.augmentations)."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Settings of further augmentations: --views.options.NAME.SETTING VALUE."""
