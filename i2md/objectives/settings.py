@@ -33,8 +33,8 @@ class ObjectiveSettings:
     embedding_dim: int = 128
     """Width of the embeddings that are compared."""
     projection: Literal["mlp", "linear", "none"] = "mlp"
-    """Head between features and embeddings: mlp (two layers, as published), linear, or none, which compares the features
-    themselves; then embedding_dim must be their width (encoder.feature_size)."""
+    """Head between features and embeddings: mlp (two layers, as published), linear, or none, which compares the
+    features themselves; then embedding_dim must be their width (encoder.feature_size)."""
     queue_size: int = 16384
     """Keys in a queue; a multiple of batch_size."""
     momentum: float = 0.999
