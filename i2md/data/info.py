@@ -186,10 +186,13 @@ def split_warnings(clips: Clips, name: str) -> Iterator[str]:
         return
     train = training_part(split)
     learned, tested = (set(clips.labels[each].tolist()) - {-1} for each in (rows[train], _others(clips, split)))
-    for labels, side in ((tested - learned, "training"), (learned - tested, "test")):
-        if labels:
-            example = _class(clips, min(labels))
-            yield f"split {name!r}: {len(labels)} classes have no {side} clips, for example {example}"
+    lacking = [
+        f"{len(labels)} classes have no {side} clips, for example {_class(clips, min(labels))}"
+        for labels, side in ((tested - learned, "training"), (learned - tested, "test"))
+        if labels
+    ]
+    if lacking:
+        yield f"split {name!r}: {'; '.join(lacking)}"
 
 
 def _class(clips: Clips, label: int) -> str:

@@ -71,6 +71,7 @@ def evaluate_run(
             " recordings), or use embed, pretrain or report --clips, which need none"
         )
 
+    collectives.run_on_main(partial(_warn_of_one_class, test))
     data = _probe_data(
         load_encoders(run, config, device, settings.readout), config, train, test, device, settings.readout
     )
@@ -197,6 +198,17 @@ def _warn_of_scale(config: RunConfig, clips: Clips) -> None:
         print(
             f"i2md: warning: scale: in {clips.path} {difference}, which it spans in the clips pretrained on; prepare"
             " both in one unit (--units)",
+            file=sys.stderr,
+        )
+
+
+def _warn_of_one_class(test: Clips) -> None:
+    classes = np.unique(test.labels)
+    if len(classes) == 1:
+        names, number = test.dataset.class_names, int(classes[0])
+        name = repr(names[number]) if number < len(names) else str(number)
+        print(
+            f"i2md: warning: all test clips of {test.path} have one class, {name}: predicting it always is right",
             file=sys.stderr,
         )
 

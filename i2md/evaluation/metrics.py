@@ -30,10 +30,7 @@ def prediction_scores(
     Returns:
         Scores by the same names as `predictions`.
     """
-    # Importing scikit-learn takes long, and reading results needs none of it.
-    from sklearn.metrics import confusion_matrix
-
-    truth, classes = labels.cpu().numpy(), np.arange(num_classes)
+    truth = labels.cpu().numpy()
     found = {}
     for name, value in predictions.items():
         predicted = value.cpu().numpy()
@@ -41,10 +38,29 @@ def prediction_scores(
             accuracy=float((predicted == truth).mean()),
             best_test_accuracy=None if best_test_accuracy is None else best_test_accuracy[name],
             metrics={metric: by_stream[name] for metric, by_stream in (metrics or {}).items()},
-            confusion=confusion_matrix(truth, predicted, labels=classes).tolist(),
+            confusion=confusion_matrix(truth, predicted, num_classes).tolist(),
             predictions=predicted.tolist(),
         )
     return found
+
+
+def confusion_matrix(
+    truth: Int64[np.ndarray, " clips"], predicted: Int64[np.ndarray, " clips"], num_classes: int
+) -> Int64[np.ndarray, "classes classes"]:
+    """Count the clips of each class (rows) by their predicted class (columns).
+
+    scikit-learn's warns of data of a single class even where the classes are given.
+
+    Args:
+        truth: True class of each clip.
+        predicted: Its predicted class.
+        num_classes: Number of classes.
+
+    >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    cells = np.bincount(truth * num_classes + predicted, minlength=num_classes**2)
+    return cells.reshape(num_classes, num_classes)
 
 
 def logit_scores(

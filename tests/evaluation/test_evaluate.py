@@ -197,3 +197,22 @@ def test_of_many_clips_some_are_monitored(clips: i2md.Clips, tmp_path: Path, mon
         writer.finish(clips.dataset)
     assert knn_monitor(i2md.open_clips(tmp_path / "many"), "xsub", torch.device("cpu")) is not None
     assert packed == [MONITORED_CLIPS, MONITORED_CLIPS]
+
+
+def test_test_clips_of_a_single_class_are_remarked_on(
+    clips: i2md.Clips,
+    tmp_path: Path,
+    tmp_path_factory: Any,
+    capsys: pytest.CaptureFixture[str],
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    shutil.copytree(tiny.run(tmp_path_factory.getbasetemp()), tmp_path / "run")
+    one = i2md.Clips(
+        clips.path, clips.dataset, clips.frames, {**clips.columns, "label": np.zeros(len(clips), np.int64)}
+    )
+    capsys.readouterr()
+    (result,) = i2md.evaluate(run=tmp_path / "run", clips=one, protocol=["knn"], device="cpu")
+    assert result.overall.accuracy == 1.0
+    said = capsys.readouterr().err
+    assert f"all test clips of {clips.path} have one class, {clips.dataset.class_names[0]!r}" in said
+    assert not [warning for warning in recwarn if "sklearn" in warning.filename]
