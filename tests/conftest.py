@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from jaxtyping import install_import_hook
+
+# A suite that a script started in the background ignores Ctrl-C, and so would the processes that its tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# On a busy machine any example may take long.
+settings.register_profile("without deadlines", deadline=None)
+settings.load_profile("without deadlines")
 
 if not torch.cuda.is_available():
     # Triton's kernels run in its interpreter then. It asks when it is imported, by whatever test comes first.

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import i2md
 
@@ -19,6 +20,8 @@ PACKAGE = ROOT / "i2md"
 # Lowest first: a package imports only from those before it in this list, and from itself.
 LAYERS = ["errors", "runtime", "skeletons", "distributed", "data", "synthetic", "views", "encoders", "objectives"]
 LAYERS += ["pretraining", "recipes", "evaluation", "inference", "experiments", "commands", "cli"]
+# Dependencies without a lowest version that can be installed anywhere; constraints-lowest.txt says why.
+FOLLOWING_TORCH = ("torch", "triton")
 HEAVY = ("torch", "sklearn", "matplotlib", "tensorboard", "pyarrow")
 
 
@@ -112,6 +115,27 @@ def test_module_imports_by_itself_has_a_docstring_and_at_most_300_lines(path: Pa
         pytest.importorskip("triton", reason="Triton is not installed")
     assert importlib.import_module(name).__doc__ or not path.stat().st_size
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def test_lowest_versions_are_the_lower_bounds_of_all_dependencies() -> None:
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no TOML parser")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    # Extras for contributors are not tested with their lowest versions.
+    extras = [name for name in project["optional-dependencies"] if name not in ("browser", "docs", "lint")]
+    bounds = {}
+    for line in [
+        *project["dependencies"],
+        *(line for name in extras for line in project["optional-dependencies"][name]),
+    ]:
+        requirement = Requirement(line)
+        if requirement.name not in ("i2md", *FOLLOWING_TORCH):
+            (bounds[requirement.name],) = [s.version for s in requirement.specifier if s.operator == ">="]
+    lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    lowest = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert lowest.keys() == bounds.keys()
+    # A bound may stand for a later patch release, where the first one has no wheel.
+    wrong = {name for name, bound in bounds.items() if not f"{lowest[name]}.".startswith(f"{bound}.")}
+    assert not wrong, {name: (bounds[name], lowest[name]) for name in wrong}
 
 
 def test_licence_is_the_complete_apache_2_text() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -154,12 +156,20 @@ def test_a_script_without_a_main_guard_can_use_worker_processes(
 
 
 @pytest.fixture
-def killed(skeletons: Path, tmp_path: Path, pipes: Path) -> Path:
+def killed(skeletons: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where clips were being written when the command was killed."""
-    clips = tmp_path / "clips"
-    code, _ = stop_midway(skeletons, clips, signal.SIGKILL, pipes)
+    left = killed_once(skeletons, tmp_path_factory.getbasetemp() / "killed")
+    shutil.copytree(left, tmp_path / left.name)
+    return tmp_path / "clips"
+
+
+@functools.cache
+def killed_once(skeletons: Path, folder: Path) -> Path:
+    """What stands beside the clips in `folder` when the command is killed."""
+    code, _ = stop_midway(skeletons, folder / "clips", signal.SIGKILL, folder / "pipes")
     assert code == -signal.SIGKILL
-    return clips
+    (left,) = folder.glob(".*")
+    return left
 
 
 @pytest.mark.parametrize("damage", ["line cut short", "frames cut short", "no frames", "no journal", "noise"])

@@ -14,6 +14,7 @@ import tiny
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 import i2md
+from i2md.cli.main import main
 from i2md.evaluation.protocols import PROTOCOLS
 from i2md.evaluation.results import read_results
 
@@ -31,15 +32,11 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.clips(tmp_path_factory.getbasetemp())
 
 
-def evaluate(run: Path, clips: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "i2md", "evaluate", str(run), str(clips), "--device", "cpu", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
-
-
 def test_the_command_evaluates_by_the_example(run: Path, clips: Path, entry_point: Callable[..., None]) -> None:
     entry_point("i2md.protocols", "nearest-mean", "protocol:NEAREST_MEAN", EXAMPLES)
     assert "nearest-mean" in PROTOCOLS
-    done = evaluate(run, clips, "--protocol", "nearest-mean")
+    command = ["evaluate", str(run), str(clips), "--device", "cpu", "--protocol", "nearest-mean"]
+    done = subprocess.run([sys.executable, "-m", "i2md", *command], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     (result,) = read_results(run / "evaluation")
     assert (result.protocol, result.settings) == ("nearest-mean", {"nearest-mean": {"similarity": "cosine"}})
@@ -54,25 +51,24 @@ def test_the_command_evaluates_by_the_example(run: Path, clips: Path, entry_poin
         np.testing.assert_array_equal(scores.predictions, nearest.predict(queries[stream]))
 
 
-def test_settings_of_the_example_are_given_by_plugins(run: Path, clips: Path, entry_point: Callable[..., None]) -> None:
+def test_settings_of_the_example_are_given_by_plugins(
+    run: Path, clips: Path, entry_point: Callable[..., None], refused: Callable[..., str]
+) -> None:
     entry_point("i2md.protocols", "nearest-mean", "protocol:NEAREST_MEAN", EXAMPLES)
-    chosen = ("--protocol", "nearest-mean", "--plugins")
-    done = evaluate(run, clips, *chosen, '{"nearest-mean": {"similarity": "dot"}}')
-    assert done.returncode == 0, done.stderr
+    chosen = ("evaluate", str(run), str(clips), "--device", "cpu", "--protocol", "nearest-mean", "--plugins")
+    assert main([*chosen, '{"nearest-mean": {"similarity": "dot"}}']) == 0
     (result,) = read_results(run / "evaluation")
     assert result.settings == {"nearest-mean": {"similarity": "dot"}}
-    done = evaluate(run, clips, *chosen, '{"nearest-mean": {"similarity": "euclidean"}}')
-    assert done.returncode == 2 and "euclidean" in done.stderr and "Traceback" not in done.stderr
+    assert "euclidean" in refused(*chosen, '{"nearest-mean": {"similarity": "euclidean"}}')
 
 
 def test_an_unknown_protocol_names_the_known_ones_and_the_nearest(
-    run: Path, clips: Path, entry_point: Callable[..., None]
+    run: Path, clips: Path, entry_point: Callable[..., None], refused: Callable[..., str]
 ) -> None:
     entry_point("i2md.protocols", "nearest-mean", "protocol:NEAREST_MEAN", EXAMPLES)
-    done = evaluate(run, clips, "--protocol", "nearest-means")
-    assert done.returncode == 2
-    assert "did you mean nearest-mean?" in done.stderr
-    assert "knn, retrieval, ridge, linear, linear-sweep, finetune, supervised, semi, few-shot" in done.stderr
+    error = refused("evaluate", run, clips, "--device", "cpu", "--protocol", "nearest-means")
+    assert "did you mean nearest-mean?" in error
+    assert "knn, retrieval, ridge, linear, linear-sweep, finetune, supervised, semi, few-shot" in error
 
 
 def test_the_example_has_at_most_40_lines() -> None:
