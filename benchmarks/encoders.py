@@ -27,7 +27,12 @@ from i2md.runtime.device import choose_device, keep_freed_memory
 from i2md.skeletons import get_layout
 
 # What docs/pretrain.md compares: sizes for small data sets.
-SMALL: dict[str, dict[str, Any]] = {"gru": {"hidden_size": 128, "num_layers": 3}, "tcn": {}, "two-tower": {}}
+SMALL: dict[str, dict[str, Any]] = {
+    "gru": {"hidden_size": 128, "num_layers": 3},
+    "tcn": {},
+    "two-tower": {},
+    "graph": {},
+}
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jobs_here import jobs_here
 
 from i2md.cli.main import main
@@ -52,6 +53,7 @@ GRID = ["--grid", "method=cmd,i2md", "--seeds", "0", "1", "--against", "method=c
 ENCODERS: dict[str, dict[str, object]] = {
     "gru": {"encoder.hidden_size": 8, "encoder.num_layers": 2},
     "tcn": {"encoder.options.hidden_size": 8, "encoder.options.num_blocks": 2},
+    "graph": {"encoder.options.widths": "[4, 6]", "encoder.options.refinement": "channel-wise"},
     "two-tower": {
         "encoder.options.hidden_size": 8,
         "encoder.options.num_layers": 1,
@@ -62,7 +64,7 @@ ENCODERS: dict[str, dict[str, object]] = {
 
 def encoder(name: str, layout: str, persons: int, readout: ReadoutName | None = None) -> Encoder:
     """A small randomly initialised encoder."""
-    own = {each.rpartition(".")[2]: value for each, value in ENCODERS[name].items()}
+    own = {each.rpartition(".")[2]: yaml.safe_load(str(value)) for each, value in ENCODERS[name].items()}
     settings: dict[str, Any] = own if name == "gru" else {"options": own}
     return build_encoder(EncoderSettings(readout=readout, name=name, **settings), get_layout(layout), persons)
 

@@ -24,6 +24,8 @@ class SyncBatchNorm1d(nn.BatchNorm1d):
         """Normalise each channel to mean 0 and variance 1, then apply `weight` and `bias` where there are any."""
         if not self.training or world_size() == 1:
             return super().forward(x)
+        kind = x.dtype
+        x = x.double() if kind == torch.float64 else x.float()  # in bfloat16 every partial sum would be rounded
         mean, variance = self._statistics(x)
         self._update_running_statistics(mean.detach(), variance.detach(), world_size() * x[:, 0].numel())
         scale, shift = torch.rsqrt(variance + self.eps), -mean
@@ -31,7 +33,7 @@ class SyncBatchNorm1d(nn.BatchNorm1d):
             scale = self.weight * scale
         columns = (-1,) + (1,) * (x.dim() - 2)
         out = (x + shift.view(columns)) * scale.view(columns)
-        return out + self.bias.view(columns) if self.affine else out
+        return (out + self.bias.view(columns) if self.affine else out).to(kind)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance per channel: the mean variance within processes plus the variance of their means."""

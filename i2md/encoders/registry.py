@@ -19,6 +19,7 @@ ENCODERS: Registry[type[Encoder]] = Registry(
     {
         "gru": "i2md.encoders.gru.encoder:GRUEncoder",
         "tcn": "i2md.encoders.tcn:TCNEncoder",
+        "graph": "i2md.encoders.graph:GraphEncoder",
         "two-tower": "i2md.encoders.two_tower:TwoTowerEncoder",
     },
 )

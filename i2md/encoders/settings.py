@@ -20,7 +20,8 @@ class ReadoutSettings:
     readout: ReadoutName | None = None
     """last: the last frame's state; mean, max: over the frames; attention: a mean weighted by a learned query; pyramid:
     maxima over the clip, its halves and its quarters, seven times as wide. By default that of the encoder: last for
-    gru, as published; pyramid for tcn; max for two-tower."""
+    gru, as published; pyramid for tcn; max for two-tower;
+    mean for graph, as published."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,21 @@ class TwoTowerSettings(ReadoutSettings):
             raise InputError(f"hidden_size {self.hidden_size} must be a multiple of num_heads {self.num_heads}")
 
 
+@dataclass(frozen=True)
+class GraphSettings(ReadoutSettings):
+    """The graph encoder."""
+
+    widths: tuple[int, ...] = (32, 64, 128)
+    """Channels of each block; frames are halved where they grow. ST-GCN has four blocks of 64, three of 128 and three
+    of 256."""
+    refinement: Literal["none", "channel-wise"] = "none"
+    """none: one adjacency for all clips and channels, as ST-GCN; channel-wise: refined for each, as CTR-GCN."""
+
+    def __post_init__(self) -> None:
+        if not self.widths or min(self.widths) < 1:
+            raise InputError(f"widths {list(self.widths)} must be numbers of channels of at least 1")
+
+
 def require_positive(**settings: int) -> None:
     """Raise the InputError that names the first setting below 1."""
     for name, value in settings.items():
@@ -94,7 +110,7 @@ class EncoderSettings(GRUSettings):
     """Which encoder, and its settings: `readout` and those of gru directly, those of any other under `options`."""
 
     name: str = "gru"
-    """gru, tcn, two-tower, or an encoder that another package registers (entry point group i2md.encoders)."""
+    """gru, tcn, graph, two-tower, or an encoder that another package registers (entry point group i2md.encoders)."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Settings of an encoder other than gru, checked against its own settings: --encoder.options.NAME VALUE."""
     feature_size: int | None = None
