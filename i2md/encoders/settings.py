@@ -48,6 +48,9 @@ class TCNSettings(ReadoutSettings):
     """Channels of every layer: width of a frame's state."""
     num_blocks: int = 4
     """Residual blocks; their dilations are 1, 2, 4, 8 and again from 1."""
+    norm: Literal["none", "batch"] = "none"
+    """none: one scale for the whole input. batch: batch norm of each channel of the input and between the layers, which
+    makes a joint that hardly moves as large as one that does."""
 
     def __post_init__(self) -> None:
         require_positive(hidden_size=self.hidden_size, num_blocks=self.num_blocks)

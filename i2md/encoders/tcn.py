@@ -1,4 +1,8 @@
-"""The temporal convolutional encoder: dilated convolutions over time, all joints of a frame side by side."""
+"""The temporal convolutional encoder: dilated convolutions over time, all joints of a frame side by side.
+
+By default there is no batch norm in it, and all biases start at 0: a randomly initialised encoder is then independent of
+the unit of its input, and its features are as good neighbours as it gets without training (docs/results.md).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from i2md.distributed.batch_norm import SyncBatchNorm1d
+from i2md.encoders.input_scale import InputScale
 from i2md.encoders.readout import ReadoutEncoder
 from i2md.encoders.settings import TCNSettings
 from i2md.skeletons import Layout
@@ -18,18 +23,19 @@ Sequences = Float[Tensor, "batch channels frames"]
 
 
 class TCNBlock(nn.Module):
-    """A residual block: batch norm, ReLU, convolution over three frames, batch norm, ReLU, linear layer of each frame.
+    """A residual block: [batch norm,] ReLU, convolution over three frames, [batch norm,] ReLU, linear layer of a frame.
 
     Args:
         channels: Of input and output.
         dilation: Frames from one tap of the convolution to the next; frames beyond the clip are zeros.
+        batch_norm: Whether the block has batch norm.
     """
 
-    def __init__(self, channels: int, dilation: int) -> None:
+    def __init__(self, channels: int, dilation: int, batch_norm: bool) -> None:
         super().__init__()
-        self.norm_in = SyncBatchNorm1d(channels)
+        self.norm_in = SyncBatchNorm1d(channels) if batch_norm else nn.Identity()
         self.over_time = nn.Conv1d(channels, channels, 3, padding="same", dilation=dilation)
-        self.norm = SyncBatchNorm1d(channels)
+        self.norm = SyncBatchNorm1d(channels) if batch_norm else nn.Identity()
         self.pointwise = nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Sequences) -> Sequences:
@@ -38,7 +44,7 @@ class TCNBlock(nn.Module):
 
 
 class TCNEncoder(ReadoutEncoder):
-    """Batch norm over a frame's channels, a convolution over five frames, residual blocks of dilated convolutions.
+    """One scale for the input, a convolution over five frames, residual blocks of dilated convolutions.
 
     Several encoders run one after another: grouped convolutions over the streams of a step took as long (1.0 times,
     128 channels on one core).
@@ -46,7 +52,7 @@ class TCNEncoder(ReadoutEncoder):
     Args:
         layout: Joints and channels of the clips.
         persons: Persons in a clip.
-        settings: Channels, blocks, read-out.
+        settings: Channels, blocks, norm, read-out.
 
     >>> import torch
     >>> from i2md.skeletons import get_layout
@@ -65,11 +71,15 @@ class TCNEncoder(ReadoutEncoder):
     def __init__(self, layout: Layout, persons: int, settings: TCNSettings) -> None:
         super().__init__(layout, persons, settings)
         channels, width = len(layout.joints) * layout.channels * persons, settings.hidden_size
-        self.input_norm = SyncBatchNorm1d(channels)
+        batch_norm = settings.norm == "batch"
+        self.input_norm = SyncBatchNorm1d(channels) if batch_norm else InputScale()
         self.entry = nn.Conv1d(channels, width, 5, padding="same")
         self.blocks = nn.Sequential(
-            *(TCNBlock(width, DILATIONS[block % len(DILATIONS)]) for block in range(settings.num_blocks))
+            *(TCNBlock(width, DILATIONS[block % len(DILATIONS)], batch_norm) for block in range(settings.num_blocks))
         )
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d) and module.bias is not None:
+                nn.init.zeros_(module.bias)
         self._set_readout(settings.readout, width)
 
     def forward(self, x: Float[Tensor, "batch frames joints channels persons"]) -> Float[Tensor, "batch width"]:
