@@ -1,7 +1,7 @@
 """The temporal convolutional encoder: dilated convolutions over time, all joints of a frame side by side.
 
-By default there is no batch norm in it, and all biases start at 0: a randomly initialised encoder is then independent of
-the unit of its input, and its features are as good neighbours as it gets without training (docs/results.md).
+By default there is no batch norm in it, and all biases start at 0: a randomly initialised encoder is then independent
+of the unit of its input, and its features are as good neighbours as it gets without training (docs/results.md).
 """
 
 from __future__ import annotations
