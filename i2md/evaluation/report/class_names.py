@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from difflib import SequenceMatcher
+from itertools import combinations
 
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+# Letters by which names have to differ for a reader to see it at once, where a cut can bring it about.
+_CLEARLY = 3
 
 
 def full_names(names: Sequence[str], count: int) -> list[str]:
@@ -33,29 +37,45 @@ def shortened_names(names: Sequence[str], length: int) -> list[str]:
 
     Args:
         names: Names, no two of them equal.
-        length: Characters that a name may have. Where names would look alike wherever they are cut, they stay whole.
+        length: Characters that a name may have. Where names would be equal wherever they are cut, they stay whole.
 
     >>> shortened_names(["wave", "draw a circle to the left", "draw a circle to the right"], 15)
     ['wave', 'draw a…he left', 'draw a…e right']
-    >>> shortened_names(["put on the left shoe", "put on the right shoe"], 12)
-    ['put…ft shoe', 'put…ht shoe']
+    >>> shortened_names(["draw circle (clockwise)", "draw circle (counter clockwise)"], 22)
+    ['draw c…cle (clockwise)', 'draw c…nter clockwise)']
     """
     short = [_cut(name, length, (length - 1) // 2) for name in names]
-    for alike in (name for name, times in Counter(short).items() if times > 1):
-        members = [i for i, name in enumerate(short) if name == alike]
-        others = {name for i, name in enumerate(short) if i not in members}
-        for i, name in zip(members, _cut_apart([names[i] for i in members], others, length), strict=True):
+    for members in _alike(short):
+        cut = _cut_apart([names[i] for i in members], length)
+        for i, name in zip(members, cut, strict=True):
             short[i] = name
     return short if len(set(short)) == len(names) else list(names)
 
 
-def _cut_apart(names: Sequence[str], taken: set[str], length: int) -> list[str]:
-    """Names cut at the same place, the one nearest to their middle by which all of them differ."""
-    for head in sorted(range(length), key=lambda head: abs(head - length // 2)):
-        cut = [_cut(name, length, head) for name in names]
-        if len(set(cut)) == len(cut) and not taken & set(cut):
-            return cut
-    return list(names)
+def _alike(names: Sequence[str]) -> list[list[int]]:
+    """Groups of names, by their indices, that differ from another of the group in fewer than three characters."""
+    groups: list[list[int]] = []
+    for i, name in enumerate(names):
+        found = [group for group in groups if any(_difference(name, names[j]) < _CLEARLY for j in group)]
+        groups = [group for group in groups if group not in found] + [[i, *(j for group in found for j in group)]]
+    return [group for group in groups if len(group) > 1 and any(_ELLIPSIS in names[i] for i in group)]
+
+
+def _cut_apart(names: Sequence[str], length: int) -> list[str]:
+    """Names cut at the same place, the one by which they differ the most; whole where they would be equal."""
+    middle = (length - 1) // 2
+    cuts = [
+        [_cut(name, length, head) for name in names] for head in sorted(range(length), key=lambda h: abs(h - middle))
+    ]
+    best = max(cuts, key=lambda cut: min(_CLEARLY, *(_difference(a, b) for a, b in combinations(cut, 2))))
+    return best if len(set(best)) == len(best) else list(names)
+
+
+def _difference(first: str, second: str) -> int:
+    """Number of letters and digits of the longer of two names that have no counterpart in the other."""
+    a, b = ("".join(filter(str.isalnum, name)).casefold() for name in (first, second))
+    matches = SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks()
+    return max(len(a), len(b)) - sum(match.size for match in matches)
 
 
 def _cut(name: str, length: int, head: int) -> str:

@@ -16,7 +16,7 @@ from i2md.skeletons import Layout
 
 MOST_CLIPS = 1000
 _FEWEST_CLIPS = 4  # t-SNE needs a perplexity of at least 1 and below the number of clips
-_LABEL = 20  # characters of a class beside its points
+_LABEL = 22  # characters of a class beside its points
 _FRAMES = (32, 24, 16, 12, 8, 4)
 _PACKED_CHARACTERS = 2_300_000  # leaves the whole page below 3 MB
 _STEPS = 1000  # half the size of a skeleton in quantisation steps: finer than the pixels it is drawn with

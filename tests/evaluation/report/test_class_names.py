@@ -36,6 +36,23 @@ def test_names_that_differ_at_one_place_are_cut_elsewhere() -> None:
     assert shortened_names(inside, 12) == inside
 
 
+def edit_distance(a: str, b: str) -> int:
+    """Letters to insert, remove or replace to turn one text into the other."""
+    row = list(range(len(b) + 1))
+    for i, letter in enumerate(a, 1):
+        above, row = row, [i]
+        for j, other in enumerate(b, 1):
+            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (letter != other)))
+    return row[-1]
+
+
+def test_two_classes_do_not_differ_by_a_bracket_or_a_letter_alone() -> None:
+    names = ["right hand draw circle (clockwise)", "right hand draw circle (counter clockwise)"]
+    for length in range(20, 34):
+        a, b = ("".join(filter(str.isalnum, name)) for name in shortened_names(names, length))
+        assert edit_distance(a, b) >= 3, length
+
+
 def test_names_of_ntu_stay_apart_at_every_length() -> None:
     names = [
         "wear a shoe",

@@ -132,7 +132,7 @@ class ClipMap {
       const box = (y) => ({ x0: x - half, x1: x + half, y0: y - 8, y1: y + 8 });
       const free = [0, -12, 12, -24, 24].map((shift) => top + shift).find((y) => y > 8 && y < height - 8 && !this.titles.some((other) => other.fits && overlap(other.box, box(y))));
       const y = free ?? top;
-      this.titles.push({ group, box: box(y), fits: free !== undefined, node: make("text", { x, y, "text-anchor": "middle", "dominant-baseline": "central" }, this.short[group]) });
+      this.titles.push({ group, y, box: box(y), fits: free !== undefined, node: make("text", { x, "text-anchor": "middle", "dominant-baseline": "central" }, this.short[group]) });
     }
   }
 
@@ -147,6 +147,14 @@ class ClipMap {
     if (!this.few && !this.points.contains(document.activeElement)) this.points.append(...front);
     const bold = (title) => !this.few && this.slot(title.group) >= 0;
     const above = this.titles.filter(bold);
+    for (const { box, node, y } of this.titles) { box.y0 = y - 8; box.y1 = y + 8; node.setAttribute("y", y); }
+    // Names that are highlighted are all shown, one below the other where they would cover one another.
+    above.forEach((title, i) => {
+      while (above.slice(0, i).some((other) => overlap(other.box, title.box))) {
+        title.box.y0 += 4; title.box.y1 += 4;
+      }
+      title.node.setAttribute("y", title.box.y0 + 8);
+    });
     const others = this.titles.filter((title) => title.fits && !bold(title) && !above.some((other) => overlap(other.box, title.box)));
     for (const { group, node } of this.titles) {
       const slot = this.slot(group);
