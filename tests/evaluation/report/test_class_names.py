@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2md.evaluation.report.class_names import full_names, shortened_names
@@ -10,6 +10,7 @@ from i2md.evaluation.report.class_names import full_names, shortened_names
 _text = st.text(st.sampled_from("ab \N{HORIZONTAL ELLIPSIS}"), max_size=14)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.one_of(_text, st.sampled_from(["a (class 1)", "class 2"])), max_size=6), st.integers(0, 8))
 def test_no_two_classes_have_one_name(names: list[str], count: int) -> None:
     full = full_names(names, count)
@@ -19,6 +20,7 @@ def test_no_two_classes_have_one_name(names: list[str], count: int) -> None:
     assert set(kept) <= set(full)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.sets(_text, max_size=8), st.integers(5, 10))
 def test_no_two_shortened_names_are_alike(names: set[str], length: int) -> None:
     whole = sorted(names)
