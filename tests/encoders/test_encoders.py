@@ -132,24 +132,48 @@ def test_states_are_what_the_readout_reads(name):
     assert encoder.head_width >= encoder.state_width
 
 
-@pytest.mark.parametrize("name", [name for name in tiny.ENCODERS if name != "gru"])
-def test_a_run_by_the_command_line(name, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory):
-    """It is pretrained, resumes with more epochs to the same weights as one in one go, is evaluated and embeds."""
-    clips = str(tiny.clips(tmp_path_factory.getbasetemp()))
-    chosen = ["--encoder.name", name, *tiny.words(tiny.ENCODERS[name]), "--method", "cmd", "--knn_every", "0"]
-    words = [*tiny.SETTINGS, *chosen]
-    assert main(["pretrain", clips, str(tmp_path / "run"), *words, "--epochs", "2"]) == 0
-    assert main(["pretrain", clips, str(tmp_path / "longer"), *words, "--epochs", "1"]) == 0
-    assert main(["pretrain", clips, str(tmp_path / "longer"), *words, "--epochs", "2"]) == 0
-    once, twice = (load_tensors(tmp_path / run / "model.safetensors") for run in ("run", "longer"))
-    assert all(torch.equal(value, twice[key]) for key, value in once.items())
+new = pytest.mark.parametrize("name", [name for name in tiny.ENCODERS if name != "gru"])
 
-    said = tmp_path / "said.json"
-    words = ["evaluate", str(tmp_path / "run"), clips, "--protocol", "knn", "--device", "cpu", "--json", str(said)]
+
+def pretrain(name: str, base: Path, run: Path, epochs: int) -> None:
+    """A run by the command line."""
+    chosen = ["--encoder.name", name, *tiny.words(tiny.ENCODERS[name]), "--method", "cmd", "--knn_every", "0"]
+    words = [*tiny.SETTINGS, *chosen, "--epochs", str(epochs)]
+    assert main(["pretrain", str(tiny.clips(base)), str(run), *words]) == 0
+
+
+@new
+def test_a_run_by_the_command_line(name, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory):
+    """It is pretrained, evaluated and embeds."""
+    base = tmp_path_factory.getbasetemp()
+    run, clips, said = tmp_path / "run", tiny.clips(base), tmp_path / "said.json"
+    pretrain(name, base, run, epochs=1)
+    words = ["evaluate", str(run), str(clips), "--protocol", "knn", "--device", "cpu", "--json", str(said)]
     assert main(words) == 0
     (result,) = json.loads(said.read_text())["results"]
     assert 0 <= result["ensemble"]["accuracy"] <= 1
-    features = i2md.load(tmp_path / "run", "cpu").embed(i2md.open_clips(clips))
-    width = i2md.load(tmp_path / "run", "cpu").encoders["joint"].width
-    assert {values.shape for values in features.values()} == {(32, width)}
+    model = i2md.load(run, "cpu")
+    features = model.embed(i2md.open_clips(clips))
+    assert {values.shape for values in features.values()} == {(32, model.encoders["joint"].width)}
     assert all(np.isfinite(values).all() for values in features.values())
+
+
+def test_a_run_that_goes_on_ends_with_the_weights_of_one_in_one_go(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+):
+    base = tmp_path_factory.getbasetemp()
+    pretrain("tcn", base, tmp_path / "once", epochs=2)
+    for epochs in (1, 2):
+        pretrain("tcn", base, tmp_path / "twice", epochs)
+    once, twice = (load_tensors(tmp_path / run / "model.safetensors") for run in ("once", "twice"))
+    assert once.keys() == twice.keys()
+    assert all(torch.equal(value, twice[key]) for key, value in once.items())
+
+
+@pytest.mark.slow
+@new
+def test_the_graph_of_operations_can_be_exported(name):
+    encoder = tiny.encoder(name, "openni-15", 2).eval()
+    clips = clips_of("openni-15", 2)
+    exported = torch.export.export(encoder, (clips,)).module()
+    torch.testing.assert_close(exported(clips), encoder(clips), rtol=1e-5, atol=1e-6)
