@@ -17,16 +17,13 @@ from i2md.evaluation.table import accuracy_table
 from i2md.recipes import load_recipe
 
 FOLDER = Path("demo")
-USUAL_DATA = Path("../shared/data/utd-mhad")
 # Enough for a visible gain within minutes; results take the recipe's own number.
 EPOCHS = {"utd-mhad": 60, "synthetic": 80}
 
 
 def choose_data(path: str | None) -> tuple[str, Path]:
-    """The format and path of the recordings: UTD-MHAD where it is found, else synthetic ones."""
-    if path:
-        return "utd-mhad", Path(path)
-    return ("utd-mhad", USUAL_DATA) if USUAL_DATA.is_dir() else ("synthetic", Path("synthetic"))
+    """The format and path of the recordings: UTD-MHAD, or synthetic ones if no path is given."""
+    return ("utd-mhad", Path(path)) if path else ("synthetic", Path("synthetic"))
 
 
 def main(data: str | None = None) -> None:

@@ -17,7 +17,7 @@ def derive_seed(seed: int, purpose: str, number: int = 0) -> int:
         number: Epoch or step.
     """
     entropy = [seed, _PURPOSES.index(purpose), number]
-    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1
 
 
 def generator(seed: int, purpose: str, number: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
