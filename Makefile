@@ -10,7 +10,7 @@ UNFINISHED := $(VENV)/.unfinished
 # Editable installs from pyproject.toml need pip 21.3; a new enough one costs no look-up.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo check test coverage test-slow test-lowest lint docs clean
+.PHONY: demo check test coverage test-slow fuzz test-lowest lint docs clean
 
 demo: $(READY)
 	@$(BIN)/python -m i2md.demo $(DATA)
@@ -28,6 +28,10 @@ coverage: $(READY)
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -m slow
+
+# 1,000 mutations of valid files of every reader and loader; a finding prints the command that repeats it.
+fuzz: $(READY)
+	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m fuzzing $(FUZZ)
 
 # The suite with the lowest allowed version of every dependency, in a virtual environment of its own.
 test-lowest:

@@ -28,7 +28,10 @@ class InputError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        # A file name or a value in it may have thousands of characters: the cause and the fix stand at the ends.
+        # Names and values in it may hold line breaks, and bytes that are no text and cannot be printed.
+        if not message.isprintable():
+            message = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
+        # They may have thousands of characters: the cause and the fix stand at the ends.
         if len(message) > MAX_MESSAGE:
             message = f"{message[: MAX_MESSAGE * 2 // 3]} ... {message[-MAX_MESSAGE // 3 + 5 :]}"
         super().__init__(message)

@@ -114,7 +114,7 @@ def _main() -> int:
     from i2md.data.writer import ClipsWriter
 
     i2md.data.pipeline._MAX_CHUNK = 1
-    i2md.data.prepare._CHECKPOINT_SECONDS = -1.0
+    i2md.data.writer.CHECKPOINT_SECONDS = -1.0
     checkpoint = ClipsWriter.checkpoint
 
     def announced(writer: ClipsWriter, note: Any = None) -> None:

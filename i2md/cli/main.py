@@ -33,7 +33,7 @@ COMMANDS = (
 # Commands that several processes, started by torchrun or Slurm, do together.
 _DISTRIBUTED = ("pretrain", "evaluate", "embed")
 # Commands that resume where they were interrupted.
-_RESUMING = ("pretrain", "prepare", "sweep", "reproduce")
+_RESUMING = ("pretrain", "prepare", "join", "sweep", "reproduce")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,11 +13,10 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import docstring_parser
-import yaml
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
 
 from i2md.errors import InputError, suggestion
-from i2md.recipes import recipe_path
+from i2md.recipes import read_recipe, recipe_path
 
 Command = Callable[..., Any]
 
@@ -227,13 +226,7 @@ def _known_options(command: Command, parser: ArgumentParser, words: Sequence[str
 
 def _recipe_settings(parser: ArgumentParser, path: Path) -> dict[str, Any]:
     """The settings of a recipe by dotted name; InputError where one is unknown."""
-    try:
-        data = yaml.safe_load(path.read_bytes()) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: a recipe is a mapping from settings to their values")
-    return dict(_known_settings(data, list(parser.get_defaults().keys()), path))
+    return dict(_known_settings(read_recipe(path), list(parser.get_defaults().keys()), path))
 
 
 def _known_settings(

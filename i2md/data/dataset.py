@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from i2md.data.splits import Split
 from i2md.errors import InputError, shortened
+from i2md.runtime.plain_data import parse_json
 from i2md.skeletons import Layout
 
 FORMAT_VERSION = 1
@@ -66,7 +67,7 @@ class Dataset:
     def from_json(cls, text: str | bytes, where: Path) -> Dataset:
         """Read what `to_json` wrote; InputError if it is something else. `where` names the file in errors."""
         try:
-            data = json.loads(text)
+            data = parse_json(text)
             version = data.pop("format_version")
             if version != FORMAT_VERSION:
                 raise ValueError(f"format {shortened(version)}, this program reads {FORMAT_VERSION}")

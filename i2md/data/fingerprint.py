@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from i2md.data.readers.files import cannot_list
 from i2md.data.storage.remote import file_version, filesystem, fs_path, is_remote, list_file_info, remote_errors
 
 
@@ -51,7 +52,7 @@ def _remote_files(source: Path, target: Path) -> Iterator[tuple[str, int, str]]:
 def _files(source: Path, target: Path) -> Iterator[str]:
     if source.is_file():
         yield str(source)
-    for parent, folders, names in os.walk(source):
+    for parent, folders, names in os.walk(source, onerror=cannot_list):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and os.path.join(parent, name) != str(target)
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from tqdm import tqdm
 
 from i2md.data.checks import measure_bodies, scale_difference
 from i2md.data.dataset import COLUMNS, Dataset
+from i2md.data.fingerprint import fingerprint
 from i2md.data.recording import UNKNOWN, Recording
 from i2md.data.storage.remote import to_path
 from i2md.data.store import Clips, ClipsWriter, open_clips
@@ -26,6 +29,7 @@ _COPIED = [name for name in COLUMNS.names if name not in ("start", "frames", "pe
 def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = False) -> Clips:
     """Write all clips of several data sets into one folder, which appears when it is complete.
 
+    Killed, interrupted or ended by a full disk, the same call resumes, as long as the data sets have not changed.
     Clips are named `DATASET/NAME`; classes and subjects of different data sets stay different. Splits are not carried
     over: pretraining takes every clip.
 
@@ -50,9 +54,16 @@ def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = Fal
     if len(set(names)) < len(names):
         raise InputError(f"two of the data sets have the same name ({', '.join(names)}); give each once")
     layout, target = first.layout, Path(to_path(out))
-    with stop_signals_as_interrupt(), ClipsWriter(target, len(layout.joints), layout.channels, overwrite) as writer:
-        for recording in tqdm(_recordings(sets), total=sum(map(len, sets)), unit="clip", desc="join"):
+    key = _key(sets, target)
+    with (
+        stop_signals_as_interrupt(),
+        ClipsWriter(target, len(layout.joints), layout.channels, overwrite, key=key) as writer,
+    ):
+        before, total = len(writer), sum(map(len, sets))
+        for recording in tqdm(_recordings(sets, before), initial=before, total=total, unit="clip", desc="join"):
             writer.add(recording)
+            if writer.checkpoint_is_due:
+                writer.checkpoint()
         class_names = tuple(f"{each.dataset.name}: {name}" for each in sets for name in each.dataset.class_names)
         counts = {each.dataset.name: len(each) for each in sets}
         report: dict[str, Any] = {"clips": sum(counts.values()), "joined": counts}
@@ -86,14 +97,25 @@ def _require_same(first: Clips, other: Clips) -> None:
             raise InputError(f"{other.path}: its {what} are not those of {first.path}; join clips that agree in it")
 
 
-def _recordings(sets: Sequence[Clips]) -> Iterator[Recording]:
+def _key(sets: Sequence[Clips], target: Path) -> str:
+    """A text that changes with any file or chosen clip of the data sets."""
+    chosen = [hashlib.sha256(each.columns["start"].tobytes()).hexdigest() for each in sets]
+    return " ".join(
+        fingerprint(each.path, target, version=version("i2md"), chosen=starts)
+        for each, starts in zip(sets, chosen, strict=True)
+    )
+
+
+def _recordings(sets: Sequence[Clips], first: int) -> Iterator[Recording]:
+    """All clips in order but the first ones."""
     before = dict.fromkeys(_NUMBERED, 0)
     for each in sets:
-        for index in range(len(each)):
+        for index in range(min(first, len(each)), len(each)):
             row = {name: each.columns[name][index] for name in _COPIED}
             for name in _NUMBERED:
                 row[name] = UNKNOWN if row[name] == UNKNOWN else row[name] + before[name]
             row["name"] = f"{each.dataset.name}/{row['name']}"
             yield Recording(positions=each.read(index), **row)
+        first = max(first - len(each), 0)
         persons = int(each.columns["subject"].max(initial=-1)) + 1
         before = {"label": before["label"] + len(each.dataset.class_names), "subject": before["subject"] + persons}

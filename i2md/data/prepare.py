@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
@@ -29,8 +28,6 @@ from i2md.runtime.exit_codes import stop_signals_as_interrupt
 from i2md.runtime.progress import progress
 
 PathLike = str | os.PathLike[str]
-# What a kill can cost at most, in seconds.
-_CHECKPOINT_SECONDS = 2.0
 
 # Prepares a source by a preset, after so many units: `prepare_recordings` with its workers chosen.
 _Prepare = Callable[[Source, str, int], Generator[Done, None, None]]
@@ -51,9 +48,9 @@ def prepare(
 ) -> Clips:
     """Read recordings, prepare them and write them to a folder of clips.
 
-    The folder appears when it is complete. Killed, terminated or interrupted, the same call resumes, as long as the
-    source has not changed; anything else that ends it leaves nothing behind. The bytes are the same for any number
-    of workers, on one machine or a cluster.
+    The folder appears when it is complete. Killed, terminated, interrupted or ended by a full disk, the same call
+    resumes, as long as the source has not changed; anything else that ends it leaves nothing behind. The bytes are the
+    same for any number of workers, on one machine or a cluster.
 
     Args:
         format: a reader's name (`i2md.data.readers.reader_names`).
@@ -167,14 +164,12 @@ class _Filling:
             count, unit, before = len(read), "file", self._done
         bar: AbstractContextManager[Any] = progress(count, title, unit, initial=before)
         with bar as shown, closing(prepared(self._source, self._preset, self._done)) as outcomes:
-            checked = time.monotonic()
             for done, found in outcomes:
                 self._write(found)
                 shown.update(done - self._done if unit == "file" else len(found))
                 self._done = done
-                if time.monotonic() - checked > _CHECKPOINT_SECONDS * self._writer.checkpoint_cost:
+                if self._writer.checkpoint_is_due:
                     self._checkpoint()
-                    checked = time.monotonic()
         self._checkpoint()
         return self._report
 

@@ -91,7 +91,9 @@ def prepare_positions(
     if positions.shape[2:] != (len(layout.joints), layout.channels):
         found, wanted = positions.shape[2:], (len(layout.joints), layout.channels)
         raise InputError(f"positions are {found} a frame, layout {layout.name} is {wanted}; give their layout")
-    persons, interpolated, missing = _finite(positions.astype(np.float64, order="C"))
+    # A damaged file may hold signalling NaNs, of which NumPy warns.
+    with np.errstate(invalid="ignore"):
+        persons, interpolated, missing = _finite(positions.astype(np.float64, order="C"))
     ever = _seen(persons).any(axis=1)
     if not ever.any():
         return LeftOut("no person is seen in any frame")
@@ -105,7 +107,11 @@ def prepare_positions(
     filled = max(int(_seen(persons).sum()) - before, 0)
     cut = positions.shape[1] - persons.shape[1]
     absent = positions.shape[0] - persons.shape[0]
-    return Prepared(persons.astype(np.float32), cut, filled, absent, interpolated, missing)
+    with np.errstate(over="ignore"):
+        prepared = persons.astype(np.float32)
+    if not np.isfinite(prepared).all():
+        return LeftOut("a coordinate is too large")
+    return Prepared(prepared, cut, filled, absent, interpolated, missing)
 
 
 def preset_names() -> tuple[str, ...]:

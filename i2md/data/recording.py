@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from i2md.data.splits import Split
+from i2md.errors import InputError
 from i2md.skeletons import Layout
 
 UNKNOWN = -1
@@ -63,7 +64,11 @@ class Unreadable:
     source: str
     """Name of the file."""
     reason: str
-    """Why it can't be read, in one line with the file's name."""
+    """Why it can't be read, in one line with the file's name; a longer one than MAX_MESSAGE is cut."""
+
+    def __post_init__(self) -> None:
+        # As an InputError: names and values of damaged files may have any length and hold line breaks.
+        object.__setattr__(self, "reason", str(InputError(self.reason)))
 
 
 @runtime_checkable

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64
 
 from i2md.data.dataset import COLUMNS, INTERVALS, PRECISIONS, Dataset
+from i2md.data.readers.limits import map_npy
 from i2md.data.splits import select_part
 from i2md.data.storage.remote import is_remote, to_path
 from i2md.data.storage.remote_frames import RemoteFrames
@@ -201,7 +202,7 @@ def open_clips(path: str | os.PathLike[str]) -> Clips:
 
 
 def _open_frames(path: Path) -> np.ndarray | RemoteFrames:
-    return RemoteFrames.open(path) if is_remote(path) else np.load(path, mmap_mode="r", allow_pickle=False)
+    return RemoteFrames.open(path) if is_remote(path) else map_npy(path)
 
 
 def _read_columns(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
@@ -218,6 +219,8 @@ def _read_columns(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
             table = file.read_row_group(group, use_threads=False).select(schema.names).cast(schema)
             start, end = end, end + len(table)
             for name, column in columns.items():
+                if table[name].null_count:
+                    raise ValueError(f"{path.name}: {name} has missing values")
                 column[start:end] = table[name].combine_chunks().to_numpy(zero_copy_only=False)
     return columns
 

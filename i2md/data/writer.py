@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import chain, islice
@@ -20,6 +21,8 @@ from i2md.data.storage.remote import is_remote
 from i2md.errors import InputError, Stopped, name_file_in_errors
 
 _GROUP = 1024
+# What a kill can cost at most, in seconds.
+CHECKPOINT_SECONDS = 2.0
 
 
 class ClipsWriter:
@@ -27,7 +30,8 @@ class ClipsWriter:
 
     Frames stream to a hidden folder next to the target; `finish` moves it into place, leaving the `with` block with an
     error removes it. With a `key`, a write that was killed, or ended by KeyboardInterrupt or Stopped, leaves that
-    folder, and the next writer with the same key resumes after the last `checkpoint`; `notes` are those given at each.
+    folder, as does a full disk (any OSError) after the first checkpoint; the next writer with the same key resumes
+    after the last `checkpoint`; `notes` are those given at each.
 
     Args:
         path: the folder of clips, local or a UPath.
@@ -39,7 +43,6 @@ class ClipsWriter:
 
     Attributes:
         folder: a local folder for further small files, which go with the clips.
-        checkpoint_cost: how much longer a checkpoint takes than on a local disk.
 
     Raises:
         InputError: `path` exists and may not be replaced, or another process is writing it.
@@ -66,12 +69,13 @@ class ClipsWriter:
     ) -> None:
         self._path = path
         self._storage = _open_storage(path, overwrite)
-        self.folder, self.checkpoint_cost = self._storage.folder, self._storage.checkpoint_cost
+        self.folder = self._storage.folder
         self._row_shape = (joints, channels)
         self._dtype = np.dtype(PRECISIONS[precision])
         self._key = key
         self._clips = self._rows = 0
         self._pending: list[list[Any]] = []
+        self._checkpoint_at = time.monotonic()
         self._opened = ExitStack()
 
     def __enter__(self) -> ClipsWriter:
@@ -133,6 +137,12 @@ class ClipsWriter:
             self._frames.sync()
             self._journal.append({"clips": self._pending, "note": note})
         self._pending = []
+        self._checkpoint_at = time.monotonic()
+
+    @property
+    def checkpoint_is_due(self) -> bool:
+        """Whether the last checkpoint is long enough ago for another one."""
+        return time.monotonic() - self._checkpoint_at > CHECKPOINT_SECONDS * self._storage.checkpoint_cost
 
     def subfolder(self, name: str) -> Path:
         """Where further clips are written that belong to these."""
@@ -172,6 +182,9 @@ class ClipsWriter:
     ) -> None:
         self._opened.close()
         resumable = kind is not None and issubclass(kind, (KeyboardInterrupt, Stopped))
+        # A disk that is full, or a file system that fails, may be put right; what is safe by then is kept.
+        has_progress = self._clips > len(self._pending)
+        resumable = resumable or (has_progress and kind is not None and issubclass(kind, OSError))
         self._storage.close(keep=resumable and self._key is not None)
         self._journal.close()
 

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 
-from i2md.errors import InputError
+from i2md.errors import InputError, shortened
 from i2md.runtime.io import write_text
+from i2md.runtime.plain_data import NotPlainData, has_type, parse_json
 
 SCHEMA_VERSION = 1
 # The baseline of a randomly initialised encoder: the weights that the run's pretraining started from.
@@ -171,29 +172,38 @@ class Result:
             InputError: The data is no result, or one of another schema version.
         """
         version = data.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise InputError(f"schema version {version!r} is not {SCHEMA_VERSION}; evaluate the run again")
+        if type(version) is not int or version != SCHEMA_VERSION:
+            shown = shortened(version) if isinstance(version, str | float | None) else "of another kind"
+            raise InputError(f"schema version {shown} is not {SCHEMA_VERSION}; evaluate the run again")
         try:
             streams = {name: Scores(**scores) for name, scores in data["streams"].items()}
             ensemble = Scores(**data["ensemble"]) if data.get("ensemble") else None
             result = cls(**{**data, "streams": streams, "ensemble": ensemble})
             result._require_sound()
         except (TypeError, KeyError, AttributeError, ValueError) as error:
-            raise InputError(f"not a result ({' '.join(str(error).split())}); evaluate the run again") from None
+            raise InputError(f"not a result ({shortened(error)}); evaluate the run again") from None
         return result
 
     def _require_sound(self) -> None:
+        _require_types(self)
         if not self.streams:
             raise ValueError("no stream")
         for name, scores in self.scores.items():
-            if not isinstance(scores.accuracy, (int, float)) or isinstance(scores.accuracy, bool):
-                raise ValueError(f"accuracy of {name} is no number")
+            _require_types(scores)
+            if len({len(row) for row in scores.confusion} | {len(scores.confusion)}) > 1:
+                raise ValueError(f"the confusion matrix of {name} is not square")
             if scores.predictions is not None and len(scores.predictions) != len(self.labels):
                 raise ValueError(f"{len(self.labels)} labels, but {len(scores.predictions)} predictions of {name}")
 
 
 def _text(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:g}"
+
+
+def _require_types(part: Result | Scores) -> None:
+    for name, hint in get_type_hints(type(part)).items():
+        if not has_type(getattr(part, name), hint):
+            raise ValueError(f"{name} is of another type")
 
 
 def write_result(folder: Path, result: Result) -> Path:
@@ -221,10 +231,10 @@ def read_results(folder: Path, notes: list[str] | None = None) -> list[Result]:
     results = []
     for path in sorted(folder.glob("*.json")):
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = parse_json(path.read_bytes())
             results.append(Result.from_dict(data if isinstance(data, dict) else {}))
-        except (ValueError, InputError) as error:
-            reason = error if isinstance(error, InputError) else "not JSON"
+        except (NotPlainData, InputError, OSError) as error:
+            reason = shortened(error).partition(" (")[0] if isinstance(error, NotPlainData) else shortened(error)
             (notes if notes is not None else []).append(f"evaluation/{path.name} is left out: {reason}.")
     return results
 

@@ -28,10 +28,11 @@ from i2md.distributed import collectives
 from i2md.distributed.process_group import world_size
 from i2md.distributed.ray_cluster import RayCluster, RayFuture, connect
 from i2md.encoders.settings import WeightlessReadout
-from i2md.errors import InputError
+from i2md.errors import InputError, shortened
 from i2md.evaluation.evaluate import require_same_layout, warn_of_scale
 from i2md.inference.model import Model, RunFiles, load_files, open_model
 from i2md.runtime.io import atomic_write, check_target
+from i2md.runtime.plain_data import NotPlainData, parse_json
 from i2md.runtime.progress import progress
 
 # Clips of a part: a multiple of the batch size, so that features do not depend on the division into parts.
@@ -228,8 +229,12 @@ class FeatureFolder:
 
     def _require_same(self, names: set[str]) -> None:
         with remote_errors(self.out):
-            info = json.loads((self.out / _INFO).read_bytes()) if _INFO in names else {}
-        if info.get("key") != self.key:
+            content = (self.out / _INFO).read_bytes() if _INFO in names else b"{}"
+        try:
+            info = parse_json(content)
+        except NotPlainData as error:
+            raise InputError(f"{self.out / _INFO}: {error}; remove the folder or name another") from None
+        if not isinstance(info, dict) or info.get("key") != self.key:
             raise InputError(f"{self.out}: holds something else, or of another run or clips; name another")
 
     def _write_info(self, whole: bool) -> None:
@@ -239,8 +244,15 @@ class FeatureFolder:
     def finish(self) -> dict[str, list[int]]:
         """Mark the folder as complete; return the shape of each stream's features."""
         self._write_info(whole=True)
-        with remote_errors(self.out), (self.out / _file_name(0)).open("rb") as file:
-            schema = pq.read_schema(file)
+        path = self.out / _file_name(0)
+        try:
+            with remote_errors(self.out), path.open("rb") as file:
+                schema = pq.read_schema(file)
+        # pyarrow raises an OSError without a number for damage.
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise InputError(f"{path}: damaged ({shortened(error)}); remove it, and run the command again") from None
         return {field.name: [len(self.clips), field.type.list_size] for field in list(schema)[2:]}
 
 

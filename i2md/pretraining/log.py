@@ -13,6 +13,7 @@ from typing import Any
 from i2md.errors import name_file_in_errors
 from i2md.pretraining.run import LOG
 from i2md.runtime.io import write_text
+from i2md.runtime.plain_data import NotPlainData, parse_json
 
 
 def read_log(run: Path, notes: list[str] | None = None) -> list[dict[str, Any]]:
@@ -34,16 +35,29 @@ def read_log(run: Path, notes: list[str] | None = None) -> list[dict[str, Any]]:
     unreadable = 0
     for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
-            line = json.loads(text)
-        except ValueError:
+            line = parse_json(text)
+        except NotPlainData:
             line = None
-        if isinstance(line, dict) and isinstance(line.get("epoch"), int):
+        if _is_entry(line):
             by_epoch[line["epoch"]] = line
         elif text.strip():
             unreadable += 1
     if unreadable and notes is not None:
         notes.append(f"{LOG}: {unreadable} unreadable line{'s' * (unreadable > 1)} left out.")
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+
+
+def _is_entry(line: Any) -> bool:
+    """Whether a line is numbers by name, of an epoch, and steps by term."""
+    if not isinstance(line, dict) or type(line.get("epoch")) is not int or line["epoch"] < 1:
+        return False
+    begins = line.get("begins", {})
+    numbers = [value for name, value in line.items() if name != "begins"]
+    return isinstance(begins, dict) and all(_is_number(value) for value in (*numbers, *begins.values()))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63
 
 
 class RunLog:

@@ -15,11 +15,12 @@ import yaml
 from i2md.errors import InputError, shortened
 from i2md.pretraining.settings import PretrainSettings
 from i2md.runtime.io import PARTIAL, being_written, check_target, locked, write_text
+from i2md.runtime.plain_data import read_yaml
 from i2md.runtime.settings import checked_settings, flatten
 from i2md.skeletons import Layout
 
 CONFIG, MODEL, STATE, LOG = "config.yaml", "model.safetensors", "training_state.safetensors", "log.jsonl"
-_MAX_CONFIG_BYTES, _MAX_NAME = 8 << 20, 1000
+_MAX_NAME = 1000
 # Locked by the process that trains the run.
 LOCK = ".pretrain.lock"
 
@@ -80,7 +81,7 @@ def read_config(run: Path) -> RunConfig:
     if not path.is_file():
         raise InputError(f"{run}: not a run ({CONFIG} is missing); make one with i2md pretrain")
     try:
-        data = _plain_yaml(path)
+        data = read_yaml(path)
         config = RunConfig(
             settings=settings_from_dict(data["settings"]),
             layout=Layout.from_dict(data["layout"]),
@@ -94,19 +95,9 @@ def read_config(run: Path) -> RunConfig:
         return config
     except InputError as error:
         raise InputError(f"{path}: {shortened(error)}") from None
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
         reason = shortened(error)
         raise InputError(f"{path}: not the configuration of a run ({reason}); pretrain again") from None
-
-
-def _plain_yaml(path: Path) -> Any:
-    """YAML without aliases, which i2md does not write and of which a few lines can unfold to gigabytes."""
-    if path.stat().st_size > _MAX_CONFIG_BYTES:
-        raise ValueError(f"it is larger than {_MAX_CONFIG_BYTES >> 20} MB")
-    text = path.read_bytes()
-    if b"*" in text and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-        raise ValueError("it has aliases (*name)")
-    return yaml.safe_load(text)
 
 
 def _check_types(config: RunConfig) -> None:

@@ -125,7 +125,7 @@ def _contradictions(s: PretrainSettings) -> list[tuple[bool, str]]:
             f"epochs {s.epochs}, batch_size {s.batch_size}: at least 1 epoch and a batch of 2",
         ),
         (
-            o.queue_size % s.batch_size != 0,
+            s.batch_size > 0 and o.queue_size % s.batch_size != 0,
             f"objectives.queue_size {o.queue_size} must be a multiple of batch_size {s.batch_size}",
         ),
         (

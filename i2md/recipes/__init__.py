@@ -9,11 +9,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from i2md.errors import InputError
 from i2md.pretraining.run import settings_from_dict
 from i2md.pretraining.settings import PretrainSettings
+from i2md.runtime.plain_data import NotPlainData, read_yaml
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -64,8 +63,28 @@ def load_recipe(name: str, **changes: Any) -> PretrainSettings:
     Raises:
         InputError: There is no such recipe, or a setting is unknown or invalid.
     """
-    data = yaml.safe_load(recipe_path(name).read_text(encoding="utf-8")) or {}
-    return settings_from_dict(_merge(data, changes))
+    return settings_from_dict(_merge(read_recipe(recipe_path(name)), changes))
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """Read a recipe's file.
+
+    Args:
+        path: The YAML file.
+
+    Returns:
+        The settings that it names, nested and not yet checked.
+
+    Raises:
+        InputError: It is not YAML, or not a mapping.
+    """
+    try:
+        data = read_yaml(path)
+    except NotPlainData as error:
+        raise InputError(f"{path}: {error}; give a recipe, see i2md recipes") from None
+    if not isinstance(data, dict | None) or not all(isinstance(name, str) for name in data or ()):
+        raise InputError(f"{path}: a recipe is a mapping from settings to their values; see i2md recipes")
+    return data or {}
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,8 @@ _FIXES = {
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.EEXIST: "choose a path that does not exist yet",
 }
+# Errors of a disk that is full, which leave what is safe by then.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # EX_TEMPFAIL of sysexits.h: running the same command again may succeed.
 TRY_AGAIN = 75
 
@@ -61,7 +63,9 @@ def exit_code(command: Callable[[], int], resumes: bool) -> int:
     except OSError as error:
         if error.errno in _FIXES:
             where = f"{error.filename}: " if error.filename else ""
-            _print_once(error, f"{where}{os.strerror(error.errno)}; {_FIXES[error.errno]}")
+            then = ", then run the same command again" if error.errno in _FULL else ""
+            then += " to resume" if then and resumes else ""
+            _print_once(error, f"{where}{os.strerror(error.errno)}; {_FIXES[error.errno]}{then}")
             return 2
         if not isinstance(error, BrokenPipeError):
             traceback.print_exc()

@@ -15,15 +15,14 @@ as `{left knee: right knee}`), `centre`, `across` ([left joint, right joint]), `
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from i2md.errors import InputError, refused_by_system, suggestion
+from i2md.errors import InputError, suggestion
+from i2md.runtime.plain_data import read_yaml
 from i2md.skeletons.inference import infer_across, infer_centre, infer_mirror, infer_spine
 from i2md.skeletons.layout import Layout
 
@@ -107,34 +106,17 @@ def read_layout(path: Path) -> LayoutFile:
         InputError: The file cannot be read, or a key contradicts the others; the message names the key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        data = yaml.load(text, _UniqueKeys)
+        data = read_yaml(path)
+        first = path.read_bytes().partition(b"\n")[0].decode("utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give a YAML file of a layout") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        if refused_by_system(error):
-            raise
-        raise InputError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    comment = text.splitlines()[0].removeprefix("#").strip() if text.startswith("#") else ""
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; give a YAML file of a layout") from None
+    comment = first.removeprefix("#").strip() if first.startswith("#") else ""
     try:
         return _layout(data, path.stem)._replace(comment=comment)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that is given twice is an error: the first joint of two with one name would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise InputError(f"{key}: given twice, again in line {key_node.start_mark.line + 1}; remove one")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def _layout(data: Any, stem: str) -> LayoutFile:

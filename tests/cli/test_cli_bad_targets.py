@@ -160,7 +160,8 @@ def _files_no_larger_than(size: int) -> Iterator[None]:
 def test_file_size_limit_while_writing_clips(refused: Refused, tmp_path: Path, size: int) -> None:
     with _files_no_larger_than(size):
         line = refused("prepare", "synthetic", "x", tmp_path / "clips", *tiny.MAKE_CLIPS)
-    assert line == f"i2md: {tmp_path / 'clips'}: File too large; raise the limit on file sizes"
+    fix = "raise the limit on file sizes, then run the same command again to resume"
+    assert line == f"i2md: {tmp_path / 'clips'}: File too large; {fix}"
 
 
 @pytest.mark.parametrize(
@@ -214,7 +215,7 @@ def test_full_disk(
             if code:
                 line = one_line(capsys.readouterr().err)
                 assert f"{disk / target}" in line
-                assert line.endswith("No space left on device; free some space")
+                assert "No space left on device; free some space, then run the same command again" in line
                 assert not any(path.name.startswith(".") for path in disk.rglob("*"))
                 assert not (disk / "clips").exists()
         finally:

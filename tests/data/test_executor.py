@@ -156,7 +156,7 @@ def test_a_worker_that_exits_raises_worker_lost_and_finished_work_is_kept(
 ) -> None:
     source = faulty_source(at=35, fault="dies")
     monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: source)
-    monkeypatch.setattr("i2md.data.prepare._CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("i2md.data.writer.CHECKPOINT_SECONDS", -1.0)
     with pytest.raises(WorkerLost, match=r"ended unexpectedly \(EXIT\(9\)\).*run the same command again"):
         prepare("odd", tmp_path / "x", tmp_path / "c", jobs=2)
     assert [path.name for path in tmp_path.iterdir()] == [".c.partial"]

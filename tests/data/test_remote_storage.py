@@ -153,7 +153,7 @@ def test_stopped_at_any_write_it_resumes_and_gives_the_same_bytes(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: faulty_source(13, at=5, fault="unreadable"))
-    monkeypatch.setattr("i2md.data.prepare._CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("i2md.data.writer.CHECKPOINT_SECONDS", -1.0)
     monkeypatch.setattr("i2md.data.pipeline._MAX_CHUNK", 2)
     prepare("odd", tmp_path / "x", tmp_path / "clips", jobs=1)
     expected, writes = on_disk(tmp_path / "clips"), 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,9 +103,32 @@ def test_a_journal_can_be_opened_by_one_writer_only(tmp_path: Path) -> None:
     Journal(tmp_path / "j", tmp_path / "c").close()
 
 
-@pytest.mark.parametrize("end", [b'{"a": 1', b"\0\0\0\n", b"\xff\n", b'{"a"}\n'])
-def test_a_journal_ends_before_the_first_incomplete_line(tmp_path: Path, end: bytes) -> None:
-    (tmp_path / "j").write_bytes(b'{"n": 1}\n{"n": 2}\n' + end + b'{"n": 3}\n')
+def _cut(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:2], lines[2][:-4]]
+
+
+def _other_number(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:2], lines[2].replace(b"3", b"8")]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(_cut, _other_number),
+        lambda lines: [*lines[:2], b"\0\0\0\n", lines[2]],
+        lambda lines: [*lines[:2], b"\xff\n"],
+        lambda lines: [lines[0], lines[1], lines[1], lines[2]],
+        lambda lines: [*lines[:2], b'{"n": 3}\n'],
+    ],
+)
+def test_a_journal_ends_before_the_first_line_that_is_not_as_written(
+    tmp_path: Path, damage: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    journal = Journal(tmp_path / "j", tmp_path / "c")
+    for n in (1, 2, 3):
+        journal.append({"n": n})
+    journal.close()
+    (tmp_path / "j").write_bytes(b"".join(damage((tmp_path / "j").read_bytes().splitlines(keepends=True))))
     journal = Journal(tmp_path / "j", tmp_path / "c")
     journal.drop_incomplete()
     journal.append({"n": 4})
@@ -184,7 +208,7 @@ def test_untrimmed_recordings_are_written_with_their_clips(
 def test_stopped_in_the_untrimmed_recordings_it_resumes_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = replace(faulty_source(8), untrimmed=faulty_source(30, at=25, fault="dies"))
     monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: source)
-    monkeypatch.setattr("i2md.data.prepare._CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("i2md.data.writer.CHECKPOINT_SECONDS", -1.0)
     with pytest.raises(InputError, match="run the same command again"):
         prepare("odd", tmp_path / "x", tmp_path / "c", jobs=2)
     assert not (tmp_path / "c").exists()

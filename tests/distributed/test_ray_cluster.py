@@ -145,7 +145,7 @@ def test_task_that_always_loses_its_worker_ends_the_command_which_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("i2md.data.prepare.open_source", lambda *_, **__: _source(at=55, fault="dies"))
-    monkeypatch.setattr("i2md.data.prepare._CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr("i2md.data.writer.CHECKPOINT_SECONDS", -1.0)
     monkeypatch.setattr("i2md.distributed.ray_cluster._RETRIES", 1)
     with pytest.raises(WorkerLost, match=r"tried 2 times \(The worker died unexpectedly.*run the same command again"):
         prepare("odd", "x", tmp_path / "clips", cluster="local")
@@ -256,8 +256,8 @@ def test_ray_is_not_imported_without_a_cluster(tmp_path: Path) -> None:
 
 # The command with a checkpoint after every two files, paused before the eleventh.
 PAUSED = (
-    "import sys, pausing, i2md.data.pipeline as pipeline, i2md.data.prepare as prepare; pipeline._MAX_CHUNK = 2;"
-    " prepare._CHECKPOINT_SECONDS = -1.0; pausing.pause_at('i2md.data.prepare:_Filling._checkpoint', 11);"
+    "import sys, pausing, i2md.data.pipeline as pipeline, i2md.data.writer as writer; pipeline._MAX_CHUNK = 2;"
+    " writer.CHECKPOINT_SECONDS = -1.0; pausing.pause_at('i2md.data.prepare:_Filling._checkpoint', 11);"
     " from i2md.cli.main import main; sys.exit(main(sys.argv[1:]))"
 )
 

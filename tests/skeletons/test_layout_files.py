@@ -100,7 +100,7 @@ def test_image_coordinates_have_y_down_unless_stated(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("- 1\n", "joints: missing"),
-        ("{{{", "not a YAML file"),
+        ("{{{", "not YAML ("),
         (BODY + "colour: red\n", "colour: not a key of a layout"),
         (BODY + "centr: hips\n", "centr: not a key of a layout; did you mean centre?"),
         (BODY + "  head: nek\n", "joints.head: 'nek' is not a joint; did you mean neck?"),

@@ -83,6 +83,8 @@ def _check_path(path: Path) -> None:
 
 
 def _check_options(format: str, reader: Callable[..., Source], options: Mapping[str, Any]) -> None:
+    if not options:
+        return
     from jsonargparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False)

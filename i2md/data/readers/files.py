@@ -170,7 +170,7 @@ def _in_folder(folder: Path, pattern: re.Pattern[str]) -> list[File]:
     if is_remote(folder):
         return [File(folder, name) for name in list_files(folder) if pattern.fullmatch(PurePosixPath(name).name)]
     found = []
-    for parent, folders, names in os.walk(folder, onerror=_cannot_list):
+    for parent, folders, names in os.walk(folder, onerror=cannot_list):
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = Path(parent).relative_to(folder).as_posix()
         prefix = "" if inside == "." else f"{inside}/"
@@ -178,7 +178,17 @@ def _in_folder(folder: Path, pattern: re.Pattern[str]) -> list[File]:
     return found
 
 
-def _cannot_list(error: OSError) -> None:
+def cannot_list(error: OSError) -> None:
+    """Refuse a folder that may not be listed, as `onerror` of os.walk, which would leave it out.
+
+    Args:
+        error: Why it cannot be listed.
+
+    Raises:
+        InputError: Always, unless there is no such folder.
+    """
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return
     raise InputError(f"{error.filename}: cannot be listed ({error.strerror}); give yourself the right to read it")
 
 

@@ -12,7 +12,6 @@ parts are present: the folders train and val, which are `setup` 1 and 2.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from i2md.data.recording import UNKNOWN, Recording, Source
 from i2md.data.splits import Split, by_column
 from i2md.data.storage.remote import is_remote
 from i2md.errors import InputError
+from i2md.runtime.plain_data import NotPlainData, parse_json
 from i2md.skeletons import get_layout
 
 _FILE = re.compile(r"[^.].*\.json", re.IGNORECASE)
@@ -143,9 +143,9 @@ def _find_classes(files: Sequence[File], label_files: Sequence[File]) -> _Classe
 
 def _read_object(data: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise BadFile(f"not JSON ({error})") from None
+        content = parse_json(data)
+    except NotPlainData as error:
+        raise BadFile(str(error)) from None
     if not isinstance(content, dict):
         raise BadFile("not a JSON object")
     return content

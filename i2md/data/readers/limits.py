@@ -15,6 +15,7 @@ import os
 import stat
 import struct
 import tokenize
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -28,6 +29,7 @@ from i2md.errors import InputError
 _DEFAULT_MB = 256
 _CHUNK = 1 << 20
 _ENCRYPTED = 1
+_MAX_HEADER = 1 << 16
 # Exceptions that Python, NumPy and zipfile raise on damaged files.
 DAMAGE = (
     *(OSError, ValueError, TypeError, EOFError, KeyError, IndexError, MemoryError, OverflowError, RuntimeError),
@@ -175,6 +177,43 @@ def require_dense(shape: tuple[int, ...]) -> None:
         raise ValueError("its shape has no elements but millions of rows")
 
 
+class _Bounded:
+    """A stream for a header, which may state that it is gigabytes long."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def read(self, count: int) -> bytes:
+        if count > _MAX_HEADER:
+            raise ValueError(f"its header has {count} bytes")
+        return self._stream.read(count)
+
+
+def map_npy(path: Path) -> np.memmap:
+    """Map a .npy into memory, without unpickling.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its array; nothing of it is read yet.
+
+    Raises:
+        ValueError: As in `parse_npy`, but for the size of the file. Damage raises one of DAMAGE.
+    """
+    require_regular(path)
+    with open(path, "rb") as stream:
+        shape, fortran_order, dtype = read_npy_header(stream)
+        start, end = stream.tell(), stream.seek(0, os.SEEK_END)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    require_dense(shape)
+    # NumPy's own check overflows.
+    if end - start < math.prod(shape) * dtype.itemsize:
+        raise ValueError("it is shorter than its header says")
+    return np.memmap(path, dtype, "r", start, shape, "F" if fortran_order else "C")
+
+
 def read_npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Read the header of a .npy.
 
@@ -189,7 +228,10 @@ def read_npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
     """
     version = npy.read_magic(stream)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran_order, dtype = read(stream)
+    with warnings.catch_warnings():
+        # NumPy advises to save a file of Python 2 again.
+        warnings.simplefilter("ignore", UserWarning)
+        shape, fortran_order, dtype = read(_Bounded(stream))
     if any(size < 0 for size in shape):
         raise ValueError("its shape has a negative size")
     return shape, fortran_order, dtype

@@ -8,7 +8,6 @@ their training clips: split `xview-clean` trains on the same clips and tests wit
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from i2md.data.readers.files import BadFile, File
 from i2md.data.readers.reading import label_of, numbers_in_name, open_clip_files, to_positions
 from i2md.data.recording import Recording, Source
 from i2md.data.splits import Split, by_column
+from i2md.runtime.plain_data import NotPlainData, parse_json
 from i2md.skeletons import get_layout
 
 CLASS_NAMES = (
@@ -84,9 +84,9 @@ def _parse(file: File, data: bytes) -> Recording:
 
 def _content(data: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise BadFile(f"not JSON ({error})") from None
+        content = parse_json(data)
+    except NotPlainData as error:
+        raise BadFile(str(error)) from None
     if not isinstance(content, dict) or "skeletons" not in content or not isinstance(content.get("label"), int):
         raise BadFile("not an object with skeletons and a label")
     return content

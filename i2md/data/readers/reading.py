@@ -55,7 +55,9 @@ class Reading:
 
     def _read_one(self, file: File, load: Callable[[], bytes]) -> Iterator[Recording | Unreadable]:
         try:
-            parsed = self.parse(file, load())
+            # NumPy warns of numbers beyond float32 and of signalling NaNs, which `check_positions` refuses.
+            with np.errstate(over="ignore", invalid="ignore"):
+                parsed = self.parse(file, load())
         except BadFile as error:
             yield Unreadable(file.name, f"{shown(file.base)}: {str(error)[:300]}")
             return
@@ -155,7 +157,7 @@ def to_positions(values: Num[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*sha
     Returns:
         The copy; values beyond float32 become infinite, without a warning, and fail `check_positions`.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return np.array(values, dtype=np.float32, order="C")
 
 

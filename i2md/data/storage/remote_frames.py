@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 from jaxtyping import Shaped
 
+from i2md.data.readers.limits import read_npy_header
 from i2md.data.storage.remote import filesystem, fs_path, remote_errors
 
 # Fetched at once if rows are used one after another, in bytes.
@@ -33,10 +34,7 @@ class RemoteFrames:
     def open(path: Path) -> RemoteFrames:
         """The frames at `path`; ValueError if there is no such array."""
         with remote_errors(path), path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            if version != (1, 0):
-                raise ValueError(f"an array of version {version}")
-            shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+            shape, by_columns, dtype = read_npy_header(file)
             offset, end = file.tell(), file.seek(0, 2)
         if by_columns or end - offset != prod(shape) * dtype.itemsize:
             raise ValueError("frames.npy is not as long as its header says")

@@ -19,6 +19,7 @@ from i2md.evaluation.table import accuracy_rows, columns_of
 from i2md.pretraining.log import read_log
 from i2md.pretraining.run import CONFIG
 from i2md.runtime.io import atomic_write
+from i2md.runtime.plain_data import NotPlainData, read_yaml
 from i2md.runtime.settings import flatten
 
 REPORT = "report.html"
@@ -135,13 +136,11 @@ def _write_page(path: Path, template: str, **sections: Any) -> Path:
 
 def _read_settings(path: Path, notes: list[str]) -> dict[str, Any]:
     """The nested settings of a config.yaml; none, and a note, where it is not YAML."""
-    import yaml
-
     if not path.is_file():
         return {}
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
+        settings = read_yaml(path)
+    except NotPlainData:
         notes.append(f"{CONFIG} is not YAML; its settings are left out.")
         return {}
     return settings if isinstance(settings, dict) else {}

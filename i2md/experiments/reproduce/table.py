@@ -11,12 +11,13 @@ from typing import Any
 
 import yaml
 
-from i2md.errors import InputError
+from i2md.errors import InputError, shortened
 from i2md.evaluation.protocols import PROTOCOLS
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.experiments.grid import with_values
 from i2md.experiments.reproduce.claims import Block, Claim, Hypothesis
 from i2md.recipes import recipe_path
+from i2md.runtime.plain_data import NotPlainData, read_yaml
 from i2md.runtime.settings import checked_settings
 
 SUPERVISED = "supervised"
@@ -143,17 +144,17 @@ def load_table(name: str) -> Table:
         InputError: There is no such table, or its file is invalid.
     """
     if name in table_names():
-        text = (files(__package__) / "tables" / f"{name}.yaml").read_text(encoding="utf-8")
+        path = Path(str(files(__package__) / "tables" / f"{name}.yaml"))
     elif Path(name).is_file():
-        text = Path(name).read_text(encoding="utf-8")
+        path = Path(name)
     else:
         near = difflib.get_close_matches(name, table_names(), n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}? " if near else ""
         raise InputError(f"unknown table {name!r}: {hint}The tables are {', '.join(table_names())}")
     try:
-        return _as_table(Path(name).stem, yaml.safe_load(text))
-    except (yaml.YAMLError, TypeError, KeyError, InputError) as error:
-        raise InputError(f"table {name}: {error}; see i2md/experiments/reproduce/tables") from None
+        return _as_table(path.stem, read_yaml(path))
+    except (NotPlainData, TypeError, ValueError, KeyError, InputError) as error:
+        raise InputError(f"table {name}: {shortened(error)}; see i2md/experiments/reproduce/tables") from None
 
 
 def _as_table(name: str, data: Mapping[str, Any]) -> Table:

@@ -164,7 +164,7 @@ def _listed(values: Any) -> list[Any]:
 
 def _lengths(path: Path, clips: int) -> Int64[np.ndarray, " clips"]:
     rows = open_rows(path, "number of frames of each clip")
-    lengths = np.array(list(rows)).ravel() if len(rows.shape) in (1, 2) else np.array([])
+    lengths = np.array(list(rows)).ravel() if rows.shape in ((clips,), (clips, 1)) else np.array([])
     if lengths.shape != (clips,) or lengths.dtype.kind not in "iu" or (lengths < 1).any():
         raise InputError(f"{path}: not a number of frames for each of {clips} clips; write it again")
     return lengths.astype(np.int64)

@@ -101,7 +101,8 @@ class _Clip:
 
     def positions(self, layout: Layout, in_image: bool) -> Float32[np.ndarray, "persons frames joints channels"]:
         positions = without_padding(self.keypoint[:, : self.frames], layout, nan_is_missing=True)
-        return over_image(positions, self.image) if in_image and self.image else positions
+        with np.errstate(invalid="ignore"):
+            return over_image(positions, self.image) if in_image and self.image else positions
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from numpy.lib import format as npy
 
 from i2md.data.readers.limits import (
     DAMAGE,
+    map_npy,
     parse_npy,
     read_member,
     read_npy_header,
@@ -56,7 +57,7 @@ class ArrayRows:
     def __iter__(self) -> Iterator[np.ndarray]:
         with _readable(self.path):
             if self.member is None:
-                yield from npy.open_memmap(self.path, mode="r")[self.start : self.start + self.shape[0]]
+                yield from map_npy(self.path)[self.start : self.start + self.shape[0]]
             elif self.offset is not None:
                 skipped = self.start * self._row_bytes()
                 yield from np.memmap(self.path, self.dtype, "r", self.offset + skipped, self.shape)
@@ -97,9 +98,7 @@ def open_rows(path: Path, key: str) -> ArrayRows:
         raise InputError(f"{path}: no .npy or .npz file found; give the file that holds the {key}")
     with _readable(path):
         if path.suffix.lower() == ".npy":
-            with open(path, "rb") as stream:
-                require_dense(read_npy_header(stream)[0])
-            array = npy.open_memmap(path, mode="r")
+            array = map_npy(path)
             require_size(math.prod(array.shape[1:]) * array.dtype.itemsize, "a clip")
             return ArrayRows(path, array.shape, array.dtype)
         with _npz(path) as archive:

@@ -10,10 +10,11 @@ array's memory, and a pickle of ten bytes can request gigabytes.
 
 from __future__ import annotations
 
+import os
 import pickletools
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def load(path: Path) -> Any:
     try:
         require_regular(path)
         with open(path, "rb") as file:
-            return _Machine().run(pickletools.genops(file))
+            return _Machine().run(pickletools.genops(cast(Any, _Whole(file))))
     except RefusedPickle as refused:
         raise InputError(
             f"{path}: this pickle {refused}; only arrays and plain containers are loaded: nothing was run, "
@@ -51,6 +52,23 @@ def load(path: Path) -> Any:
     except Exception as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise InputError(f"{path}: not a whole pickle ({reason}); download it or write it again") from None
+
+
+# Of what a read returns, before it is worth asking where in the file it begins.
+_MUCH = 1 << 16
+
+
+class _Whole:
+    """A file that never allocates more than it has: a pickle may announce a string of any length."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.readline, self.tell = file, file.readline, file.tell
+        self._size = os.fstat(file.fileno()).st_size
+
+    def read(self, count: int) -> bytes:
+        if count > _MUCH and count > self._size - self.tell():
+            raise ValueError("it ends within a value")
+        return self._file.read(count)
 
 
 # NumPy frees nested arrays recursively: ten thousand of them, one in another, would overflow the stack.
