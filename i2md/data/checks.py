@@ -75,7 +75,9 @@ def measure_bodies(clips: Clips, most: int = MAX_EXAMINED) -> Bodies | None:
     layout = clips.dataset.layout
     if layout.channels != 3:
         return None
-    found = [_measure(clips.read(int(index))[0], layout) for index in spread_evenly(len(clips), most)]
+    first = (clips.read(int(index))[0] for index in spread_evenly(len(clips), most))
+    # Damaged clips, which `info` names, measure nothing.
+    found = [_measure(person, layout) for person in first if np.isfinite(person).all()]
     rows = [row for row in found if row is not None]
     if not rows:
         return None

@@ -201,14 +201,19 @@ def _class(clips: Clips, label: int) -> str:
 
 
 def _frame_warnings(clips: Clips) -> Iterator[str]:
-    empty, frozen = [], []
+    empty, frozen, invalid = [], [], []
     for index in spread_evenly(len(clips), MAX_EXAMINED).tolist():
         clip = clips.read(index)
         name = clips.columns["name"][index]
+        if not np.isfinite(clip).all():
+            invalid.append(name)
+            continue
         if not clip.any(axis=(2, 3)).any(axis=0).all():
             empty.append(name)
         if clip.shape[1] > 1 and not np.ptp(clip[0], axis=0).any():
             frozen.append(name)
+    if invalid:
+        yield f"{len(invalid)} clips hold coordinates that are not finite numbers, for example {invalid[0]}: damaged"
     if empty:
         yield f"{len(empty)} clips have frames without any person, for example {empty[0]}"
     if frozen:

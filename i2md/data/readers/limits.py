@@ -19,7 +19,7 @@ import warnings
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.lib import format as npy
@@ -231,7 +231,7 @@ def read_npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
     with warnings.catch_warnings():
         # NumPy advises to save a file of Python 2 again.
         warnings.simplefilter("ignore", UserWarning)
-        shape, fortran_order, dtype = read(_Bounded(stream))
+        shape, fortran_order, dtype = read(cast(Any, _Bounded(stream)))
     if any(size < 0 for size in shape):
         raise ValueError("its shape has a negative size")
     return shape, fortran_order, dtype
