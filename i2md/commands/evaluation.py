@@ -87,7 +87,8 @@ def embed(
             pretraining.
 
     Returns:
-        The number of clips, and the shape of each stream's features.
+        The number of clips, the shape of each stream's features, and how many joints of the clips preparation
+        interpolated or found missing.
 
     Raises:
         InputError: Run, clips and target do not fit one another.
@@ -99,7 +100,9 @@ def embed(
 
     with process_group():
         opened = clips if isinstance(clips, Clips) else open_clips(clips)
-        return {"out": str(out), **embed_into(to_path(run), opened, to_path(out), device, cluster, readout)}
+        report = opened.dataset.report
+        counts = {name: report[name] for name in ("joints_interpolated", "joints_missing") if report.get(name)}
+        return {"out": str(out), **counts, **embed_into(to_path(run), opened, to_path(out), device, cluster, readout)}
 
 
 def report(

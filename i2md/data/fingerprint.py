@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from i2md.data.readers.files import cannot_list
+from i2md.data.readers.listing import cannot_list
 from i2md.data.storage.remote import file_version, filesystem, fs_path, is_remote, list_file_info, remote_errors
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from i2md.data.presets import LeftOut, prepare_positions
+from i2md.data.readers.name_tables import shown
 from i2md.data.recording import Recording, Unreadable
 from i2md.skeletons import Layout
 
@@ -72,6 +73,8 @@ class Report:
     counts: Counter[str] = field(default_factory=Counter)
     left_out: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
+    cut: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Number of recordings that were cut, by reason, and the name of one."""
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Count further outcomes."""
@@ -83,9 +86,15 @@ class Report:
                 self.counts["frames_cut"] += outcome.frames_cut
                 self.counts["frames_filled"] += outcome.frames_filled
                 self.counts["persons_absent"] += outcome.persons_absent
+                for why in outcome.clip.cut:
+                    self._add_cut(why, 1, outcome.clip.name)
                 for reason in ("joints_interpolated", "joints_missing"):
                     if count := getattr(outcome, reason):
                         self.counts[reason] += count
+
+    def _add_cut(self, why: str, count: int, name: str) -> None:
+        before, first = self.cut.get(why, (0, name))
+        self.cut[why] = (before + count, first)
 
     def _add_skipped(self, skipped: SkippedRecording) -> None:
         text = skipped.reason if skipped.source in skipped.reason else f"{skipped.source}: {skipped.reason}"
@@ -100,6 +109,7 @@ class Report:
             "counts": self.counts,
             "left_out": self.left_out,
             "reasons": self.reasons,
+            "cut": self.cut,
         }
 
     def add_note(self, note: dict[str, Any]) -> None:
@@ -107,13 +117,16 @@ class Report:
         self.recordings += note["recordings"]
         self.counts.update(note["counts"])
         self.left_out += note["left_out"][: MAX_LISTED - len(self.left_out)]
+        for why, (count, name) in note["cut"].items():
+            self._add_cut(why, count, name)
         for kind, times in note["reasons"].items():
             self.reasons[kind if kind in self.reasons or len(self.reasons) < _MAX_REASONS else "other"] += times
 
     def to_dict(self) -> dict[str, Any]:
         """The report of dataset.json."""
         by_reason = {"left_out_reasons": dict(self.reasons.most_common())} if self.reasons else {}
-        return {**self.counts, **by_reason, "left_out_files": self.left_out}
+        cut = {f"{why}, such as {shown(name)}": count for why, (count, name) in self.cut.items()}
+        return {**self.counts, **by_reason, **({"cut": cut} if cut else {}), "left_out_files": self.left_out}
 
 
 def reason_kind(reason: str) -> str:

@@ -14,9 +14,11 @@ A preset is a sequence of steps, each a pure function of positions and layout:
   first frame. No person is turned.
 - `none`: positions stay as they are.
 
-In all of them an all-zero frame means that the person is not seen, persons never seen are left out, and a joint
-whose coordinates are not finite (NaN) is interpolated in time over gaps of up to 30 frames and is zeros, which means
-missing, in longer ones.
+In all of them an all-zero frame means that the person is not seen, and persons never seen are left out. A joint without
+a value is one whose coordinates are not finite (NaN), or all zero while the person's other joints are not; the centre
+joint may lie at the origin. A NaN is interpolated in time over gaps of up to 30 frames and is zeros, which means
+missing, in longer ones. `facing` and `facing-scaled` treat zeros the same way; in `ntu`, `denoised` and `none` they
+stay, as published. Both kinds are counted.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ MAX_GAP = 30
 MIN_SHOULDER_RATIO = 0.2
 
 
+_INTERPOLATING_ZEROS = frozenset({"facing", "facing-scaled"})
 # Presets that choose the actors among all bodies that were tracked.
 CHOOSING = frozenset({"denoised"})
 
@@ -55,9 +58,9 @@ class Prepared(NamedTuple):
     frames_filled: int
     persons_absent: int
     joints_interpolated: int = 0
-    """Joints, each in one frame of one person, that were not finite and have been interpolated in time."""
+    """Joints, each in one frame of one person, that were without a value and have been interpolated in time."""
     joints_missing: int = 0
-    """Those that were too long without a value: they are zeros."""
+    """Those that still are, and are zeros."""
 
 
 class LeftOut(NamedTuple):
@@ -93,7 +96,9 @@ def prepare_positions(
         raise InputError(f"positions are {found} a frame, layout {layout.name} is {wanted}; give their layout")
     # A damaged file may hold signalling NaNs, of which NumPy warns.
     with np.errstate(invalid="ignore"):
-        persons, interpolated, missing = _finite(positions.astype(np.float64, order="C"))
+        persons, interpolated, missing = _with_gaps_filled(
+            positions.astype(np.float64, order="C"), layout.centre, zeros_too=preset in _INTERPOLATING_ZEROS
+        )
     ever = _seen(persons).any(axis=1)
     if not ever.any():
         return LeftOut("no person is seen in any frame")
@@ -131,18 +136,21 @@ def _seen(persons: Positions) -> Bool[np.ndarray, "persons frames"]:
     return np.any(persons, axis=(2, 3))
 
 
-def _finite(persons: Positions) -> tuple[Positions, int, int]:
-    """Interpolate joints that are not finite over gaps of up to MAX_GAP frames; beyond that they are zeros.
+def _with_gaps_filled(persons: Positions, centre: int, zeros_too: bool) -> tuple[Positions, int, int]:
+    """Interpolate joints without a value over gaps of up to MAX_GAP frames; beyond that they are zeros.
 
-    Returns the positions, how many joints were interpolated, and how many are missing. A frame without a finite joint
-    is one in which the person is not seen.
+    Returns the positions, how many joints were interpolated, and how many are missing. A frame without a joint that
+    has a value is one in which the person is not seen. Of joints at zero, the centre may be the origin.
     """
-    finite = np.isfinite(persons)
-    if finite.all():
+    finite = np.isfinite(persons).all(axis=-1)
+    held = persons.any(axis=-1)
+    held[..., centre] = True
+    if finite.all() and held.all():
         return persons, 0, 0
-    known = finite.all(axis=-1)
-    persons = np.where(known[..., None], persons, 0.0)
-    interpolated = missing = 0
+    persons = np.where(finite[..., None], persons, 0.0)
+    zeros = finite & ~held & _seen(persons)[..., None]
+    known = finite & ~zeros if zeros_too else finite
+    interpolated, missing = 0, 0 if zeros_too else int(zeros.sum())
     for person, frames_known in zip(persons, known, strict=True):
         present = np.flatnonzero(person.any(axis=(1, 2)))
         for joint in np.flatnonzero((~frames_known[present]).any(axis=0)):

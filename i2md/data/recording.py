@@ -42,6 +42,7 @@ class Recording:
         source: The file, as messages name it.
         intervals: The actions labelled in an untrimmed recording.
         actors: How many persons take part in the labelled action.
+        cut: Why the recording has fewer frames than its file or label says, a phrase each; prepare counts them.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Recording:
     source: str = ""
     intervals: tuple[Interval, ...] = ()
     actors: int = UNKNOWN
+    cut: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

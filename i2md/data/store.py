@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64
 
 from i2md.data.dataset import COLUMNS, INTERVALS, PRECISIONS, Dataset
-from i2md.data.readers.limits import map_npy
+from i2md.data.readers.limits import map_npy, max_bytes
 from i2md.data.splits import select_part
 from i2md.data.storage.remote import is_remote, to_path
 from i2md.data.storage.remote_frames import RemoteFrames
@@ -183,13 +183,13 @@ def open_clips(path: str | os.PathLike[str]) -> Clips:
         raise InputError(f"{folder}: not a folder of clips ({missing[0]} is missing); make one with i2md prepare")
     dataset = Dataset.from_json((folder / "dataset.json").read_bytes(), folder / "dataset.json")
     try:
-        columns = _read_columns(folder / "clips.parquet", COLUMNS)
         frames = _open_frames(folder / "frames.npy")
-        labelled = folder / "intervals.parquet"
-        intervals = _read_columns(labelled, INTERVALS) if labelled.is_file() else None
         shape = (len(dataset.layout.joints), dataset.layout.channels)
         if len(frames.shape) != 3 or frames.shape[1:] != shape or frames.dtype.str not in PRECISIONS.values():
             raise ValueError(f"frames.npy, {frames.dtype} {frames.shape}, does not fit the index")
+        columns = _read_columns(folder / "clips.parquet", COLUMNS, frames.shape[0])
+        labelled = folder / "intervals.parquet"
+        intervals = _read_columns(labelled, INTERVALS, max_bytes() // 32) if labelled.is_file() else None
         check_index(columns, frames.shape[0], dataset)
         if intervals is not None:
             check_intervals(intervals, columns, dataset)
@@ -205,12 +205,15 @@ def _open_frames(path: Path) -> np.ndarray | RemoteFrames:
     return RemoteFrames.open(path) if is_remote(path) else map_npy(path)
 
 
-def _read_columns(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
+def _read_columns(path: Path, schema: pa.Schema, most: int) -> dict[str, np.ndarray]:
+    """The columns of a table of at most so many rows: a few bytes of Parquet can hold billions of equal ones."""
     # One group at a time, without reading ahead: read at once it takes ten times the memory of the columns.
     with ExitStack() as opened:
         opened.enter_context(name_file_in_errors(path))
         source = opened.enter_context(path.open("rb")) if is_remote(path) else path
         file = opened.enter_context(pq.ParquetFile(source, pre_buffer=False))
+        if file.metadata.num_rows > most:
+            raise ValueError(f"{path.name} has {file.metadata.num_rows} rows, more than {most}")
         # Not field.type.to_pandas_dtype(), which imports pandas in older versions of pyarrow.
         types = {field.name: pa.array([], field.type).to_numpy(zero_copy_only=False).dtype for field in schema}
         columns = {name: np.empty(file.metadata.num_rows, kind) for name, kind in types.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from i2md.data.packed import PackedClips, pack, pack_arrays
-from i2md.data.presets import LeftOut, prepare_positions
+from i2md.data.presets import MAX_GAP, LeftOut, Prepared, prepare_positions
 from i2md.data.storage.remote import is_remote, remote_errors
 from i2md.data.store import Clips
 from i2md.encoders.settings import WeightlessReadout
@@ -82,9 +83,17 @@ class Model:
         prepared = [self._prepare(array, number) for number, array in enumerate(arrays)]
         if not prepared:
             raise InputError("embed: no clips given; pass at least one array of (frames, joints, channels)")
-        return pack_arrays(prepared, self.device)
+        interpolated = sum(clip.joints_interpolated for clip in prepared)
+        missing = sum(clip.joints_missing for clip in prepared)
+        if interpolated or missing:
+            warnings.warn(
+                f"embed: of the joints without a value, {interpolated} were interpolated and {missing} are zeros"
+                f" (gaps of more than {MAX_GAP} frames); each counts once in every frame",
+                stacklevel=3,
+            )
+        return pack_arrays([clip.positions for clip in prepared], self.device)
 
-    def _prepare(self, array: np.ndarray, number: int) -> np.ndarray:
+    def _prepare(self, array: np.ndarray, number: int) -> Prepared:
         clip = np.asarray(array, dtype=np.float32)
         clip = clip[None] if clip.ndim == 3 else clip
         joints, channels = len(self.config.layout.joints), self.config.layout.channels
@@ -98,7 +107,7 @@ class Model:
         prepared = prepare_positions(clip, self.config.layout, self.config.preparation)
         if isinstance(prepared, LeftOut):
             raise InputError(f"embed: clip {number}: {prepared.reason}; leave it out")
-        return prepared.positions
+        return prepared
 
 
 def load(run: str | os.PathLike[str], device: str = "auto", readout: WeightlessReadout | None = None) -> Model:

@@ -98,6 +98,17 @@ def new_encoders(config: RunConfig, readout: WeightlessReadout | None = None) ->
     return encoders
 
 
+def _may_fit(config: RunConfig, weights: Mapping[str, Tensor]) -> bool:
+    """Whether weights have the shapes of the configuration's encoder, before memory is taken for it."""
+    try:
+        with torch.device("meta"):
+            expected = build_encoder(config.settings.encoder, config.layout, config.persons).state_dict()
+    # An encoder of another package may need numbers while it is built.
+    except (RuntimeError, NotImplementedError):
+        return True
+    return {name: value.shape for name, value in expected.items()} == {n: value.shape for n, value in weights.items()}
+
+
 def load_encoders(
     run: Path, config: RunConfig, device: torch.device, readout: WeightlessReadout | None = None
 ) -> dict[str, Encoder]:
@@ -116,18 +127,19 @@ def load_encoders(
         InputError: Nothing has been saved yet, the weights do not fit the configuration, or the encoder has
             no read-out to change.
     """
-    settings = config.settings
+    settings, tensors = config.settings, load_model_tensors(run)
+    stored = {name: with_prefix(tensors, f"query.{name}.encoder.") for name in settings.streams}
+    does_not_fit = InputError(f"{run}: its weights do not fit its config.yaml; restore the folder or pretrain again")
+    if not all(_may_fit(config, weights) for weights in stored.values()):
+        raise does_not_fit
     encoders = {
         name: build_encoder(settings.encoder, config.layout, config.persons).eval() for name in settings.streams
     }
-    tensors = load_model_tensors(run)
     for name, encoder in encoders.items():
         try:
-            encoder.load_state_dict(with_prefix(tensors, f"query.{name}.encoder."))
+            encoder.load_state_dict(stored[name])
         except RuntimeError:
-            raise InputError(
-                f"{run}: its weights do not fit its config.yaml; restore the folder or pretrain again"
-            ) from None
+            raise does_not_fit from None
         encoder.to(device)
     read_out_by(encoders, readout)
     return encoders

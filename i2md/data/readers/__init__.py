@@ -10,9 +10,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from i2md.data.readers.listing import listed
 from i2md.data.recording import Source
 from i2md.data.storage.remote import is_remote, to_path
 from i2md.errors import InputError
@@ -67,7 +69,9 @@ def open_source(format: str, path: Path, **options: Any) -> Source:
     _check_path(path)
     if is_remote(path) and not (format in _REMOTE or getattr(reader, "reads_remote", False)):
         raise InputError(f"{path}: format {format!r} is read from a local disk; copy it to one first")
-    return reader(path, **options)
+    with listed() as listing:
+        source = reader(path, **options)
+    return replace(source, left_out={**source.left_out, **listing.not_read()})
 
 
 def _check_path(path: Path) -> None:

@@ -6,16 +6,17 @@ import os
 import re
 import zipfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from i2md.data.readers.limits import DAMAGE, read_file, read_member
+from i2md.data.readers.listing import cannot_list, listing_of
 from i2md.data.storage.remote import filesystem, fs_path, is_remote, list_files, remote_errors, to_path
 from i2md.errors import InputError, refused_by_system
 
@@ -89,6 +90,8 @@ def find_files(
     if not _exists(path):
         raise InputError(f"{path}: no such file or folder; give the folder or .zip that holds {what}")
     files = sorted(_matching(path, pattern, wanted), key=lambda file: (file.container, file.name))
+    if (listing := listing_of()) is not None:
+        listing.found.update(files)
     _check_unique(path, files, unique_parts)
     if required and not files:
         raise InputError(f"{path}: no {what} found; give the folder that holds them or their .zip")
@@ -159,7 +162,11 @@ def _matching(path: Path, pattern: re.Pattern[str], wanted: Callable[[File], boo
     if path.is_dir():
         archives = sorted(path.glob("*.zip"))
         plain = [file for file in _in_folder(path, pattern) if wanted(file)]
-        return plain or [f for archive in archives for f in _in_archive(archive, pattern) if wanted(f)]
+        if plain:
+            return plain
+        if (listing := listing_of()) is not None:
+            listing.found.update(File(path, archive.name) for archive in archives)
+        return [f for archive in archives for f in _in_archive(archive, pattern) if wanted(f)]
     if path.suffix.lower() == ".zip":
         return [file for file in _in_archive(path, pattern) if wanted(file)]
     alone = File(path.parent, path.name)
@@ -168,28 +175,24 @@ def _matching(path: Path, pattern: re.Pattern[str], wanted: Callable[[File], boo
 
 def _in_folder(folder: Path, pattern: re.Pattern[str]) -> list[File]:
     if is_remote(folder):
-        return [File(folder, name) for name in list_files(folder) if pattern.fullmatch(PurePosixPath(name).name)]
-    found = []
+        return _matched(folder, list_files(folder), pattern)
+    names_below = []
     for parent, folders, names in os.walk(folder, onerror=cannot_list):
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = Path(parent).relative_to(folder).as_posix()
         prefix = "" if inside == "." else f"{inside}/"
-        found += [File(folder, prefix + name) for name in names if pattern.fullmatch(name)]
-    return found
+        names_below += [prefix + name for name in names]
+        if (listing := listing_of()) is not None:
+            linked = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+            listing.links.update(File(folder, prefix + name) for name in linked)
+    return _matched(folder, names_below, pattern)
 
 
-def cannot_list(error: OSError) -> None:
-    """Refuse a folder that may not be listed, as `onerror` of os.walk, which would leave it out.
-
-    Args:
-        error: Why it cannot be listed.
-
-    Raises:
-        InputError: Always, unless there is no such folder.
-    """
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return
-    raise InputError(f"{error.filename}: cannot be listed ({error.strerror}); give yourself the right to read it")
+def _matched(container: Path, names: Iterable[str], pattern: re.Pattern[str]) -> list[File]:
+    files = [File(container, name) for name in names if not name.endswith("/")]
+    if (listing := listing_of()) is not None:
+        listing.all.update(file for file in files if not file.base.startswith("."))
+    return [file for file in files if pattern.fullmatch(file.base)]
 
 
 def _in_archive(path: Path, pattern: re.Pattern[str]) -> list[File]:
@@ -200,7 +203,7 @@ def _in_archive(path: Path, pattern: re.Pattern[str]) -> list[File]:
         if refused_by_system(error):
             raise
         raise InputError(f"{path}: not a .zip that can be read ({_one_line(error)}); download it again") from None
-    return [File(path, name) for name in names if pattern.fullmatch(PurePosixPath(name).name)]
+    return _matched(path, names, pattern)
 
 
 def _check_unique(path: Path, files: Sequence[File], parts: int) -> None:

@@ -69,7 +69,10 @@ def clips_of(
             continue
         end = interval.end if max_frames is None else min(interval.end, interval.start + max_frames)
         positions = without_absent_persons(whole.positions[:, interval.start : end])
-        yield replace(whole, name=annotation.name, positions=positions, label=interval.label)
+        outside = annotation.start < interval.start or annotation.end > interval.end
+        cut = ["intervals cut where their recording begins or ends"] * outside
+        cut += [f"intervals cut after their first {max_frames} frames"] * (end < interval.end)
+        yield replace(whole, name=annotation.name, positions=positions, label=interval.label, cut=tuple(cut))
 
 
 def with_intervals(whole: Recording, annotations: Sequence[Annotation]) -> Recording:

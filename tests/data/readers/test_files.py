@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,21 @@ def test_truncated_zip_is_an_input_error(folder: Path, tmp_path: Path) -> None:
     archive.write_bytes(archive.read_bytes()[:-30])
     with pytest.raises(InputError, match=r"all\.zip: not a \.zip that can be read"):
         find_files(archive, CLIP, "*.clip files")
+
+
+def test_files_that_no_format_reads_are_counted(golden: Path, tmp_path: Path) -> None:
+    shutil.copytree(golden / "ntu-rgbd", tmp_path / "x" / "skeletons")
+    (tmp_path / "x" / "README.txt").write_text("about")
+    (tmp_path / "x" / "skeletons" / "S001C001P001R001A001.avi").write_bytes(b"film")
+    (tmp_path / "x" / ".hidden").write_text("")
+    (tmp_path / "x" / "more").symlink_to(golden)
+    source = open_source("ntu-rgbd", tmp_path / "x")
+    assert source.left_out["files of other kinds, for example README.txt"] == 2
+    assert source.left_out["links to folders, which are not followed, for example more"] == 1
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for file in sorted((tmp_path / "x").rglob("*")):
+            archive.write(file, file.relative_to(tmp_path / "x"))
+    assert open_source("ntu-rgbd", tmp_path / "x.zip").left_out["files of other kinds, for example README.txt"] == 2
 
 
 @pytest.mark.parametrize("format", ["utd-mhad", "msr-action3d", "nw-ucla", "ntu-rgbd"])

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2md.cli.main import main
+from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
 from i2md.data.readers.files import BadFile
 from i2md.data.readers.pku_mmd import parse_skeleton
@@ -389,3 +390,14 @@ def test_any_split_text_is_parsed_or_bad_file(text: str) -> None:
         return
     assert not set(parts["train"]) & set(parts["test"])
     assert all(name in text for names in parts.values() for name in names)
+
+
+def test_intervals_that_are_cut_are_counted_and_one_is_named(tmp_path: Path) -> None:
+    labels = "7,2,6,2\n1,0,301,2\n2,5,310,2\n3,300,350,1\n"
+    _write(tmp_path / "x", {"0002-L": _text(320)}, {"0002-L": labels})
+    clips = prepare("pku-mmd", tmp_path / "x", tmp_path / "clips")
+    assert clips.columns["frames"].tolist() == [4, 300, 300, 20]
+    assert clips.dataset.report["cut"] == {
+        "intervals cut after their first 300 frames, such as 0002-L_002": 2,
+        "intervals cut where their recording begins or ends, such as 0002-L_004": 1,
+    }

@@ -34,7 +34,6 @@ from i2md.errors import InputError
 from i2md.skeletons import Layout
 
 _FILE = re.compile(r"[^.].*\.np[yz]", re.IGNORECASE)
-_OTHER = re.compile(r"[^.].*(?<!\.zip)", re.IGNORECASE | re.DOTALL)
 _TABLE = re.compile(r"labels\.csv", re.IGNORECASE)
 _PARTS = ("train", "val", "test")
 _AXES = ("frames", "persons", "joints", "channels")
@@ -86,16 +85,8 @@ def open_folder(path: Path, layout: Layout, fps: float) -> Source:
         left_out={
             **(compare_names(path, "labels.csv", known, names, "label") if tables else {}),
             **unread,
-            **_other_files(path, {*files, *tables}),
         },
     )
-
-
-def _other_files(path: Path, read: set[File]) -> dict[str, int]:
-    """How many files of a folder are of a kind that is not read, and the name of one."""
-    found = find_files(path, _OTHER, "files", unique_parts=_WHOLE_PATH, required=False)
-    others = [file for file in found if file not in read]
-    return {f"files of other kinds, for example {others[0].base[:100]}": len(others)} if others else {}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,104 @@
+"""Joints without a value: NaN and zeros are interpolated or stay missing, by one rule, and are counted everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from i2md.cli.main import main
+from i2md.data.prepare import prepare
+from i2md.data.presets import MAX_GAP, Prepared, prepare_positions
+from i2md.inference.model import Model
+from i2md.skeletons import get_layout
+
+LAYOUT = get_layout("kinect-v2")
+JOINT = 7
+
+
+def _walk(frames: int = 80) -> np.ndarray:
+    """A body that moves in a straight line, so that interpolation restores what is removed."""
+    rng = np.random.default_rng(0)
+    start, step = rng.normal(size=(2, 25, 3))
+    return (start + 0.01 * step * np.arange(frames)[:, None, None])[None].astype(np.float32)
+
+
+def _prepared(positions: np.ndarray, preset: str) -> Prepared:
+    found = prepare_positions(positions, LAYOUT, preset)
+    assert isinstance(found, Prepared)
+    return found
+
+
+@pytest.mark.parametrize("preset", ["facing", "facing-scaled"])
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_short_gaps_are_interpolated_and_long_ones_are_missing(preset: str, value: float) -> None:
+    whole, holed = _walk(), _walk()
+    holed[0, 10:15, JOINT] = value
+    found = _prepared(holed, preset)
+    np.testing.assert_allclose(found.positions, _prepared(whole, preset).positions, atol=1e-5)
+    assert (found.joints_interpolated, found.joints_missing) == (5, 0)
+    holed = _walk()
+    holed[0, 10 : 11 + MAX_GAP, JOINT] = value
+    found = _prepared(holed, preset)
+    assert not found.positions[0, 10 : 11 + MAX_GAP, JOINT].any()
+    assert (found.joints_interpolated, found.joints_missing) == (0, MAX_GAP + 1)
+
+
+@pytest.mark.parametrize("preset", ["ntu", "denoised", "none"])
+def test_published_presets_leave_zeros_and_count_them(preset: str) -> None:
+    holed = _walk()
+    holed[0, 10:15, JOINT] = 0
+    found = _prepared(holed, preset)
+    assert not found.positions[0, 10:15, JOINT].any() or preset == "denoised"
+    assert (found.joints_interpolated, found.joints_missing) == (0, 5)
+
+
+@pytest.mark.parametrize("preset", ["facing", "none"])
+def test_centre_joint_at_the_origin_is_not_missing(preset: str) -> None:
+    centred = _walk()
+    centred -= centred[:, :1, LAYOUT.centre, None]
+    found = _prepared(centred, preset)
+    assert (found.joints_interpolated, found.joints_missing) == (0, 0)
+    if preset == "none":
+        np.testing.assert_array_equal(found.positions, centred)
+
+
+def test_person_who_is_not_seen_has_no_missing_joints() -> None:
+    two = np.concatenate([_walk(), _walk()])
+    two[1, 20:40] = 0
+    found = _prepared(two, "facing")
+    assert (found.joints_interpolated, found.joints_missing) == (0, 0)
+
+
+def test_prepare_info_and_embed_print_the_counts(tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layout = get_layout("kinect-v1")
+    holed = np.random.default_rng(0).normal(size=(4, 50, 20, 3)).astype(np.float32)
+    holed[0, 5:8, JOINT], holed[1, 5:45, JOINT] = np.nan, 0
+    assert layout.centre != JOINT
+    np.save(tmp_path / "x.npy", holed)
+    words = ["prepare", "arrays", str(tmp_path / "x.npy"), str(tmp_path / "clips"), "--layout", "kinect-v1"]
+    assert main([*words, "--units", "m"]) == 0
+    assert "joints interpolated 3, joints missing 40" in capsys.readouterr().out
+    assert main(["info", str(tmp_path / "clips")]) == 0
+    assert "joints interpolated 3, joints missing 40" in capsys.readouterr().out
+    assert main(["embed", str(run), str(tmp_path / "clips"), str(tmp_path / "x.npz"), "--device", "cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert "joints_interpolated: 3\njoints_missing: 40\n" in printed
+
+
+def test_embedding_arrays_warns_of_missing_joints(run: Path) -> None:
+    clip = np.random.default_rng(0).normal(size=(50, 20, 3)).astype(np.float32)
+    clip[5:8, JOINT], clip[10:45, 4] = np.nan, np.nan
+    with pytest.warns(UserWarning, match=r"3 were interpolated and 35 are zeros"):
+        Model(run, "cpu").embed([clip])
+
+
+def test_coordinates_that_overflow_leave_a_clip_out(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    for name, scale in (("a", 1.0), ("b", 3e38)):
+        scaled = (_walk()[0].astype(np.float64) * scale).clip(-3.3e38, 3.3e38)
+        np.save(tmp_path / "x" / f"{name}.npy", scaled.astype(np.float32))
+    clips = prepare("arrays", tmp_path / "x", tmp_path / "clips")
+    assert clips.columns["name"].tolist() == ["a"]
+    assert "a coordinate is too large" in clips.dataset.report["left_out_files"][0]
