@@ -173,7 +173,7 @@ class Result:
         """
         version = data.get("schema_version")
         if type(version) is not int or version != SCHEMA_VERSION:
-            shown = shortened(version) if isinstance(version, str | float | None) else "of another kind"
+            shown = shortened(version) if has_type(version, str | float | None) else "of another kind"
             raise InputError(f"schema version {shown} is not {SCHEMA_VERSION}; evaluate the run again")
         try:
             streams = {name: Scores(**scores) for name, scores in data["streams"].items()}
@@ -189,7 +189,7 @@ class Result:
         if not self.streams:
             raise ValueError("no stream")
         for name, scores in self.scores.items():
-            _require_types(scores)
+            _require_types(scores, f" of {name}")
             if len({len(row) for row in scores.confusion} | {len(scores.confusion)}) > 1:
                 raise ValueError(f"the confusion matrix of {name} is not square")
             if scores.predictions is not None and len(scores.predictions) != len(self.labels):
@@ -200,10 +200,10 @@ def _text(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _require_types(part: Result | Scores) -> None:
+def _require_types(part: Result | Scores, of: str = "") -> None:
     for name, hint in get_type_hints(type(part)).items():
         if not has_type(getattr(part, name), hint):
-            raise ValueError(f"{name} is of another type")
+            raise ValueError(f"{name}{of} is of another type")
 
 
 def write_result(folder: Path, result: Result) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import zipfile
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from faulty_reader import faulty_source
 import i2md.data.storage.remote
 from i2md.data.info import info
 from i2md.data.prepare import prepare
-from i2md.data.recording import Recording
+from i2md.data.readers import open_source
+from i2md.data.recording import Recording, Unreadable
 from i2md.data.storage.remote import filesystem, fs_path, is_remote, to_path, write_bytes
 from i2md.data.store import open_clips
 from i2md.data.writer import ClipsWriter
@@ -300,3 +302,12 @@ def test_local_paths_and_urls_are_distinguished(tmp_path: Path) -> None:
     assert to_path("a:b/c") == Path("a:b/c")
     assert is_remote(to_path("memory://a/b"))
     assert to_path(to_path("memory://a/b")) == to_path("memory://a/b")
+
+
+def test_a_remote_file_is_not_fetched_beyond_the_size_limit(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.BytesIO()
+    np.save(stream, np.ones((5000, 25, 3), np.float32))
+    write_bytes(to_path(f"{url}/source/a.npy"), stream.getvalue())
+    monkeypatch.setenv("I2MD_MAX_FILE_MB", "1")
+    (found,) = open_source("arrays", to_path(f"{url}/source")).read()
+    assert isinstance(found, Unreadable) and "more than the limit of 1; set I2MD_MAX_FILE_MB" in found.reason

@@ -74,7 +74,7 @@ def test_results_are_read_from_a_folder_in_the_order_of_their_names(tmp_path: Pa
         (json.dumps({**made().to_dict(), "streams": {}}), "no stream"),
         (
             json.dumps({**made().to_dict(), "streams": {"joint": {"accuracy": "high"}}}),
-            "accuracy of joint is no number",
+            "accuracy of joint is of another type",
         ),
         (json.dumps({**made().to_dict(), "labels": [0]}), "1 labels, but 2 predictions of joint"),
         (json.dumps({**made().to_dict(), "colour": "red"}), "unexpected keyword argument 'colour'"),
@@ -108,15 +108,15 @@ def test_accuracy_by_class_comes_from_the_confusion_matrix() -> None:
 
 def test_draws_are_averaged_and_other_results_stay() -> None:
     draws = [
-        made(label_fraction=0.5, draw=0, streams={"joint": Scores(0.5, 0.75, {"top-5": 1.0}, [[1, 1]], [0, 1])}),
-        made(label_fraction=0.5, draw=1, streams={"joint": Scores(1.0, 1.0, {"top-5": 0.5}, [[2, 0]], [0, 0])}),
+        made(label_fraction=0.5, draw=0, streams={"joint": Scores(0.5, 0.75, None, {"top-5": 1.0}, [[1, 1]], [0, 1])}),
+        made(label_fraction=0.5, draw=1, streams={"joint": Scores(1.0, 1.0, None, {"top-5": 0.5}, [[2, 0]], [0, 0])}),
     ]
     other = made(label_fraction=0.5, draw=0, seed=1)
     single = made(protocol="knn", k=1)
     averaged = average_draws([draws[0], single, other, draws[1]])
     assert averaged[1] is single
     assert averaged[0] == dataclasses.replace(
-        draws[0], draw=None, streams={"joint": Scores(0.75, 0.875, {"top-5": 0.75}, [[3, 1]], None)}
+        draws[0], draw=None, streams={"joint": Scores(0.75, 0.875, None, {"top-5": 0.75}, [[3, 1]], None)}
     )
     assert (averaged[2].seed, averaged[2].draw, len(averaged)) == (1, None, 3)
 

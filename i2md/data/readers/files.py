@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO
 
-from i2md.data.readers.limits import DAMAGE, read_file, read_member
+from i2md.data.readers.limits import DAMAGE, read_file, read_member, require_size
 from i2md.data.readers.listing import cannot_list, listing_of
 from i2md.data.storage.remote import filesystem, fs_path, is_remote, list_files, remote_errors, to_path
 from i2md.errors import InputError, refused_by_system
@@ -240,7 +240,10 @@ def _member(container: Path, archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _fetch(container: Path, name: str) -> bytes:
     with remote_errors(container / name):
-        return filesystem(container).cat_file(f"{fs_path(container).rstrip('/')}/{name}")
+        files, path = filesystem(container), f"{fs_path(container).rstrip('/')}/{name}"
+        # Listing the folder has told most kinds of storage the size already.
+        require_size(files.size(path) or 0)
+        return files.cat_file(path)
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
