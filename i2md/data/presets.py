@@ -143,7 +143,7 @@ def _with_gaps_filled(persons: Positions, centre: int, zeros_too: bool) -> tuple
     has a value is one in which the person is not seen. Of joints at zero, the centre may be the origin.
     """
     finite = np.isfinite(persons).all(axis=-1)
-    held: np.ndarray = persons.any(axis=-1)
+    held = np.asarray(persons.any(axis=-1))
     held[..., centre] = True
     if finite.all() and held.all():
         return persons, 0, 0
