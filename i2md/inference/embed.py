@@ -13,6 +13,7 @@ import io
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -230,10 +231,9 @@ class FeatureFolder:
     def _require_same(self, names: set[str]) -> None:
         with remote_errors(self.out):
             content = (self.out / _INFO).read_bytes() if _INFO in names else b"{}"
-        try:
+        info = None
+        with suppress(NotPlainData):
             info = parse_json(content)
-        except NotPlainData as error:
-            raise InputError(f"{self.out / _INFO}: {error}; remove the folder or name another") from None
         if not isinstance(info, dict) or info.get("key") != self.key:
             raise InputError(f"{self.out}: holds something else, or of another run or clips; name another")
 
@@ -248,9 +248,8 @@ class FeatureFolder:
         try:
             with remote_errors(self.out), path.open("rb") as file:
                 schema = pq.read_schema(file)
-        # pyarrow raises an OSError without a number for damage.
         except (pa.ArrowException, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
+            if getattr(error, "errno", None) is not None:  # pyarrow's errors of damage have no number
                 raise
             raise InputError(f"{path}: damaged ({shortened(error)}); remove it, and run the command again") from None
         return {field.name: [len(self.clips), field.type.list_size] for field in list(schema)[2:]}
@@ -271,17 +270,12 @@ def write_part(out: Path, part: int, clips: Clips, features: Features) -> Featur
     columns = {
         "name": pa.array(clips.columns["name"].tolist(), pa.string()),
         "label": pa.array(clips.labels),
-        **{name: _as_lists(values) for name, values in features.items()},
+        **{n: pa.FixedSizeListArray.from_arrays(pa.array(v.reshape(-1)), v.shape[1]) for n, v in features.items()},
     }
-    content = io.BytesIO()
-    # Features hardly compress.
+    content = io.BytesIO()  # not compressed: features hardly shrink
     pq.write_table(pa.table(columns), content, compression="none", use_dictionary=False)
     _write(out / _file_name(part), content.getvalue())
     return {}
-
-
-def _as_lists(values: np.ndarray) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
 
 
 def _file_name(part: int) -> str:
