@@ -252,7 +252,7 @@ class FeatureFolder:
             if getattr(error, "errno", None) is not None:  # pyarrow's errors of damage have no number
                 raise
             raise InputError(f"{path}: damaged ({shortened(error)}); remove it, and run the command again") from None
-        return {field.name: [len(self.clips), field.type.list_size] for field in list(schema)[2:]}
+        return {field.name: [len(self.clips), getattr(field.type, "list_size", 0)] for field in list(schema)[2:]}
 
 
 def write_part(out: Path, part: int, clips: Clips, features: Features) -> Features:

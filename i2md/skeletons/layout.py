@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from i2md.errors import InputError
+
+# A vertical is a direction: larger numbers are damage.
+_MOST = 1e9
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,13 @@ class Layout:
             (len(roots) == 1, f"one joint, the root, must be its own parent; {len(roots)} are"),
             (usable and self._reaches_root(), "parents run in a circle; each joint must lead to the root"),
             (usable and self._mirrors_back(), "mirror must map each joint to its counterpart and back"),
-            (len(self.up) == 3 and any(self.up), "up must be three numbers, not all zero"),
+            (self._has_vertical(), "up must be three numbers, not all zero"),
             (self.channels in (2, 3), f"channels must be 2 or 3, not {self.channels}"),
         )
+
+    def _has_vertical(self) -> bool:
+        numbers = all(isinstance(u, int | float) and math.isfinite(u) and abs(u) < _MOST for u in self.up)
+        return len(self.up) == 3 and numbers and any(self.up)
 
     def _reaches_root(self) -> bool:
         ancestors = list(self.parents)

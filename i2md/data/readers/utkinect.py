@@ -218,7 +218,8 @@ def _annotation(recording: str, action: LabelledAction, numbers: Int64[np.ndarra
     start = int(np.searchsorted(numbers, action.first, side="left"))
     end = int(np.searchsorted(numbers, action.last, side="right"))
     # Beyond the end, so that what is cut is counted.
-    end += end == len(numbers) and action.last > numbers[-1]
+    if start < end == len(numbers) and action.last > numbers[-1]:
+        end += 1
     return Annotation(f"{recording}_{action.name}", action.text, start, end, list(_ACTIONS).index(action.name))
 
 
