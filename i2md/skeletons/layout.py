@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -69,7 +68,7 @@ class Layout:
         )
 
     def _has_vertical(self) -> bool:
-        numbers = all(isinstance(u, int | float) and math.isfinite(u) and abs(u) < _MOST for u in self.up)
+        numbers = all(isinstance(u, int | float) and abs(u) < _MOST for u in self.up)
         return len(self.up) == 3 and numbers and any(self.up)
 
     def _reaches_root(self) -> bool:
