@@ -48,6 +48,8 @@ CHECKED = [
     "i2md.evaluation.neighbours",
     "i2md.evaluation.probe_data",
     "i2md.evaluation.protocols",
+    "i2md.evaluation.ridge_regression",
+    "i2md.evaluation.baselines",
     "i2md.data.packed",
 ]
 install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")

@@ -1,8 +1,7 @@
 """Ridge evaluation: ridge regression on standardised frozen features, whose scale and size therefore do not matter.
 
-The strength of the penalty is chosen by leave-one-out on the training clips, in closed form (Rifkin and Lippert, Notes
-on regularized least squares, 2007), so nothing is tuned and nothing is random: the probe to compare features of
-different kinds by.
+The strength of the penalty is chosen by leave-one-out on the training clips, so nothing is tuned and nothing is random:
+the probe to compare features of different kinds by.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
 from i2md.errors import InputError
@@ -21,6 +20,7 @@ from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.protocols import Protocol
 from i2md.evaluation.protocols.few_labels import draw_fraction, draw_per_class
 from i2md.evaluation.results import Outcome, Scores, Variant
+from i2md.evaluation.ridge_regression import fit_ridge
 from i2md.evaluation.settings import RidgeSettings
 
 
@@ -49,47 +49,15 @@ def ridge(data: ProbeData, settings: RidgeSettings) -> Iterator[Outcome]:
 
 
 def _scores(data: ProbeData, settings: RidgeSettings, clips: Int64[Tensor, " labelled"]) -> dict[str, Scores]:
-    logits, penalties = {}, {}
-    for name, features in data.train_features.items():
-        logits[name], penalties[name] = ridge_logits(
-            features[clips], data.train_labels[clips], data.test_features[name], data.num_classes, settings.penalties
-        )
+    known = data.train_labels[clips]
+    classifiers = {
+        name: fit_ridge(features[clips], known, data.num_classes, settings.penalties)
+        for name, features in data.train_features.items()
+    }
+    logits = {name: classifier.scores(data.test_features[name]) for name, classifier in classifiers.items()}
     scores = logit_scores(with_ensemble(logits), data.test_labels, data.num_classes)
-    return {name: replace(value, penalty=penalties.get(name)) for name, value in scores.items()}
-
-
-def ridge_logits(
-    train: Float[Tensor, "train width"],
-    labels: Int64[Tensor, " train"],
-    test: Float[Tensor, "test width"],
-    num_classes: int,
-    penalties: tuple[float, ...],
-) -> tuple[Float[Tensor, "test classes"], float]:
-    """Fit a ridge regression of one-against-rest targets (1 and -1) on standardised features.
-
-    Args:
-        train: Features of the labelled training clips, at least two. They are standardised by their own mean and
-            standard deviation; a feature that does not vary has no weight.
-        labels: Their classes.
-        test: Features of the test clips.
-        num_classes: Number of classes; those without a training clip get -1 throughout.
-        penalties: Strengths of the penalty. That of the least squared leave-one-out error is used.
-
-    Returns:
-        Regression values of the test clips, and the penalty chosen.
-    """
-    # Importing scikit-learn takes long, and reading results needs none of it.
-    from sklearn.linear_model import RidgeCV
-    from sklearn.preprocessing import StandardScaler
-
-    targets = torch.full((len(labels), num_classes), -1.0, device=labels.device)
-    targets[torch.arange(len(labels), device=labels.device), labels] = 1.0
-    # In place: these are copies.
-    scaler = StandardScaler(copy=False)
-    known = scaler.fit_transform(train.double().cpu().numpy())
-    model = RidgeCV(penalties).fit(known, targets.double().cpu().numpy())
-    logits = model.predict(scaler.transform(test.double().cpu().numpy()))
-    return torch.as_tensor(logits, dtype=torch.float32, device=test.device), float(model.alpha_)
+    chosen = {name: replace(scores[name], penalty=classifier.penalty) for name, classifier in classifiers.items()}
+    return {**scores, **chosen}
 
 
 def _variants(settings: RidgeSettings) -> list[Variant]:

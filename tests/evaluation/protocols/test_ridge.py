@@ -11,10 +11,12 @@ import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import RidgeCV
+from sklearn.preprocessing import StandardScaler
 
 from i2md.cli.main import main
-from i2md.evaluation.protocols.ridge import ridge_logits
 from i2md.evaluation.results import Result, read_results
+from i2md.evaluation.ridge_regression import fit_ridge
 from i2md.evaluation.settings import RidgeSettings
 from i2md.evaluation.table import accuracy_table
 
@@ -60,9 +62,10 @@ def _slowly(train: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: in
 def test_penalty_and_scores_are_those_of_leaving_out_one_clip_after_the_other(clips: int, width: int) -> None:
     train, labels, test = _data(clips, width)
     # A fourth class has no training clip.
-    found, penalty = ridge_logits(torch.tensor(train), torch.tensor(labels), torch.tensor(test), 4, PENALTIES)
-    expected, expected_penalty = _slowly(train, labels, test, 4)
-    assert penalty == expected_penalty
+    classifier = fit_ridge(torch.tensor(train), torch.tensor(labels), 4, PENALTIES)
+    found = classifier.scores(torch.tensor(test))
+    expected, penalty = _slowly(train, labels, test, 4)
+    assert classifier.penalty == penalty
     assert PENALTIES[0] < penalty < PENALTIES[-1]
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
     np.testing.assert_allclose(found[:, 3], -1.0, atol=1e-6)
@@ -72,10 +75,23 @@ def test_penalty_and_scores_are_those_of_leaving_out_one_clip_after_the_other(cl
 @given(seed=st.integers(0, 99), scale=st.sampled_from([1e-3, 0.5, 1e4]), shift=st.sampled_from([0.0, 1.0]))
 def test_scale_and_offset_of_the_features_do_not_matter(seed: int, scale: float, shift: float) -> None:
     train, labels, test = (torch.tensor(each) for each in _data(18, 8, seed))
-    one = ridge_logits(train, labels, test, 3, PENALTIES)
-    other = ridge_logits(scale * (train + shift), labels, scale * (test + shift), 3, PENALTIES)
-    assert one[1] == other[1]
-    torch.testing.assert_close(one[0], other[0], rtol=1e-3, atol=1e-3)
+    one = fit_ridge(train, labels, 3, PENALTIES)
+    other = fit_ridge(scale * (train + shift), labels, 3, PENALTIES)
+    assert one.penalty == other.penalty
+    torch.testing.assert_close(one.scores(test), other.scores(scale * (test + shift)), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("clips", "width"), [(60, 15), (25, 70)])
+def test_classifier_is_that_of_scikit_learn(clips: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("i2md.evaluation.ridge_regression.BLOCK", 7)
+    train, labels, test = _data(clips, width, seed=1)
+    classifier = fit_ridge(torch.tensor(train), torch.tensor(labels), 3, PENALTIES)
+    scaler = StandardScaler().fit(train.astype(np.float64))
+    targets = np.where(labels[:, None] == np.arange(3), 1.0, -1.0)
+    reference = RidgeCV(PENALTIES).fit(scaler.transform(train.astype(np.float64)), targets)
+    assert classifier.penalty == reference.alpha_
+    expected = reference.predict(scaler.transform(test.astype(np.float64)))
+    np.testing.assert_allclose(classifier.scores(torch.tensor(test)).numpy(), expected, atol=1e-4)
 
 
 def test_few_labels_are_those_of_the_semi_supervised_and_few_shot_protocols(
