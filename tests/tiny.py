@@ -46,7 +46,18 @@ SETTINGS = words(
     }
 )
 SWEEP = [*SETTINGS, "--protocol", "knn"]
-GRID = ["--grid", "method=cmd,i2md", "--seeds", "0", "1", "--against", "method=cmd", "--untrained"]
+GRID = [
+    "--grid",
+    "method=cmd,i2md",
+    "--seeds",
+    "0",
+    "1",
+    "--against",
+    "method=cmd",
+    "--baselines",
+    "positions",
+    "untrained",
+]
 
 
 # Small settings of every built-in encoder.

@@ -155,7 +155,8 @@ def main(clips: Path, folder: Path) -> None:
     results["info"] = run_command("info", clips)
     run = folder / "trained"
     results["evaluate"] = run_command(
-        "evaluate", run, clips, "--untrained", "--device", "cpu", "--json", folder / "two"
+        *("evaluate", run, clips, "--baselines", "positions", "untrained"),
+        *("--device", "cpu", "--json", folder / "two"),
     )
     results["embed"] = run_command("embed", run, clips, folder / "two.npz", "--device", "cpu")
     torch.save(results, folder / f"{rank}.pt")

@@ -216,7 +216,7 @@ def _known_options(command: Command, parser: ArgumentParser, words: Sequence[str
         option, sign, value = word.partition("=")
         if option.startswith("--") and option != "--" and not option.startswith(open_ended):
             name = option[2:].replace("-", "_")
-            if name.removesuffix("+") not in known:
+            if name.removesuffix("+") not in known and name.removeprefix("no_") not in known:
                 hint = suggestion(option[2:], known, otherwise=f"see i2md {command_name(command)} --help")
                 raise InputError(f"unknown option {option}: {hint.replace('did you mean ', 'did you mean --')}")
             word = f"--{name}{sign}{value}"

@@ -22,9 +22,9 @@ def evaluate(
     *,
     run: PathLike,
     clips: PathLike | Clips,
-    protocol: Sequence[str] = ("knn", "linear"),
+    protocol: Sequence[str] = ("knn", "ridge", "linear"),
     split: str | None = None,
-    untrained: bool = False,
+    baselines: Sequence[str] | None = None,
     trained: bool = True,
     settings: EvaluationSettings | None = None,
     device: str = "auto",
@@ -40,7 +40,8 @@ def evaluate(
         protocol: Protocols: knn, retrieval, ridge, linear, linear-sweep (rate chosen on training clips), finetune,
             supervised (from random initialisation), semi, few-shot.
         split: Split to train and test on; by default the one pretrained on.
-        untrained: Evaluate the same encoders randomly initialised, too.
+        baselines: Baselines to evaluate, too: positions, untrained (the same encoders randomly initialised),
+            minirocket, none; by default the first two, by knn, retrieval and ridge.
         trained: Evaluate the run's encoders.
         settings: Settings of the protocols.
         device: auto, cpu, cuda or cuda:N.
@@ -60,7 +61,7 @@ def evaluate(
         opened = clips if isinstance(clips, Clips) else open_clips(clips)
         keep_freed_memory()
         where = choose_device(device)
-        return evaluate_run(Path(run), opened, tuple(protocol), split, where, untrained, settings, trained)
+        return evaluate_run(Path(run), opened, tuple(protocol), split, where, baselines, settings, trained)
 
 
 def embed(

@@ -22,9 +22,9 @@ def sweep(
     seeds: Sequence[int] = (0, 1, 2),
     recipe: str | None = None,
     settings: PretrainSettings | None = None,
-    protocol: Sequence[str] = ("knn", "linear"),
+    protocol: Sequence[str] = ("knn", "ridge", "linear"),
     split: Sequence[str] = (),
-    untrained: bool = False,
+    baselines: Sequence[str] | None = None,
     against: Sequence[str] | Mapping[str, Any] = (),
     jobs: int | None = None,
     device: str = "auto",
@@ -45,7 +45,8 @@ def sweep(
         settings: Settings that all runs share; by default those of the recipe, or the published ones.
         protocol: Protocols: knn, ridge, linear, linear-sweep and the others of i2md evaluate.
         split: Splits; the first is pretrained on, all are evaluated.
-        untrained: Evaluate the same encoders randomly initialised, too.
+        baselines: Baselines to evaluate, too: positions, untrained (the same encoders randomly initialised),
+            minirocket, none; by default the first two, by knn, retrieval and ridge.
         against: The combination of the grid to compare the others with, paired by seed: method=cmd.
         jobs: Number of runs at a time; by default one a core, or one a GPU.
         device: auto, cpu, cuda or cuda:N.
@@ -68,7 +69,7 @@ def sweep(
         base,
         protocol,
         split,
-        untrained,
+        baselines,
         _single_values("--against", against),
         jobs,
         device,

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from i2md.evaluation.results import Result, average_draws, read_results
+from i2md.evaluation.baselines import POSITIONS
+from i2md.evaluation.results import UNTRAINED, Result, average_draws, read_results
 from i2md.pretraining.log import read_log
 from i2md.pretraining.run import RunConfig, read_config
 from i2md.runtime.settings import flatten
@@ -19,16 +20,10 @@ _NOT_COMPARED = {
     *("settings.seed", "settings.split", "settings.checkpoint_minutes", "settings.checkpoint_epochs"),
     *("settings.knn_every", "clips.path", "clips.frames", "recipe"),
 }
+# Settings that positions and MiniRocket's features depend on.
+_CLIPS = ("streams", "layout", "preparation", "persons")
 # Settings that the randomly initialised encoders depend on; objectives.embedding_dim by the random numbers drawn.
-_INITIALISATION = (
-    "encoder.",
-    "streams",
-    "views.frames",
-    "objectives.embedding_dim",
-    "layout",
-    "preparation",
-    "persons",
-)
+_INITIALISATION = (*_CLIPS, "encoder.", "views.frames", "objectives.embedding_dim")
 
 
 @dataclass(frozen=True)
@@ -111,14 +106,16 @@ class RunComparison:
             for run, result in ((each, result) for each in runs for result in _results_of(each, average)):
                 shown = self._baseline_label(run, result.baseline) if result.baseline else label
                 data = (result.dataset, result.split)
-                key = (data, result.baseline is None, shown, result.protocol, result.variant, result.seed)
+                # Positions are the same for every seed, unless it decides which clips keep their labels.
+                seed = None if result.baseline == POSITIONS and result.draw is None else result.seed
+                key = (data, result.baseline is not None, shown, result.protocol, result.variant, seed)
                 found.setdefault(key, ComparedResult(shown, run.path, result.summary()))
         order = {data: number for number, data in enumerate(dict.fromkeys(key[0] for key in found))}
         return [found[key] for key in sorted(found, key=lambda key: (order[key[0]], not key[1]))]
 
     def _baseline_label(self, run: RunRecord, baseline: str) -> str:
-        """Label of a run's baseline; of several runs with the same initial encoders the first one's."""
-        names = [name for name in self.differing if decides_initialisation(name)]
+        """Label of a run's baseline; of several runs with the same baseline the first one's."""
+        names = [name for name in self.differing if decides_baseline(name, baseline)]
         if not names:
             return baseline
         alike = (r for r in self.runs if all(r.settings.get(n) == run.settings.get(n) for n in names))
@@ -129,13 +126,14 @@ def _results_of(run: RunRecord, average: bool) -> Sequence[Result]:
     return average_draws(run.results) if average else run.results
 
 
-def decides_initialisation(name: str) -> bool:
-    """Whether the randomly initialised encoders may depend on the setting of this dotted name.
+def decides_baseline(name: str, baseline: str) -> bool:
+    """Whether a baseline may depend on the setting of this dotted name.
 
     Args:
         name: Dotted name of a setting: "encoder.hidden_size".
+        baseline: Name of the baseline.
     """
-    return name.startswith(_INITIALISATION)
+    return name.startswith(_INITIALISATION if baseline == UNTRAINED else _CLIPS)
 
 
 def compare_runs(paths: Sequence[Path], labels: Mapping[Path, str] | None = None) -> RunComparison:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from i2md.data.store import Clips
 from i2md.distributed import collectives
 from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
+from i2md.evaluation.baselines import baseline_data, choose_baselines, takes, why_left_out
 from i2md.evaluation.features import Encoders
 from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.protocols import PROTOCOLS, Protocol
@@ -35,7 +37,7 @@ def evaluate_run(
     protocols: tuple[str, ...],
     split: str | None,
     device: torch.device,
-    untrained: bool = False,
+    baselines: Sequence[str] | None = None,
     settings: EvaluationSettings | None = None,
     trained: bool = True,
 ) -> list[Result]:
@@ -47,7 +49,8 @@ def evaluate_run(
         protocols: Names of protocols.
         split: Name of the split; by default the run's, or the clips' first.
         device: Where to compute.
-        untrained: Whether to evaluate the baseline of randomly initialised encoders.
+        baselines: Names of the baselines to evaluate, too; by default those that take seconds, by the protocols that
+            are fair to any features.
         settings: Of the protocols.
         trained: Whether to evaluate the run's pretrained encoders.
 
@@ -59,6 +62,7 @@ def evaluate_run(
     """
     config = read_config(run)
     settings = settings or EvaluationSettings()
+    choose_baselines(baselines)
     split = choose_split(clips, split, config.clips.get("split"))
     chosen = [PROTOCOLS[name] for name in protocols]
     require_same_layout(config, clips, run)
@@ -75,22 +79,43 @@ def evaluate_run(
     data = _probe_data(
         load_encoders(run, config, device, settings.readout), config, train, test, device, settings.readout
     )
-    todo = [(UNTRAINED if each.from_scratch else None, data, each) for each in chosen if trained]
-    if untrained:
-        baseline = _probe_data(
-            _untrained_encoders(config, device, settings.readout), config, train, test, device, settings.readout
-        )
-        todo += [(UNTRAINED, baseline, each) for each in chosen if not each.from_scratch]
-    results = []
-    for name, probed, protocol in todo:
+    results: list[Result] = []
+
+    def score(probed: ProbeData, protocol: Protocol, baseline: str | None) -> None:
         sections = protocol.sections(settings)
+        plain = {section: asdict(value) for section, value in sections.items()}
+        readout = settings.readout if baseline in (None, UNTRAINED) else None
         for outcome in protocol.run(probed, *sections.values()):
-            plain = {section: asdict(value) for section, value in sections.items()}
-            outcome = replace(outcome, variant=replace(outcome.variant, readout=settings.readout))
-            results.append(_result(outcome, protocol, name, plain, config, split, train, test))
+            outcome = replace(outcome, variant=replace(outcome.variant, readout=readout))
+            results.append(_result(outcome, protocol, baseline, plain, config, split, train, test))
             collectives.run_on_main(partial(write_result, run / "evaluation", results[-1]))
+
+    for protocol in chosen if trained else ():
+        score(data, protocol, UNTRAINED if protocol.from_scratch else None)
+    for name, takers in _baselines_to_score(baselines, chosen, config, len(train) + len(test)).items():
+        probed = baseline_data(name, data)
+        for protocol in takers:
+            score(probed, protocol, name)
     collectives.run_on_main(lambda: _report(run, test, data, results))
     return results
+
+
+def _baselines_to_score(
+    asked: Sequence[str] | None, protocols: Sequence[Protocol], config: RunConfig, clips: int
+) -> dict[str, list[Protocol]]:
+    """The protocols that evaluate each baseline; what is left out of those asked for is said on stderr."""
+    found, notes = {}, []
+    for name in choose_baselines(asked):
+        takers = [protocol for protocol in protocols if takes(protocol, name, asked is not None)]
+        reason = why_left_out(name, config.layout, config.persons, len(config.settings.streams), clips)
+        if not takers and asked is not None:
+            reason = f"none of {', '.join(each.name for each in protocols)} evaluates it; add --protocol knn ridge"
+        if takers and reason is None:
+            found[name] = takers
+        elif reason:
+            notes.append(f"i2md: note: baseline {name} is left out: {reason}")
+    collectives.run_on_main(lambda: [print(note, file=sys.stderr) for note in notes])
+    return found
 
 
 def _result(

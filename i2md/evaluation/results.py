@@ -91,7 +91,8 @@ class Result:
     ensemble: Scores | None = None
     """Of the average of the streams' scores; None for a run of one stream."""
     baseline: str | None = None
-    """None for the run's pretrained encoder, "untrained" for the same encoder with its initial random weights."""
+    """None for the run's pretrained encoder, "untrained" for the same encoder with its initial random weights,
+    "positions" and "minirocket" for features that no encoder computes."""
     k: int | None = None
     label_fraction: float | None = None
     labels_per_class: int | None = None

@@ -21,7 +21,7 @@ from i2md.data.store import Clips, open_clips
 from i2md.evaluation.evaluate import evaluate_run
 from i2md.evaluation.monitor import knn_monitor
 from i2md.evaluation.protocols import PROTOCOLS
-from i2md.evaluation.results import Result, Variant, read_results
+from i2md.evaluation.results import UNTRAINED, Result, Variant, read_results
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.experiments.grid import plain
 from i2md.pretraining.pretrain import pretrain_run
@@ -43,8 +43,8 @@ class Evaluation:
         dataset: Name of the data set.
         split: Split to train classifiers on and to test.
         protocols: Names of the protocols.
-        untrained: Evaluate the randomly initialised encoders in place of the pretrained ones. The protocol
-            "supervised" starts from them in any case.
+        baseline: Name of the baseline to evaluate in place of the pretrained encoders. The protocol "supervised" starts
+            from randomly initialised encoders in any case.
         settings: Evaluation settings as plain data.
     """
 
@@ -52,7 +52,7 @@ class Evaluation:
     dataset: str
     split: str
     protocols: tuple[str, ...]
-    untrained: bool
+    baseline: str | None
     settings: Mapping[str, Any]
 
     @classmethod
@@ -61,12 +61,12 @@ class Evaluation:
         clips: Clips,
         split: str,
         protocols: tuple[str, ...],
-        untrained: bool = False,
+        baseline: str | None = None,
         settings: EvaluationSettings | None = None,
     ) -> Evaluation:
         """Return an evaluation on opened clips."""
         data = plain(asdict(settings or EvaluationSettings()))
-        return cls(str(clips.path), clips.dataset.name, split, protocols, untrained, data)
+        return cls(str(clips.path), clips.dataset.name, split, protocols, baseline, data)
 
     def missing(self, run: Path) -> tuple[list[str], EvaluationSettings]:
         """Find out what of this evaluation a run's folder does not have yet.
@@ -91,7 +91,7 @@ class Evaluation:
     def _includes(self, result: Result) -> bool:
         if (result.dataset, result.split) != (self.dataset, self.split) or result.protocol not in self.protocols:
             return False
-        return (result.baseline is not None) == (self.untrained or PROTOCOLS[result.protocol].from_scratch)
+        return result.baseline == (UNTRAINED if PROTOCOLS[result.protocol].from_scratch else self.baseline)
 
 
 def has_settings(result: Result, settings: EvaluationSettings) -> bool:
@@ -166,8 +166,8 @@ class Job:
                     tuple(missing),
                     evaluation.split,
                     choose_device(self.device),
-                    untrained=evaluation.untrained,
-                    trained=not evaluation.untrained,
+                    baselines=(evaluation.baseline or "none",),
+                    trained=evaluation.baseline is None,
                     settings=settings,
                 )
 

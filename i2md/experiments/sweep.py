@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
@@ -12,7 +13,8 @@ from typing import Any
 
 from i2md.data.store import Clips, open_clips
 from i2md.errors import InputError
-from i2md.evaluation.comparison import ComparedResult, compare_runs, decides_initialisation
+from i2md.evaluation.baselines import POSITIONS, choose_baselines, takes, why_left_out
+from i2md.evaluation.comparison import ComparedResult, compare_runs, decides_baseline
 from i2md.evaluation.evaluate import choose_split
 from i2md.evaluation.protocols import PROTOCOLS
 from i2md.evaluation.report.pages import write_comparison
@@ -55,9 +57,9 @@ def sweep(
     grid: Mapping[str, Sequence[Any]] | None = None,
     seeds: Sequence[int] = (0, 1, 2),
     settings: PretrainSettings | None = None,
-    protocol: Sequence[str] = ("knn", "linear"),
+    protocol: Sequence[str] = ("knn", "ridge", "linear"),
     split: Sequence[str] = (),
-    untrained: bool = False,
+    baselines: Sequence[str] | None = None,
     against: Combination | None = None,
     jobs: int | None = None,
     device: str = "auto",
@@ -76,7 +78,8 @@ def sweep(
         settings: Settings that all runs share.
         protocol: Evaluation protocols.
         split: Splits to evaluate on; the first is also the one to pretrain on.
-        untrained: Evaluate the randomly initialised encoders too, once where several runs start from the same.
+        baselines: Names of the baselines to evaluate, too, each once where several runs share it; by default those that
+            take seconds, by the protocols that are fair to any features.
         against: The part of a combination that makes it the baseline of all others.
         jobs: Runs at once; by default one per core or GPU.
         device: "auto", "cpu", "cuda" or "cuda:N".
@@ -92,6 +95,7 @@ def sweep(
     opened, out = open_clips(clips), Path(out)
     check_target(out)
     grid, base = grid or {}, settings or PretrainSettings()
+    choose_baselines(baselines)
     _require_valid(grid, seeds, protocol, against, vary or {})
     environments = worker_environments(device, jobs)
     splits = tuple(dict.fromkeys(choose_split(opened, name) for name in split))
@@ -102,7 +106,7 @@ def sweep(
     ablation = Ablation.around(base, vary) if vary else None
     chosen = ablation.combinations() if ablation else combinations(grid)
     runs = run_names(chosen, seeds)
-    planned, failed = _plan_jobs(opened, out, runs, base, tuple(protocol), splits, untrained, device)
+    planned, failed = _plan_jobs(opened, out, runs, base, tuple(protocol), splits, baselines, device)
     require_some(out, planned, failed)
     failed |= run_jobs(list(planned.values()), environments, out / LOGS, "sweep")
     # In the order of the combinations, whichever of their seeds failed.
@@ -155,13 +159,14 @@ def _plan_jobs(
     base: PretrainSettings,
     protocols: tuple[str, ...],
     splits: tuple[str, ...],
-    untrained: bool,
+    baselines: Sequence[str] | None,
     device: str,
 ) -> tuple[dict[str, Job], dict[str, Failure]]:
     """Jobs by the name of their run; failures of the runs whose settings contradict one another."""
     jobs: dict[str, Job] = {}
     failed: dict[str, Failure] = {}
-    initialisations: set[str] = set()
+    planned: set[str] = set()
+    notes: dict[str, None] = {}
     for name, (combination, seed) in runs.items():
         try:
             settings = with_values(base, {**combination, "seed": seed})
@@ -172,17 +177,40 @@ def _plan_jobs(
         folder = out / name
         require_same_run(folder, config)
         data = plain(asdict(settings))
-        initialisation = json.dumps({n: v for n, v in flatten(data) if decides_initialisation(n)} | {"seed": seed})
-        with_untrained = untrained and initialisation not in initialisations
-        initialisations.add(initialisation)
+        own = []
+        for baseline in _baselines(clips, baselines, config, protocols, notes):
+            values = {setting: value for setting, value in flatten(data) if decides_baseline(setting, baseline)}
+            key = json.dumps([baseline, values, None if baseline == POSITIONS else seed])
+            own += [baseline] if key not in planned else []
+            planned.add(key)
         evaluations = [
-            Evaluation.of_clips(clips, split, protocols, untrained=kind)
+            Evaluation.of_clips(clips, split, tuple(takers), baseline)
             for split in splits or (choose_split(clips, config.clips["split"]),)
-            for kind in (True, False)
-            if with_untrained or not kind
+            for baseline, takers in (*((each, _takers(each, baselines, protocols)) for each in own), (None, protocols))
         ]
         jobs[name] = Job(str(folder), str(clips.path), data, tuple(evaluations), device)
+    for note in notes:
+        print(note, file=sys.stderr)
     return jobs, failed
+
+
+def _baselines(
+    clips: Clips, asked: Sequence[str] | None, config: RunConfig, protocols: Sequence[str], notes: dict[str, None]
+) -> list[str]:
+    """The baselines that some of the protocols evaluate; a note says why one of them is left out."""
+    found = []
+    for baseline in choose_baselines(asked):
+        if _takers(baseline, asked, protocols):
+            reason = why_left_out(baseline, config.layout, config.persons, len(config.settings.streams), len(clips))
+            if reason is None:
+                found.append(baseline)
+            else:
+                notes[f"i2md: note: baseline {baseline} is left out: {reason}"] = None
+    return found
+
+
+def _takers(baseline: str, asked: Sequence[str] | None, protocols: Sequence[str]) -> list[str]:
+    return [name for name in protocols if takes(PROTOCOLS[name], baseline, asked is not None)]
 
 
 def _write_results(

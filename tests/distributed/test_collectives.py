@@ -179,8 +179,8 @@ def test_evaluate_and_embed_write_the_bytes_of_one_process(
     assert both[1]["evaluate"][1] == ""
     run = folder / "trained"
     written = {path.name: path.read_bytes() for path in (run / "evaluation").iterdir()}
-    assert len(written) == 4
-    words = ["--untrained", "--device", "cpu", "--json", str(folder / "one")]
+    assert len(written) == 7
+    words = ["--baselines", "positions", "untrained", "--device", "cpu", "--json", str(folder / "one")]
     assert main(["evaluate", str(run), str(clips), *words]) == 0
     assert written == {path.name: path.read_bytes() for path in (run / "evaluation").iterdir()}
     assert (folder / "one").read_bytes() == (folder / "two").read_bytes()

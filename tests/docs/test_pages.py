@@ -22,7 +22,11 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 WRITTEN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/RESULTS.md", *sorted(DOCS.rglob("*.md"))]
 # Written by `i2md reproduce` and `i2md sweep`.
-RECORDED = {path for path in (DOCS / "results").glob("*.md") if path.name not in ("ablations.md", "recipe-search.md")}
+RECORDED = {
+    path
+    for path in (DOCS / "results").glob("*.md")
+    if path.name not in ("ablations.md", "recipe-search.md", "records.md")
+}
 PAGES = [path for path in WRITTEN if path not in RECORDED]
 SOURCES = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "i2md").rglob("*.py"))
 ENTRY_POINTS = set(re.findall(r'"(i2md\.\w+)"', SOURCES))

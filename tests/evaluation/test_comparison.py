@@ -79,6 +79,22 @@ def test_baselines_are_labelled_by_the_settings_that_initialise_the_encoders(run
     assert called == ["hidden_size=8", "hidden_size=16", "untrained, hidden_size=8", "untrained, hidden_size=16"]
 
 
+def test_positions_are_one_row_of_one_seed_whatever_the_encoders(run: Path, tmp_path: Path) -> None:
+    folders = [
+        _like(run, tmp_path / "a", 0.5, seed=0, encoder__hidden_size=8),
+        _like(run, tmp_path / "b", 0.5, seed=1, encoder__hidden_size=16),
+    ]
+    for folder in folders:
+        (result,) = [each for each in read_results(folder / "evaluation") if each.baseline is None]
+        for name in ("positions", "minirocket"):
+            write_result(folder / "evaluation", dataclasses.replace(result, baseline=name, epochs=0))
+    rows = _rows(compare_runs(folders))
+    assert [row[1:] for row in rows[3:] if "untrained" not in row[1]] == [
+        ["minirocket", "knn", "50.0 ± 0.0", "2"],
+        ["positions", "knn", "50.0", "1"],
+    ]
+
+
 def test_given_labels_replace_the_settings(run: Path, tmp_path: Path) -> None:
     base, other = _like(run, tmp_path / "a", 0.5), _like(run, tmp_path / "b", 0.5, objectives__queue_size=64)
     larger = _like(run, tmp_path / "c", 0.5, encoder__hidden_size=16, objectives__queue_size=64)

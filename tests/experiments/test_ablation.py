@@ -19,7 +19,7 @@ from i2md.experiments.grid import Ablation
 from i2md.pretraining.run import read_config
 
 VARY = ["--vary", "method=i2md,cmd", "--vary", "encoder.hidden_size=16"]
-WORDS = [*tiny.SWEEP, "--seeds", "0", "1", "--untrained", *VARY]
+WORDS = [*tiny.SWEEP, "--seeds", "0", "1", "--baselines", "untrained", *VARY]
 LABELS = {"": "baseline", "method=cmd,": "method=cmd", "encoder.hidden_size=16,": "hidden_size=16"}
 
 
@@ -99,7 +99,16 @@ def test_function_keeps_finished_runs(varied: Path, clips: Path, tmp_path: Path)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if "seed=" in str(path)}
     settings = read_config(out / "seed=0").settings
     vary = {"method": ["i2md", "cmd"], "encoder.hidden_size": [16]}
-    data = i2md.sweep(clips=clips, out=out, seeds=[1], settings=settings, protocol=["knn"], device="cpu", vary=vary)
+    data = i2md.sweep(
+        clips=clips,
+        out=out,
+        seeds=[1],
+        settings=settings,
+        protocol=["knn"],
+        device="cpu",
+        vary=vary,
+        baselines=["untrained"],
+    )
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if "seed=" in str(path)} == before
     assert data["base"] == {"method": "i2md", "encoder.hidden_size": 8}
     assert data["vary"] == {"method": ["cmd"], "encoder.hidden_size": [16]}

@@ -77,11 +77,11 @@ def test_results_of_every_run_are_kept_and_averaged(swept: Path) -> None:
     pretrained = {(each["combination"]["method"], each["result"]["seed"]) for each in results if not _baseline(each)}
     assert pretrained == {(method, seed) for method in ("cmd", "i2md") for seed in (0, 1)}
     for each in compared:
-        suffix = "-untrained" if each.result.baseline else ""
+        suffix = f"-{each.result.baseline}" if each.result.baseline else ""
         own = Result.from_dict(_json(each.run / "evaluation" / f"knn-k=1-synthetic-xsub{suffix}.json"))
         assert each.result == own.summary()
     cells = _cells((swept / "table.md").read_text(encoding="utf-8"))
-    assert list(cells) == [("cmd", "knn"), ("i2md", "knn"), ("untrained", "knn")]
+    assert list(cells) == [("cmd", "knn"), ("i2md", "knn"), ("positions", "knn"), ("untrained", "knn")]
     for name in ("untrained", "cmd", "i2md"):
         figures = [100 * c.result.streams["joint"].accuracy for c in compared if c.result.evaluated == name]
         assert cells[name, "knn"][0] == f"{fmean(figures):.1f} ± {stdev(figures):.1f}"
@@ -99,14 +99,21 @@ def test_latex_table_has_the_rows_of_the_table(swept: Path) -> None:
     rows = [line.removesuffix(r" \\").split(" & ") for line in page.splitlines() if " & " in line]
     cells = _cells((swept / "table.md").read_text(encoding="utf-8"))
     expected = [[name, protocol, *values] for (name, protocol), values in cells.items()]
-    assert [[cell.replace(r"$\pm$", "±") for cell in row] for row in rows[1:4]] == expected
-    assert rows[4][1:] == ["mean", r"95 \% CI", "t-test p", "corrected", "Wilcoxon p"]
-    assert rows[5][0] == "i2md - cmd"
+    assert [[cell.replace(r"$\pm$", "±") for cell in row] for row in rows[1:5]] == expected
+    assert rows[5][1:] == ["mean", r"95 \% CI", "t-test p", "corrected", "Wilcoxon p"]
+    assert rows[6][0] == "i2md - cmd"
 
 
 def test_untrained_encoders_are_evaluated_once_per_seed(swept: Path) -> None:
     found = sorted(path.parent.parent.name for path in swept.glob("*/evaluation/*untrained*"))
     assert found == ["method=cmd,seed=0", "method=cmd,seed=1"]
+
+
+def test_positions_are_evaluated_once(swept: Path) -> None:
+    (found,) = swept.glob("*/evaluation/*positions*")
+    assert found.parent.parent.name == "method=cmd,seed=0"
+    cells = _cells((swept / "table.md").read_text(encoding="utf-8"))
+    assert cells["positions", "knn"][-1] == "1" and "±" not in cells["positions", "knn"][0]
 
 
 def test_differences_are_paired_by_seed(swept: Path) -> None:
@@ -267,7 +274,7 @@ def test_failed_runs_are_listed_with_their_reason_and_the_others_finish(
     assert all("objectives.queue_size 32 must be a multiple of batch_size 12" in reason for reason in failed.values())
     assert said.err.splitlines()[-1].startswith("i2md: 3 runs failed; optimizer.learning_rate=")
     assert "Traceback" not in said.err
-    assert len(_cells(said.out)) == 1
+    assert len(_cells(said.out)) == 3
     assert said.out.count("not finite") == 1
     assert "not finite" in (out / "report.html").read_text(encoding="utf-8")
 
@@ -293,6 +300,7 @@ def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
         (["--grid", "batch_size=8,16", "--against", "batch_size=8,16"], "give one value"),
         (["--grid", "batch_size=12"], "all 3 runs failed; batch_size=12,seed=0: objectives.queue_size 32"),
         (["--protocol", "svm"], "choose among knn, retrieval, ridge, linear, linear-sweep"),
+        (["--baselines", "raw"], "unknown baseline 'raw'"),
         (["--split", "xview"], "xview"),
         (["--jobs", "0"], "--jobs 0: give at least 1"),
         (["--device", "tpu"], "choose auto, cpu, cuda or cuda:N"),

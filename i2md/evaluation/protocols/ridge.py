@@ -15,7 +15,7 @@ from torch import Tensor
 
 from i2md.errors import InputError
 from i2md.evaluation.features import with_ensemble
-from i2md.evaluation.metrics import logit_scores
+from i2md.evaluation.metrics import prediction_scores
 from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.protocols import Protocol
 from i2md.evaluation.protocols.few_labels import draw_fraction, draw_per_class
@@ -55,7 +55,8 @@ def _scores(data: ProbeData, settings: RidgeSettings, clips: Int64[Tensor, " lab
         for name, features in data.train_features.items()
     }
     logits = {name: classifier.scores(data.test_features[name]) for name, classifier in classifiers.items()}
-    scores = logit_scores(with_ensemble(logits), data.test_labels, data.num_classes)
+    predictions = {name: value.argmax(dim=1) for name, value in with_ensemble(logits).items()}
+    scores = prediction_scores(predictions, data.test_labels, data.num_classes)
     chosen = {name: replace(scores[name], penalty=classifier.penalty) for name, classifier in classifiers.items()}
     return {**scores, **chosen}
 

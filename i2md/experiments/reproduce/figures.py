@@ -208,6 +208,7 @@ def _title(table: Table, block: Block) -> str:
         return f"Semi-supervised: fine-tuned on {100 * block.label_fraction:g} % of the labels, {draws}"
     titles = {
         "knn": "kNN evaluation" + (f", k = {block.k}" if block.k else ""),
+        "ridge": "Ridge regression on frozen features",
         "linear": "Linear evaluation" + ("" if linear.exact else f", {linear.crops} crops per clip"),
         "finetune": "Fine-tuned on all labels",
     }

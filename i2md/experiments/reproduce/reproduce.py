@@ -12,7 +12,9 @@ from i2md.data.prepare import prepare
 from i2md.data.storage.remote import to_path
 from i2md.data.store import Clips, open_clips
 from i2md.errors import InputError
+from i2md.evaluation.baselines import takes
 from i2md.evaluation.comparison import compare_runs
+from i2md.evaluation.protocols import PROTOCOLS
 from i2md.evaluation.report.pages import write_comparison
 from i2md.evaluation.results import UNTRAINED
 from i2md.evaluation.settings import EvaluationSettings
@@ -231,9 +233,9 @@ def _baselines(table: Table, clips: Clips, split: str) -> list[Evaluation]:
     """The evaluations of the methods that need no pretraining."""
     found = []
     # Fine-tuned on all labels, the untrained encoders are the supervised ones.
-    protocols = tuple(name for name in table.protocols if name != "finetune")
+    protocols = tuple(n for n in table.protocols if n != "finetune" and takes(PROTOCOLS[n], UNTRAINED, asked=True))
     if UNTRAINED in table.methods and protocols:
-        found.append(Evaluation.of_clips(clips, split, protocols, untrained=True, settings=table.evaluation))
+        found.append(Evaluation.of_clips(clips, split, protocols, UNTRAINED, table.evaluation))
     if SUPERVISED in table.methods and "finetune" in table.protocols:
         found.append(Evaluation.of_clips(clips, split, ("supervised",), settings=table.evaluation))
     return found

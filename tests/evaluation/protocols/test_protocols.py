@@ -191,7 +191,7 @@ def test_supervised_is_fine_tuning_of_randomly_initialised_encoders(
     evaluated: tuple[Path, Evaluated], base: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(tiny.run(base), tmp_path / "run")
-    words = [*WORDS, "--protocol", "finetune", "--untrained", "--json", str(tmp_path / "j.json")]
+    words = [*WORDS, "--protocol", "finetune", "--baselines", "untrained", "--json", str(tmp_path / "j.json")]
     assert main(["evaluate", str(tmp_path / "run"), str(tiny.clips(base)), *words]) == 0
     results = [Result.from_dict(data) for data in json.loads((tmp_path / "j.json").read_text())["results"]]
     trained, untrained = results

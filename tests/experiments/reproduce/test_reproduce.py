@@ -87,6 +87,7 @@ def test_accuracies_are_those_of_the_runs_averaged_over_seeds(made: Path) -> Non
     sources = {
         ("knn", None, "untrained"): ("moco", "knn", "untrained"),
         ("knn", None, "i2md"): ("i2md", "knn", None),
+        ("ridge", None, "untrained"): ("moco", "ridge", "untrained"),
         ("linear", None, "moco"): ("moco", "linear", None),
         ("semi", 0.25, "from scratch (untrained)"): ("moco", "semi", "untrained"),
         ("semi", 0.5, "i2md"): ("i2md", "semi", None),
@@ -105,7 +106,14 @@ def test_accuracies_are_those_of_the_runs_averaged_over_seeds(made: Path) -> Non
     row = rows["linear", None, "i2md, best test epoch"]
     assert list(row["accuracy"]["joint"]["by_seed"].values()) == pytest.approx([100 * value for value in best])
     blocks = [(block["protocol"], block["label_fraction"]) for block in data["blocks"]]
-    assert blocks == [("knn", None), ("linear", None), ("semi", 0.25), ("semi", 0.5), ("finetune", None)]
+    assert blocks == [
+        ("knn", None),
+        ("ridge", None),
+        ("linear", None),
+        ("semi", 0.25),
+        ("semi", 0.5),
+        ("finetune", None),
+    ]
 
 
 def _accuracies(
@@ -121,7 +129,7 @@ def test_methods_without_pretraining_are_evaluated_once_per_seed(made: Path) -> 
     for seed in (0, 1):
         baselines = [result for result in read_results(made / f"moco,seed={seed}" / "evaluation") if result.baseline]
         assert {(result.protocol, result.label_fraction) for result in baselines} == {
-            *(("knn", None), ("linear", None), ("semi", 0.25), ("semi", 0.5), ("supervised", None))
+            *(("knn", None), ("ridge", None), ("semi", 0.25), ("semi", 0.5), ("supervised", None))
         }
         assert not any(result.baseline for result in read_results(made / f"i2md,seed={seed}" / "evaluation"))
         # Training from scratch and fine-tuning use the same labels.
@@ -199,7 +207,7 @@ def test_results_of_other_settings_and_missing_results_are_computed_again(
         asked = replace(table, evaluation=with_values(settings, {"linear.epochs": epochs}))
         cells = read_figures(asked, {run: ("moco", 0)}, "synthetic", "xsub").cells
         assert Cell("moco", Block("knn"), "joint") in cells
-        assert (Cell("untrained", Block("linear"), "joint") in cells) == there
+        assert (Cell("moco", Block("linear"), "joint") in cells) == there
     one_draw = with_values(settings, {"semi.draws": 1})
     cells = read_figures(replace(table, evaluation=one_draw), {run: ("moco", 0)}, "synthetic", "xsub").cells
     (first,) = [
@@ -247,7 +255,7 @@ def test_own_table_from_recordings_with_a_failed_run(
         ),
         (["utd-mhad", "out", "--methods", "cmd2"], "the table has no method 'cmd2'; choose among untrained"),
         (["utd-mhad", "out", "--methods", "supervised"], "add one of moco, positive mining, cmd, imd, i2md"),
-        (["utd-mhad", "out", "--protocol", "svm"], "choose among knn, linear, semi, finetune"),
+        (["utd-mhad", "out", "--protocol", "svm"], "choose among knn, ridge, linear, semi, finetune"),
         (["utd-mhad", "out", "--target", "x"], "does not transfer to other clips; leave --target out"),
         (["utd-mhad", "out", "--dry_run"], "--dry_run is for NTU RGB+D and PKU-MMD; try this table with --epochs 1"),
         (["ntu60-xsub", "out", "--dry_run", "--clips", "x"], "leave clips and recordings out"),
