@@ -21,6 +21,7 @@ from i2md.errors import InputError, suggestion
 from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.protocols import Protocol
 from i2md.evaluation.results import UNTRAINED
+from i2md.pretraining.run import RunConfig
 from i2md.skeletons import Layout
 from i2md.views.streams import stream
 from i2md.views.view import evaluation_view
@@ -76,6 +77,33 @@ def takes(protocol: Protocol, baseline: str, asked: bool) -> bool:
     if protocol.from_scratch or protocol.scale_free or not asked:
         return protocol.scale_free
     return protocol.trains_encoders == (baseline == UNTRAINED)
+
+
+def baselines_to_score(
+    asked: Sequence[str] | None, protocols: Sequence[Protocol], config: RunConfig, clips: int
+) -> tuple[dict[str, list[Protocol]], list[str]]:
+    """The baselines to evaluate, and the protocols that evaluate each.
+
+    Args:
+        asked: Names of baselines; None for the default.
+        protocols: The protocols that a run is evaluated by.
+        config: Of the run.
+        clips: Number of training and test clips.
+
+    Returns:
+        Protocols by the name of the baseline; and a line for each baseline that is left out, with the reason.
+    """
+    found, notes = {}, []
+    for name in choose_baselines(asked):
+        takers = [protocol for protocol in protocols if takes(protocol, name, asked is not None)]
+        reason = why_left_out(name, config.layout, config.persons, len(config.settings.streams), clips)
+        if not takers and asked is not None:
+            reason = f"none of {', '.join(each.name for each in protocols)} evaluates it; add --protocol knn ridge"
+        if takers and reason is None:
+            found[name] = takers
+        elif reason and (takers or asked is not None):
+            notes.append(f"i2md: note: baseline {name} is left out: {reason}")
+    return found, notes
 
 
 def why_left_out(baseline: str, layout: Layout, persons: int, streams: int, clips: int) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -134,6 +134,18 @@ def decides_baseline(name: str, baseline: str) -> bool:
         baseline: Name of the baseline.
     """
     return name.startswith(_INITIALISATION if baseline == UNTRAINED else _CLIPS)
+
+
+def baseline_key(baseline: str, settings: Iterable[tuple[str, Any]], seed: int) -> str:
+    """A text that is equal for runs whose baselines have the same features.
+
+    Args:
+        baseline: Name of the baseline.
+        settings: Dotted names and values of a run's settings, as plain data.
+        seed: Of the run.
+    """
+    values = {name: value for name, value in settings if decides_baseline(name, baseline) and name != "seed"}
+    return json.dumps([baseline, values, None if baseline == POSITIONS else seed])
 
 
 def compare_runs(paths: Sequence[Path], labels: Mapping[Path, str] | None = None) -> RunComparison:

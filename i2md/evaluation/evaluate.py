@@ -19,7 +19,7 @@ from i2md.data.store import Clips
 from i2md.distributed import collectives
 from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
-from i2md.evaluation.baselines import baseline_data, choose_baselines, takes, why_left_out
+from i2md.evaluation.baselines import baseline_data, baselines_to_score, choose_baselines
 from i2md.evaluation.features import Encoders
 from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.protocols import PROTOCOLS, Protocol
@@ -92,30 +92,14 @@ def evaluate_run(
 
     for protocol in chosen if trained else ():
         score(data, protocol, UNTRAINED if protocol.from_scratch else None)
-    for name, takers in _baselines_to_score(baselines, chosen, config, len(train) + len(test)).items():
+    to_score, notes = baselines_to_score(baselines, chosen, config, len(train) + len(test))
+    collectives.run_on_main(lambda: print(*notes, sep="\n", end="\n" * bool(notes), file=sys.stderr))
+    for name, takers in to_score.items():
         probed = baseline_data(name, data)
         for protocol in takers:
             score(probed, protocol, name)
     collectives.run_on_main(lambda: _report(run, test, data, results))
     return results
-
-
-def _baselines_to_score(
-    asked: Sequence[str] | None, protocols: Sequence[Protocol], config: RunConfig, clips: int
-) -> dict[str, list[Protocol]]:
-    """The protocols that evaluate each baseline; what is left out of those asked for is said on stderr."""
-    found, notes = {}, []
-    for name in choose_baselines(asked):
-        takers = [protocol for protocol in protocols if takes(protocol, name, asked is not None)]
-        reason = why_left_out(name, config.layout, config.persons, len(config.settings.streams), clips)
-        if not takers and asked is not None:
-            reason = f"none of {', '.join(each.name for each in protocols)} evaluates it; add --protocol knn ridge"
-        if takers and reason is None:
-            found[name] = takers
-        elif reason:
-            notes.append(f"i2md: note: baseline {name} is left out: {reason}")
-    collectives.run_on_main(lambda: [print(note, file=sys.stderr) for note in notes])
-    return found
 
 
 def _result(

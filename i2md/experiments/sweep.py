@@ -13,8 +13,8 @@ from typing import Any
 
 from i2md.data.store import Clips, open_clips
 from i2md.errors import InputError
-from i2md.evaluation.baselines import POSITIONS, choose_baselines, takes, why_left_out
-from i2md.evaluation.comparison import ComparedResult, compare_runs, decides_baseline
+from i2md.evaluation.baselines import baselines_to_score, choose_baselines
+from i2md.evaluation.comparison import ComparedResult, baseline_key, compare_runs
 from i2md.evaluation.evaluate import choose_split
 from i2md.evaluation.protocols import PROTOCOLS
 from i2md.evaluation.report.pages import write_comparison
@@ -78,8 +78,7 @@ def sweep(
         settings: Settings that all runs share.
         protocol: Evaluation protocols.
         split: Splits to evaluate on; the first is also the one to pretrain on.
-        baselines: Names of the baselines to evaluate, too, each once where several runs share it; by default those that
-            take seconds, by the protocols that are fair to any features.
+        baselines: Baselines to evaluate, too, each once where several runs share it; by default those that take seconds.
         against: The part of a combination that makes it the baseline of all others.
         jobs: Runs at once; by default one per core or GPU.
         device: "auto", "cpu", "cuda" or "cuda:N".
@@ -177,40 +176,22 @@ def _plan_jobs(
         folder = out / name
         require_same_run(folder, config)
         data = plain(asdict(settings))
-        own = []
-        for baseline in _baselines(clips, baselines, config, protocols, notes):
-            values = {setting: value for setting, value in flatten(data) if decides_baseline(setting, baseline)}
-            key = json.dumps([baseline, values, None if baseline == POSITIONS else seed])
-            own += [baseline] if key not in planned else []
+        to_score, left_out = baselines_to_score(baselines, [PROTOCOLS[n] for n in protocols], config, len(clips))
+        notes |= dict.fromkeys(left_out)
+        scored: list[tuple[str | None, tuple[str, ...]]] = []
+        for baseline, takers in to_score.items():
+            key = baseline_key(baseline, flatten(data), seed)
+            if key not in planned:
+                scored.append((baseline, tuple(each.name for each in takers)))
             planned.add(key)
         evaluations = [
-            Evaluation.of_clips(clips, split, tuple(takers), baseline)
-            for split in splits or (choose_split(clips, config.clips["split"]),)
-            for baseline, takers in (*((each, _takers(each, baselines, protocols)) for each in own), (None, protocols))
+            Evaluation.of_clips(clips, split_name, names, baseline)
+            for split_name in splits or (choose_split(clips, config.clips["split"]),)
+            for baseline, names in (*scored, (None, protocols))
         ]
         jobs[name] = Job(str(folder), str(clips.path), data, tuple(evaluations), device)
-    for note in notes:
-        print(note, file=sys.stderr)
+    print(*notes, sep="\n", end="\n" * bool(notes), file=sys.stderr)
     return jobs, failed
-
-
-def _baselines(
-    clips: Clips, asked: Sequence[str] | None, config: RunConfig, protocols: Sequence[str], notes: dict[str, None]
-) -> list[str]:
-    """The baselines that some of the protocols evaluate; a note says why one of them is left out."""
-    found = []
-    for baseline in choose_baselines(asked):
-        if _takers(baseline, asked, protocols):
-            reason = why_left_out(baseline, config.layout, config.persons, len(config.settings.streams), len(clips))
-            if reason is None:
-                found.append(baseline)
-            else:
-                notes[f"i2md: note: baseline {baseline} is left out: {reason}"] = None
-    return found
-
-
-def _takers(baseline: str, asked: Sequence[str] | None, protocols: Sequence[str]) -> list[str]:
-    return [name for name in protocols if takes(PROTOCOLS[name], baseline, asked is not None)]
 
 
 def _write_results(

@@ -181,7 +181,18 @@ def test_evaluate_and_embed_by_another_readout(runs: tuple[Path, Path, Path], tm
     said = {}
     for run, readout in ((last, "pyramid"), (pyramid, "max")):
         out = str(tmp_path / "e.json")
-        words = ["--protocol", "knn", "--readout", readout, "--untrained", "--device", "cpu", "--json", out]
+        words = [
+            "--protocol",
+            "knn",
+            "--readout",
+            readout,
+            "--baselines",
+            "untrained",
+            "--device",
+            "cpu",
+            "--json",
+            out,
+        ]
         assert main(["evaluate", run, clips, *words]) == 0
         said[run] = json.loads(Path(out).read_text())["results"]
     assert {result["readout"] for result in said[last]} == {"pyramid"}
