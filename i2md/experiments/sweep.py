@@ -78,7 +78,7 @@ def sweep(
         settings: Settings that all runs share.
         protocol: Evaluation protocols.
         split: Splits to evaluate on; the first is also the one to pretrain on.
-        baselines: Baselines to evaluate, too, each once where several runs share it; by default those that take seconds.
+        baselines: Baselines to evaluate, too, each once where runs share it; by default those that take seconds.
         against: The part of a combination that makes it the baseline of all others.
         jobs: Runs at once; by default one per core or GPU.
         device: "auto", "cpu", "cuda" or "cuda:N".
@@ -178,16 +178,13 @@ def _plan_jobs(
         data = plain(asdict(settings))
         to_score, left_out = baselines_to_score(baselines, [PROTOCOLS[n] for n in protocols], config, len(clips))
         notes |= dict.fromkeys(left_out)
-        scored: list[tuple[str | None, tuple[str, ...]]] = []
-        for baseline, takers in to_score.items():
-            key = baseline_key(baseline, flatten(data), seed)
-            if key not in planned:
-                scored.append((baseline, tuple(each.name for each in takers)))
-            planned.add(key)
+        keys = {baseline: baseline_key(baseline, flatten(data), seed) for baseline in to_score}
+        scored = {name: tuple(each.name for each in to_score[name]) for name, key in keys.items() if key not in planned}
+        planned |= set(keys.values())
         evaluations = [
             Evaluation.of_clips(clips, split_name, names, baseline)
             for split_name in splits or (choose_split(clips, config.clips["split"]),)
-            for baseline, names in (*scored, (None, protocols))
+            for baseline, names in [*scored.items(), (None, protocols)]
         ]
         jobs[name] = Job(str(folder), str(clips.path), data, tuple(evaluations), device)
     print(*notes, sep="\n", end="\n" * bool(notes), file=sys.stderr)

@@ -29,6 +29,8 @@ def varied(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in (0, 1):
         shutil.copytree(swept / f"method=cmd,seed={seed}", out / f"method=cmd,seed={seed}")
         shutil.copytree(swept / f"method=i2md,seed={seed}", out / f"seed={seed}")
+    for path in out.glob("*/evaluation/*-positions.json"):
+        path.unlink()
     before = _weights(out)
     with jobs_here():
         assert main(["sweep", str(clips), str(out), *WORDS, "--json", str(out.parent / "said.json")]) == 0
