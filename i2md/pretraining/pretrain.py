@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -15,6 +15,8 @@ from i2md.data.packed import pack
 from i2md.data.store import Clips
 from i2md.distributed import collectives
 from i2md.distributed.process_group import is_main_process, process_group, world_size
+from i2md.encoders.registry import ENCODERS
+from i2md.encoders.settings import EncoderSettings, GRUSettings
 from i2md.errors import InputError, RankLost
 from i2md.objectives.settings import METHODS
 from i2md.pretraining.checkpoint import load_tensors
@@ -98,7 +100,7 @@ def pretrain_run(
     chosen, config = plan(clips, settings, recipe)
     split = config.clips["split"]
     _require_whole_batches(chosen, settings)
-    warnings = small_run_warnings(len(chosen), settings)
+    warnings = [*small_run_warnings(len(chosen), settings), *unused_settings(settings.encoder)]
     if is_main_process():
         for warning in warnings:
             print(f"i2md: warning: {warning}", file=sys.stderr)
@@ -166,6 +168,27 @@ def small_run_warnings(clips: int, settings: PretrainSettings) -> list[str]:
             f" of {batch}; choose another --batch_size to use more"
         )
     return found
+
+
+def unused_settings(encoder: EncoderSettings) -> list[str]:
+    """A sentence on settings of the GRU that were changed although another encoder was chosen.
+
+    Args:
+        encoder: The encoder's settings.
+
+    >>> unused_settings(EncoderSettings(name="tcn", hidden_size=64))
+    ['encoder.hidden_size: of gru, and not used by tcn; set encoder.options.hidden_size']
+    """
+    changed = [
+        field.name
+        for field in fields(GRUSettings)
+        if field.name != "readout" and getattr(encoder, field.name) != field.default
+    ]
+    if not changed or isinstance(encoder, ENCODERS[encoder.name].Settings):
+        return []
+    own = ", ".join(f"encoder.options.{name}" for name in changed)
+    names = ", ".join(f"encoder.{name}" for name in changed)
+    return [f"{names}: of gru, and not used by {encoder.name}; set {own}"]
 
 
 def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) -> tuple[Clips, RunConfig]:
