@@ -111,7 +111,7 @@ class RunComparison:
                 key = (data, result.baseline is not None, shown, result.protocol, result.variant, seed)
                 found.setdefault(key, ComparedResult(shown, run.path, result.summary()))
         order = {data: number for number, data in enumerate(dict.fromkeys(key[0] for key in found))}
-        return [found[key] for key in sorted(found, key=lambda key: (order[key[0]], not key[1]))]
+        return [found[key] for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]
 
     def _baseline_label(self, run: RunRecord, baseline: str) -> str:
         """Label of a run's baseline; of several runs with the same baseline the first one's."""
