@@ -28,7 +28,14 @@ from i2md.recipes import load_recipe
 
 # Sizes; everything else is the table's.
 SMALL = [
-    *("batch_size=8", "views.frames=8", "encoder.hidden_size=8", "encoder.num_layers=1", "objectives.embedding_dim=8", "encoder.feature_size=8"),
+    *(
+        "batch_size=8",
+        "views.frames=8",
+        "encoder.hidden_size=8",
+        "encoder.num_layers=1",
+        "objectives.embedding_dim=8",
+        "encoder.feature_size=8",
+    ),
     *("objectives.queue_size=32", "objectives.num_neighbours=8"),
 ]
 SHORT = ["objectives.warmup_steps=2", "linear.epochs=2", "finetune.epochs=2", "semi.label_fractions=[0.25,0.5]"]
