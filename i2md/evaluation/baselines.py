@@ -212,7 +212,7 @@ class MiniRocketFeatures(Encoder):
         return torch.as_tensor(np.asarray(self._minirocket.transform(_channels(x)), dtype=np.float32))
 
 
-def _channels(x: Views) -> Float32[np.ndarray, "batch channels frames"]:
+def _channels(x: Views) -> Float32[np.ndarray, "batch series frames"]:
     series = x.permute(0, 2, 3, 4, 1).reshape(len(x), -1, x.shape[1])
     return np.ascontiguousarray(series.cpu().numpy(), dtype=np.float32)
 
