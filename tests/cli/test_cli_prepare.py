@@ -57,8 +57,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def files_done(clips: Path) -> int:
     """The number of files that the journal covers."""
-    lines = (clips.parent / f".{clips.name}.partial" / "journal.jsonl").read_text().splitlines()
-    return max(json.loads(line)["note"]["done"] for line in lines if "note" in json.loads(line))
+    journal = clips.parent / f".{clips.name}.partial" / "journal.jsonl"
+    # A line is its checksum and its entry.
+    entries = [json.loads(line.split(" ", 1)[1]) for line in journal.read_text().splitlines()]
+    return max(entry["note"]["done"] for entry in entries if "note" in entry)
 
 
 def stop_midway(
