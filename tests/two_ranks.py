@@ -96,7 +96,7 @@ def encoded(name: str) -> dict[str, torch.Tensor]:
     (features * collectives.local_rows(towards)).sum().backward()
     gradients = {f"{n}.grad": p.grad for n, p in encoder.named_parameters() if p.grad is not None}
     collectives.all_reduce_sum(list(gradients.values()))
-    statistics = {n: value for n, value in encoder.state_dict().items() if "running" in n}
+    statistics = {n: value for n, value in encoder.state_dict().items() if "running" in n or n.endswith(".scale")}
     return {"features": collectives.all_gather_rows(features.detach()), **gradients, **statistics}
 
 

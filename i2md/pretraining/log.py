@@ -57,7 +57,9 @@ def _is_entry(line: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63
+    if isinstance(value, float):  # NaN and infinity too: a loss that diverged is logged as it is.
+        return True
+    return isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63
 
 
 class RunLog:

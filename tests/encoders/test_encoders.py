@@ -148,8 +148,8 @@ def test_a_run_by_the_command_line(name, tmp_path: Path, tmp_path_factory: pytes
     base = tmp_path_factory.getbasetemp()
     run, clips, said = tmp_path / "run", tiny.clips(base), tmp_path / "said.json"
     pretrain(name, base, run, epochs=1)
-    words = ["evaluate", str(run), str(clips), "--protocol", "knn", "--device", "cpu", "--json", str(said)]
-    assert main(words) == 0
+    words = ["evaluate", str(run), str(clips), "--protocol", "knn", "--baselines", "none", "--device", "cpu"]
+    assert main([*words, "--json", str(said)]) == 0
     (result,) = json.loads(said.read_text())["results"]
     assert 0 <= result["ensemble"]["accuracy"] <= 1
     model = i2md.load(run, "cpu")
