@@ -30,8 +30,8 @@ ENTRY_POINT = re.compile(r'\[project\.entry-points\."([\w.]+)"\]\n\s+([\w-]+) = 
 # What a command that is run gets in addition, to be done in a second.
 SMALL = {
     "prepare": "--options.actions 3 --options.subjects 4 --options.repeats 2 --jobs 1",
-    "pretrain": "--epochs 2 --batch_size 8 --views.frames 8 --encoder.hidden_size 8 --encoder.num_layers 1"
-    " --objectives.queue_size 8 --objectives.num_neighbours 4 --objectives.embedding_dim 8",
+    "pretrain": "--epochs 2 --batch_size 8 --views.frames 8 --encoder.options.hidden_size 8"
+    " --objectives.queue_size 8 --objectives.num_neighbours 4 --objectives.embedding_dim 56",
     "evaluate": "--linear.epochs 2",
 }
 # Options in the text that belong to other programs.

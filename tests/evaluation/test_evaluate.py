@@ -212,7 +212,7 @@ def test_test_clips_of_a_single_class_are_remarked_on(
         clips.path, clips.dataset, clips.frames, {**clips.columns, "label": np.zeros(len(clips), np.int64)}
     )
     capsys.readouterr()
-    (result,) = i2md.evaluate(run=tmp_path / "run", clips=one, protocol=["knn"], device="cpu")
+    (result,) = i2md.evaluate(run=tmp_path / "run", clips=one, protocol=["knn"], baselines=["none"], device="cpu")
     assert result.overall.accuracy == 1.0
     said = capsys.readouterr().err
     assert f"all test clips of {clips.path} have one class, {clips.dataset.class_names[0]!r}" in said

@@ -111,7 +111,7 @@ def test_a_stream_without_a_value_is_a_dash() -> None:
 
 
 def test_metrics_and_the_best_test_epoch_have_their_own_rows() -> None:
-    result = made({}, streams={"joint": Scores(0.6, 0.7, {"top-5": 0.9})}, protocol="linear")
+    result = made({}, streams={"joint": Scores(0.6, best_test_accuracy=0.7, metrics={"top-5": 0.9})}, protocol="linear")
     rows = _cells(accuracy_table([result]))
     assert [row[2:4] for row in rows[1:]] == [
         ["linear", "60.0"],

@@ -46,7 +46,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluated(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Evaluated]:
     run = tmp_path_factory.mktemp("protocols") / "run"
     shutil.copytree(tiny.run(base), run)
-    assert main(["evaluate", str(run), str(tiny.clips(base)), *WORDS]) == 0
+    assert main(["evaluate", str(run), str(tiny.clips(base)), "--baselines", "none", *WORDS]) == 0
     found: Evaluated = {}
     for result in read_results(run / "evaluation"):
         found.setdefault(protocol_title(result), []).append(result)
