@@ -43,7 +43,22 @@ def test_a_set_without_a_split_is_evaluated_after_split(
     assert "split subject-0.3-seed0 of" in capsys.readouterr().out
     assert (clips / "frames.npy").read_bytes() == frames
     assert {path.name for path in clips.iterdir()} == {"frames.npy", "clips.parquet", "dataset.json"}
-    assert main(["evaluate", str(run), str(clips), "--protocol", "knn", "--baselines", "none", "--json", str(tmp_path / "r.json")]) == 0
+    assert (
+        main(
+            [
+                "evaluate",
+                str(run),
+                str(clips),
+                "--protocol",
+                "knn",
+                "--baselines",
+                "none",
+                "--json",
+                str(tmp_path / "r.json"),
+            ]
+        )
+        == 0
+    )
     (result,) = json.loads((tmp_path / "r.json").read_text())["results"]
     assert (result["split"], result["train_clips"], result["test_clips"]) == ("subject-0.3-seed0", 8, 4)
 
