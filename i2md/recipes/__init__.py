@@ -43,7 +43,7 @@ def describe_recipe(name: str) -> str:
     """Return the first sentence of a recipe's comment, below the command that uses it.
 
     >>> describe_recipe("synthetic")
-    'Synthetic recordings (432 clips), some minutes on two CPU cores'
+    'Synthetic recordings (432 clips), a minute or two on one CPU core'
     """
     lines = recipe_path(name).read_text(encoding="utf-8").splitlines()
     comment = takewhile(lambda line: line.startswith("#"), lines[1:])

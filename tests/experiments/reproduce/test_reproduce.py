@@ -294,7 +294,7 @@ def test_runs_of_other_settings_and_clips_without_the_split_are_refused(
 ) -> None:
     before = _times(made)
     words = ["--clips", str(clips), *WORDS]
-    assert main(["reproduce", "utd-mhad", str(made), *words, "objectives.temperature=0.1"]) == 2
+    assert main(["reproduce", "utd-mhad", str(made), *words, "objectives.temperature=0.2"]) == 2
     assert "holds a run that differs in objectives.temperature" in one_line(capsys.readouterr().err)
     assert main(["reproduce", "nw-ucla", str(made), *words]) == 2
     assert "no split 'xview'; choose one of xsub" in one_line(capsys.readouterr().err)
