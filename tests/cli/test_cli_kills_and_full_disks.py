@@ -22,8 +22,8 @@ import tiny
 
 KILLS, FULL_DISKS = 20, 10
 _REPRODUCE = "batch_size=8 views.frames=8 encoder.hidden_size=8 encoder.num_layers=1 objectives.embedding_dim=8"
-_REPRODUCE += " objectives.queue_size=32 objectives.num_neighbours=8 objectives.warmup_steps=2 linear.epochs=2"
-_REPRODUCE += " finetune.epochs=2 semi.label_fractions=[0.25]"
+_REPRODUCE += " encoder.feature_size=8 objectives.queue_size=32 objectives.num_neighbours=8 objectives.warmup_steps=2"
+_REPRODUCE += " linear.epochs=2 finetune.epochs=2 semi.label_fractions=[0.25]"
 
 # Runs a command that kills itself at the n-th file that is opened, renamed or removed below a folder.
 _CHILD = """
