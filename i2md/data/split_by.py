@@ -177,7 +177,7 @@ def _pairs(columns: Columns, *names: str) -> zip[tuple[str, str]]:
 
 
 def _performances(columns: Columns) -> Int64[np.ndarray, " clips"]:
-    """A number for each performance that a camera of a known number shows; UNKNOWN where that cannot be told."""
+    """A number for each performance that a camera of a known number shows; UNKNOWN where there is none."""
     rows = np.stack([columns[name] for name in ("setup", "subject", "trial", "label")], axis=1)
     known = (rows[:, 1:3] >= 0).all(axis=1) & (columns["camera"] >= 0)
     numbers = np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)

@@ -241,7 +241,7 @@ def _member(container: Path, archive: zipfile.ZipFile, name: str) -> bytes:
 def _fetch(container: Path, name: str) -> bytes:
     with remote_errors(container / name):
         files, path = filesystem(container), f"{fs_path(container).rstrip('/')}/{name}"
-        # Listing the folder has told most kinds of storage the size already.
+        # Most kinds of storage give the size when the folder is listed.
         require_size(files.size(path) or 0)
         return files.cat_file(path)
 
