@@ -13,7 +13,7 @@ from i2md.data.store import Clips
 from i2md.errors import InputError
 from i2md.evaluation.evaluate import require_same_layout, warn_of_scale
 from i2md.evaluation.features import clip_features
-from i2md.evaluation.report.clip_map import MappedClips, even_steps, map_clips
+from i2md.evaluation.report.clip_map import MappedClips, map_clips, shown_clips
 from i2md.evaluation.report.pages import write_report
 from i2md.pretraining.checkpoint import load_encoders
 from i2md.pretraining.run import read_config
@@ -43,7 +43,7 @@ def report_clips(
     if not len(clips):
         raise InputError(f"{clips.path}: holds no clips; prepare some")
     warn_of_scale(config, clips)
-    shown = clips.select(even_steps(len(clips)))
+    shown = clips.select(shown_clips(len(clips)))
     features = clip_features(
         load_encoders(run, config, device),
         config.layout,

@@ -21,12 +21,13 @@ from hypothesis.extra.numpy import arrays
 from made_report import LAYOUT, Page, made_clips, made_log, made_result, made_run
 
 from i2md.errors import InputError
-from i2md.evaluation.report.clip_map import MOST_CLIPS, MappedClips, map_clips, pack, project, viewing_axes
+from i2md.evaluation.report.clip_map import MOST_CLIPS, MappedClips, map_clips, project
 from i2md.evaluation.report.pages import write_report
 from i2md.evaluation.results import Scores, write_result
+from i2md.pages.skeletons import pack, viewing_axes
 from i2md.skeletons import get_layout
 
-TEMPLATES = Path(str(files("i2md.evaluation.report"))) / "templates"
+TEMPLATES = [Path(str(files(package))) / "templates" for package in ("i2md.evaluation.report", "i2md.pages")]
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=\"alert('2')\">&amp;\udc80"
 
 
@@ -321,6 +322,6 @@ def test_real_bodies_are_shown_upright(real_data: Path) -> None:
 
 def test_the_maps_script_reads_fields_that_the_data_has(run: Path) -> None:
     data = Page(write_report(run, made_clips())).data
-    scripts = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("map.js", "player.js"))
+    scripts = (TEMPLATES[0] / "map.js").read_text("utf-8") + (TEMPLATES[1] / "player.js").read_text("utf-8")
     read = set(re.findall(r"\bmap\.(\w+)", scripts))
     assert read and read <= data["map"].keys()

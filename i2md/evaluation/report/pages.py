@@ -16,13 +16,14 @@ from i2md.evaluation.report.curves import overlaid_charts, term_charts
 from i2md.evaluation.report.result_rows import common_data, result_rows
 from i2md.evaluation.results import Result, read_results
 from i2md.evaluation.table import accuracy_rows, columns_of
+from i2md.pages.render import write_page
 from i2md.pretraining.log import read_log
 from i2md.pretraining.run import CONFIG
-from i2md.runtime.io import atomic_write
 from i2md.runtime.plain_data import NotPlainData, read_yaml
 from i2md.runtime.settings import flatten
 
 REPORT = "report.html"
+_PACKAGE = "i2md.evaluation.report"
 
 
 def write_report(
@@ -57,8 +58,9 @@ def write_report(
     rows = result_rows(results)
     confusion = best_confusion(results)
     clip_map = map_clips(clips) if clip_map is None else clip_map
-    return _write_page(
+    return write_page(
         out or run / REPORT,
+        _PACKAGE,
         "report.html.j2",
         title=_title(settings, results, run, dataset),
         facts=_facts(settings, epochs),
@@ -103,8 +105,9 @@ def write_comparison(
     """
     charts = overlaid_charts({label: [run.epochs for run in runs] for label, runs in comparison.variants.items()})
     compared = comparison.results()
-    return _write_page(
+    return write_page(
         out,
+        _PACKAGE,
         "comparison.html.j2",
         runs=comparison.runs,
         variants=comparison.variants,
@@ -119,19 +122,6 @@ def write_comparison(
             "confusion": None,
         },
     )
-
-
-def _write_page(path: Path, template: str, **sections: Any) -> Path:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("i2md.evaluation.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template(template).render(**sections)
-    with atomic_write(path) as partial:
-        # File names that are not valid text come as surrogates, which UTF-8 cannot hold.
-        partial.write_bytes(page.encode("utf-8", errors="replace"))
-    return path
 
 
 def _read_settings(path: Path, notes: list[str]) -> dict[str, Any]:

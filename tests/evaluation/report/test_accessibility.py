@@ -15,13 +15,13 @@ from made_report import Page, made_clips, made_run
 from i2md.evaluation.report.clip_map import MappedClips
 from i2md.evaluation.report.pages import write_report
 
-TEMPLATES = Path(str(files("i2md.evaluation.report"))) / "templates"
-STYLE = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+TEMPLATES = [Path(str(files(package))) / "templates" for package in ("i2md.evaluation.report", "i2md.pages")]
+STYLE = (TEMPLATES[1] / "page.css").read_text(encoding="utf-8")
 SURFACES = ("page", "card")
 # Streams, classes and clusters: lines, points and the names beside them.
 SLOTS = tuple(f"s{slot}" for slot in range(8))
 TEXT = ("ink", "soft", "error", *SLOTS)
-DRAWN = ("accent", "edge", "point", "left", "right", *SLOTS)
+DRAWN = ("accent", "edge", "point", "left", "right", "missing", *SLOTS)
 
 
 def colours(scheme: str) -> dict[str, np.ndarray]:
@@ -77,7 +77,7 @@ def test_every_colour_of_text_is_a_checked_one() -> None:
     assert set(re.findall(r"[\s;{]color: ([^;}]+)", rules)) <= {f"var(--{name})" for name in TEXT}
     assert set(re.findall(r"text[^{]*\{[^}]*fill: ([^;}]+)", rules)) <= {f"var(--{name})" for name in TEXT}
     assert re.findall(r"#[0-9a-f]{3,8}\b", rules) == ["#ffffff"], "a figure of matplotlib stands on white"
-    scripts = "".join(path.read_text(encoding="utf-8") for path in TEMPLATES.glob("*.js"))
+    scripts = "".join(path.read_text(encoding="utf-8") for folder in TEMPLATES for path in folder.glob("*.js"))
     assert not re.search(r"#[0-9a-f]{6}|hsl\(|rgb\(", scripts)
     assert set(re.findall(r"var\(--([\w$]+)", scripts)) <= {"point", "card", "s$"}
 

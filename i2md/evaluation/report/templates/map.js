@@ -13,7 +13,7 @@ class ClipMap {
     this.slots = new Map(this.few ? this.present.map((group, slot) => [group, slot]) : []);
     this.chosen = new Set();
     this.buttons = new Map();
-    this.player = new Player(document.getElementById("figure"), map);
+    this.player = new Player([document.getElementById("figure")], map, document.getElementById("play"), document.getElementById("position"));
     this.kept = -1;
     // A mistake says more than a clip that was recognised.
     this.shown = Math.max(0, map.names.findIndex((_, clip) => this.wrong(clip)));
@@ -22,9 +22,9 @@ class ClipMap {
     redrawOnResize(host, (width) => this.draw(host, width));
     for (const button of document.querySelectorAll("button[data-clip]")) button.addEventListener("click", () => {
       this.keep(Number(button.dataset.clip));
-      this.player.canvas.scrollIntoView({ block: "nearest" });
+      this.player.figures[0].canvas.scrollIntoView({ block: "nearest" });
     });
-    unpack(map).then((clips) => { this.player.clips = clips; this.player.wake(); },
+    unpack(map).then((clips) => this.player.give(clips),
       () => { document.getElementById("position").parentElement.replaceWith("This browser is too old to unpack the clips."); });
   }
 

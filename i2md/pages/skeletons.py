@@ -1,0 +1,183 @@
+"""Skeletons for a page: turned to the viewer, quantised, and packed into a text that the page's script unpacks."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int16, Int64, UInt8
+
+from i2md.skeletons import Layout
+
+Skeleton = Float32[np.ndarray, "persons frames joints channels"]
+States = UInt8[np.ndarray, "persons frames joints"]
+
+# What is known of a joint in a frame; the numbers are those of player.js.
+SEEN, FILLED, MISSING, NEVER = range(4)
+_STEPS = 1000  # half the size of a skeleton in quantisation steps: finer than the pixels it is drawn with
+
+
+def pack_skeletons(
+    skeletons: Sequence[Skeleton],
+    layout: Layout,
+    seconds: Sequence[float],
+    states: Sequence[States] | None = None,
+    frames: Sequence[int] = (32, 24, 16, 12, 8, 4),
+    characters: int = 2_300_000,
+    views: Sequence[Float64[np.ndarray, "3 channels"]] | None = None,
+) -> dict[str, Any]:
+    """Pack clips for the page's player, with as many frames as fit.
+
+    Args:
+        skeletons: Positions of each clip; a person who is absent from a frame is all zeros there.
+        layout: Of the joints.
+        seconds: How long each clip is played.
+        states: Of each clip's joints: SEEN, FILLED (interpolated by preparation), MISSING (drawn where it was last
+            seen) or NEVER (not drawn); by default all are seen.
+        frames: Numbers of frames a clip may have, the largest first; of longer clips frames at even steps are kept.
+        characters: Size that the packed text must not exceed; the smallest number of frames is taken in any case.
+        views: The axes from which each clip is seen; by default those of `viewing_axes` for all clips together.
+
+    Returns:
+        JSON data, of which `packed` and `states` are unpacked by the script player.js.
+    """
+    views = views or [viewing_axes(skeletons, layout)] * len(skeletons)
+    turned = [_to_view(skeleton, view) for skeleton, view in zip(skeletons, views, strict=True)]
+    for most in frames:
+        kept = [even_steps(clip.shape[1], most) for clip in turned]
+        packed = pack([clip[:, chosen] for clip, chosen in zip(turned, kept, strict=True)])
+        if len(packed) <= characters:
+            break
+    shown = [each[:, chosen] for each, chosen in zip(states, kept, strict=True)] if states else []
+    return {
+        "joints": len(layout.joints),
+        "bones": [list(bone) for bone in layout.bones],
+        "sides": [side_of(layout.joints[child]) for _, child in layout.bones],
+        "flat": bool(skeletons) and skeletons[0].shape[-1] < 3,
+        "persons": [len(skeleton) for skeleton in skeletons],
+        "frames": [len(chosen) for chosen in kept],
+        "recorded": [skeleton.shape[1] for skeleton in skeletons],
+        "seconds": [round(float(duration), 3) for duration in seconds],
+        "packed": packed,
+        "states": _deflated(np.concatenate([each.ravel() for each in shown]).tobytes()) if shown else "",
+    }
+
+
+def viewing_axes(skeletons: Sequence[Skeleton], layout: Layout) -> Float64[np.ndarray, "3 channels"]:
+    """The signed axes by which most bodies stand upright and face the viewer.
+
+    Preparation may have rotated the bodies, so the axes are computed from the positions of trunk and shoulders.
+    Three channels keep their handedness (a left arm stays a left arm); two are never mirrored horizontally.
+
+    Args:
+        skeletons: Positions of each clip.
+        layout: Of the joints.
+
+    Returns:
+        Rows are the viewer's right, up and forward directions.
+    """
+    channels = skeletons[0].shape[-1]
+    up = _nearest_axis(_mean_direction(skeletons, layout.spine), np.zeros(channels, dtype=bool))
+    if channels < 3:
+        view = np.zeros((3, channels))
+        view[0, 0], view[1] = 1.0, up if up[1] else np.array([0.0, 1.0])
+        return view
+    leftwards = _mean_direction(skeletons, layout.across)
+    if side_of(layout.joints[layout.across[0]]) == "left":
+        leftwards = -leftwards
+    right_of_screen = _nearest_axis(leftwards, up != 0)  # a body that faces us has its left there
+    return np.stack([right_of_screen, up, np.cross(right_of_screen, up)])
+
+
+def side_of(joint: str) -> str:
+    """The side of the body that a joint's name says: left, right or "".
+
+    Args:
+        joint: Name of the joint.
+    """
+    return next((side for side in ("left", "right") if side in joint.lower()), "")
+
+
+def carry_over_gaps(skeleton: Skeleton, missing: Bool[np.ndarray, "persons frames joints"]) -> tuple[Skeleton, States]:
+    """Put missing joints where they were seen last, or will be seen first, so that they can be drawn there.
+
+    Args:
+        skeleton: Positions.
+        missing: Joints without a value, of persons who are seen in the frame.
+
+    Returns:
+        The positions, and the state of each joint: SEEN, MISSING, or NEVER for one that is not seen in any frame.
+    """
+    filled, states = skeleton.copy(), np.where(missing, np.uint8(MISSING), np.uint8(SEEN))
+    for person, joint in zip(*np.nonzero(missing.any(axis=1)), strict=True):
+        seen = np.flatnonzero(~missing[person, :, joint] & skeleton[person].any(axis=(1, 2)))
+        lost = np.flatnonzero(missing[person, :, joint])
+        if not len(seen):
+            states[person, lost, joint] = NEVER
+            others = ~missing[person, lost]
+            count = np.maximum(others.sum(axis=1), 1)[:, None]
+            filled[person, lost, joint] = (np.nan_to_num(skeleton[person, lost]) * others[..., None]).sum(1) / count
+            continue
+        before = np.maximum(np.searchsorted(seen, lost) - 1, 0)
+        filled[person, lost, joint] = skeleton[person, seen[before], joint]
+    return filled, states
+
+
+def even_steps(available: int, wanted: int) -> Int64[np.ndarray, " chosen"]:
+    """Indices of at most `wanted` of `available` things, at even steps, the first and the last among them.
+
+    Args:
+        available: How many there are.
+        wanted: How many to choose at most.
+
+    >>> even_steps(10, 4).tolist()
+    [0, 3, 6, 9]
+    """
+    return np.linspace(0, available - 1, min(available, wanted)).round().astype(np.int64)
+
+
+def pack(clips: Sequence[Int16[np.ndarray, "persons frames joints 3"]]) -> str:
+    """Encode clips as text: int16 differences between frames, all low bytes before all high bytes, deflate, base64.
+
+    The differences are small, so most high bytes are equal and a value takes about one byte.
+    """
+    if not clips:
+        return ""
+    steps = np.concatenate([np.diff(clip, axis=1, prepend=np.int16(0)).ravel() for clip in clips])
+    planes = steps.astype("<i2").view(np.uint8).reshape(-1, 2).T
+    return _deflated(planes.tobytes())
+
+
+def _deflated(content: bytes) -> str:
+    return base64.b64encode(zlib.compress(content, 6)).decode("ascii")
+
+
+def _mean_direction(skeletons: Sequence[Skeleton], ends: tuple[int, int]) -> Float64[np.ndarray, " channels"]:
+    segments = [np.nan_to_num(s[:, :, ends[1]] - s[:, :, ends[0]]).sum((0, 1), dtype=np.float64) for s in skeletons]
+    return np.sum(segments, axis=0)
+
+
+def _nearest_axis(
+    direction: Float64[np.ndarray, " channels"], taken: Bool[np.ndarray, " channels"]
+) -> Float64[np.ndarray, " channels"]:
+    axis = int(np.argmax(np.where(taken, -1.0, np.abs(direction))))
+    return np.eye(len(direction))[axis] * (-1.0 if direction[axis] < 0 else 1.0)
+
+
+def _to_view(
+    skeleton: Float[np.ndarray, "persons frames joints channels"], view: Float64[np.ndarray, "3 channels"]
+) -> Int16[np.ndarray, "persons frames joints 3"]:
+    """The clip rotated to the viewer, centred, scaled to its extent and quantised; absent persons stay zero."""
+    finite = np.nan_to_num(skeleton)
+    present = finite.any(axis=(2, 3))
+    turned = finite.astype(np.float64) @ view.T
+    if not present.any():
+        return np.zeros(turned.shape, dtype=np.int16)
+    seen = turned[present]
+    centred = turned - (seen.min(axis=(0, 1)) + seen.max(axis=(0, 1))) / 2
+    extent = np.linalg.norm(centred[present], axis=-1).max()
+    centred *= present[:, :, None, None] * _STEPS / max(float(extent), 1e-12)
+    return centred.round().astype(np.int16)
