@@ -192,7 +192,7 @@ def _layouts(data: Mapping[str, Any]) -> str:
         rows.append((str(j), name, "-" if parent is None else parent, other.get(name, "-")))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    axes = {name: data[name] for name in ("centre", "across", "spine", "up", "channels")}
+    axes = {name: data[name] for name in ("centre", "across", "spine", "up")}
     inferred = f"inferred from the names: {', '.join(data['inferred'])}" if data["inferred"] else "nothing is inferred"
     return "\n".join([f"{data['layout']}: {len(data['joints'])} joints", *lines, "", _axes(axes), inferred])
 

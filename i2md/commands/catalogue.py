@@ -89,7 +89,6 @@ def describe_layout(layout: Layout) -> dict[str, Any]:
     sides = {names[j]: names[other] for j, other in enumerate(layout.mirror) if j < other}
     return {
         "layout": layout.name,
-        "channels": layout.channels,
         "joints": {name: None if layout.parents[j] == j else names[layout.parents[j]] for j, name in enumerate(names)},
         "mirror": sides,
         "centre": names[layout.centre],

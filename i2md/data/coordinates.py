@@ -131,7 +131,7 @@ def _divisor(units: str | None, layout: Layout) -> int:
     if units not in _PER_METRE:
         raise InputError(f"units {units!r} are not known; choose one of {', '.join(_PER_METRE)}")
     if layout.channels != 3:
-        raise InputError(f"units {units!r}: layout {layout.name} is 2-D, in the image; leave out --units")
+        raise InputError(f"units {units!r}: the positions are 2-D, in the image; leave out --units")
     return _PER_METRE[units]
 
 

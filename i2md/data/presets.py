@@ -128,7 +128,7 @@ def _steps(preset: str, layout: Layout) -> tuple[Step, ...]:
     if preset not in _PRESETS:
         raise InputError(f"preset {preset!r} is not known; choose one of {', '.join(preset_names())}")
     if _PRESETS[preset] and layout.channels != 3:
-        raise InputError(f"preset {preset!r} turns bodies in space but layout {layout.name} is 2-D; use 'none'")
+        raise InputError(f"preset {preset!r} turns bodies in space but the positions are 2-D; use 'none'")
     return _PRESETS[preset]
 
 

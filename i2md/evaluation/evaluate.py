@@ -178,7 +178,12 @@ def require_same_layout(config: RunConfig, clips: Clips, run: Path) -> None:
         InputError: The clips have another joint layout or were prepared by another preset.
     """
     layout = clips.dataset.layout
-    if layout.joints != config.layout.joints or layout.channels != config.layout.channels:
+    if layout.channels != config.layout.channels:
+        raise InputError(
+            f"{run}: pretrained on {config.layout.channels}-D clips, but {clips.path} is {layout.channels}-D; give"
+            f" {config.layout.channels}-D clips"
+        )
+    if layout.joints != config.layout.joints:
         raise InputError(
             f"{run}: pretrained on layout {config.layout.name!r}, but {clips.path} has {layout.name!r};"
             " give clips of the same layout"

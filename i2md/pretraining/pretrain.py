@@ -210,7 +210,7 @@ def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) ->
     layout = clips.dataset.layout
     build_augmentations(settings.views)  # before a folder is made, since it raises InputError for wrong options
     if settings.views.rotation and layout.channels != 3:
-        raise InputError(f"views.rotation turns bodies in space but layout {layout.name} is 2-D; leave it at 0")
+        raise InputError(f"views.rotation turns bodies in space but the clips of {clips.path} are 2-D; leave it at 0")
     bodies = measure_bodies(chosen, most=_MEASURED)
     return chosen, RunConfig(
         settings=settings,

@@ -1,6 +1,23 @@
 """Joint layouts: names, parents, mirror pairs and axes of the joints of a skeleton."""
 
-from i2md.skeletons.files import get_layout, is_layout_file, layout_file, layout_names, layout_path, read_layout
+from i2md.skeletons.files import (
+    get_layout,
+    is_layout_file,
+    layout_file,
+    layout_names,
+    layout_path,
+    make_layout,
+    read_layout,
+)
 from i2md.skeletons.layout import Layout
 
-__all__ = ["Layout", "get_layout", "is_layout_file", "layout_file", "layout_names", "layout_path", "read_layout"]
+__all__ = [
+    "Layout",
+    "get_layout",
+    "is_layout_file",
+    "layout_file",
+    "layout_names",
+    "layout_path",
+    "make_layout",
+    "read_layout",
+]

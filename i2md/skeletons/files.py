@@ -10,7 +10,8 @@ A file holds `joints`, each with its parent, in the order of the recordings; the
 Instead, `joints` may be a list of names and `parents` a list of names or 0-based indices, null or -1 for the root. The
 other keys are optional and inferred from the names where they are left out (i2md.skeletons.inference): `mirror` (pairs,
 as `{left knee: right knee}`), `centre`, `across` ([left joint, right joint]), `spine` ([lower joint, upper joint]),
-`channels` (3, or 2), `up` ([0, 1, 0], or [0, -1, 0] where channels is 2), and `name` (the file's).
+`up` ([0, 1, 0]; the vertical of positions in space), and `name` (the file's). `parts` (lists of joints by the name of
+the group) is empty if it is left out. Whether joints have two or three coordinates is up to the recordings.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from i2md.runtime.plain_data import read_yaml
 from i2md.skeletons.inference import infer_across, infer_centre, infer_mirror, infer_spine
 from i2md.skeletons.layout import Layout
 
-_KEYS = ("name", "joints", "parents", "mirror", "centre", "across", "spine", "up", "channels")
+_KEYS = ("name", "joints", "parents", "parts", "mirror", "centre", "across", "spine", "up")
+_INFERRED = ("mirror", "centre", "across", "spine", "up")
 
 
 class LayoutFile(NamedTuple):
@@ -119,15 +121,41 @@ def read_layout(path: Path) -> LayoutFile:
         raise InputError(f"{path}: {error}") from None
 
 
+def make_layout(name: str, joints: Sequence[str], parents: Sequence[int], **stated: Any) -> Layout:
+    """Make a layout from names and parents, as a hierarchy in a recording gives them.
+
+    Args:
+        name: Name of the layout.
+        joints: Name of each joint.
+        parents: Index of each joint's parent; the root has its own, or -1.
+        **stated: What is not to be inferred from the names, by the keys of a layout file: `mirror`, `centre`,
+            `across`, `spine`, `up`, `parts`.
+
+    Returns:
+        The layout, for positions in space.
+
+    Raises:
+        InputError: A key cannot be inferred or contradicts the others; the message names the key.
+
+    Example:
+        >>> names = ["Hips", "Spine", "LeftArm", "RightArm", "LeftUpLeg", "RightUpLeg"]
+        >>> layout = make_layout("mocap", names, [-1, 0, 1, 1, 0, 0])
+        >>> layout.across, layout.spine
+        ((2, 3), (0, 1))
+    """
+    return _layout({"name": name, "joints": list(joints), "parents": list(parents), **stated}, name).layout
+
+
 def _layout(data: Any, stem: str) -> LayoutFile:
     if not isinstance(data, dict) or "joints" not in data:
         raise InputError("joints: missing; give each joint with its parent, and the root with null")
     for key in data:
+        if key == "channels":
+            raise InputError("channels: a layout takes 2-D and 3-D recordings alike; remove the line")
         if key not in _KEYS:
             raise InputError(f"{key}: not a key of a layout; {suggestion(str(key), _KEYS)}")
     names, parents = _joints(data)
     index = {name: j for j, name in enumerate(names)}
-    channels = data.get("channels", 3)
     mirror = infer_mirror(names, parents, None if "mirror" not in data else _pairs(data["mirror"], index))
     layout = Layout(
         name=str(data.get("name", stem)),
@@ -137,10 +165,10 @@ def _layout(data: Any, stem: str) -> LayoutFile:
         centre=_index("centre", data["centre"], index) if "centre" in data else infer_centre(names, parents, mirror),
         across=_two("across", data["across"], index) if "across" in data else infer_across(names, mirror),
         spine=_two("spine", data["spine"], index) if "spine" in data else infer_spine(names, parents, mirror),
-        up=_up(data.get("up", (0, 1, 0) if channels == 3 else (0, -1, 0))),
-        channels=channels,
+        up=_up(data.get("up", (0, 1, 0))),
+        parts=_parts(data.get("parts", {}), index),
     )
-    return LayoutFile(layout, tuple(key for key in _KEYS[3:] if key not in data), "")
+    return LayoutFile(layout, tuple(key for key in _INFERRED if key not in data), "")
 
 
 def _joints(data: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -208,6 +236,14 @@ def _pairs(value: Any, index: Mapping[str, int]) -> dict[int, int]:
             raise InputError(f"mirror.{one}: a joint has one counterpart, and two are given; remove one")
         pairs |= {a: b, b: a}
     return pairs
+
+
+def _parts(value: Any, index: Mapping[str, int]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    if not isinstance(value, dict) or not all(isinstance(joints, list) for joints in value.values()):
+        raise InputError(f"parts: {str(value)[:80]!r} must be groups of joints; write {{left hand: [joint, joint]}}")
+    return tuple(
+        (str(part), tuple(_index(f"parts.{part}", j, index) for j in joints)) for part, joints in value.items()
+    )
 
 
 def _up(value: Any) -> tuple[float, float, float]:

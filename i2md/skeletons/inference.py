@@ -14,7 +14,7 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # The most telling names first; each is looked for as a whole name, then as a part of one.
 _SHOULDERS = ("shoulder", "upper arm", "uparm", "arm", "humerus", "clavicle", "collar")
 _HIPS = ("hip", "thigh", "up leg", "upper leg", "upleg", "femur", "leg")
-_CENTRES = ("torso", "spine middle", "mid spine", "spine", "chest", "pelvis", "hips", "hip", "neck")
+_CENTRES = ("torso", "spine middle", "middle spine", "mid spine", "spine", "chest", "pelvis", "hips", "hip", "neck")
 # Joints on the midline that are not part of the trunk.
 _HEAD = ("head", "nose", "face", "jaw", "eye", "skull")
 
@@ -82,10 +82,17 @@ def infer_spine(names: Sequence[str], parents: Sequence[int], mirror: Sequence[i
     if hips is None or shoulders is None:
         missing = "hips" if hips is None else "shoulders"
         raise InputError(f"spine: no names of {missing} to infer it from; give [lower joint, upper joint]")
-    in_trunk = [mirror[j] == j and not any(word in _HEAD for word in _words(names, j)) for j in range(len(names))]
-    upper = parents[shoulders[0]] if in_trunk[parents[shoulders[0]]] else shoulders[0]
-    lower = parents[hips[0]] if in_trunk[parents[hips[0]]] and parents[hips[0]] != upper else hips[0]
-    return lower, upper
+    upper, lower = (_from_trunk(names, parents, mirror, j) for j in (shoulders[0], hips[0]))
+    return hips[0] if lower == upper else lower, upper
+
+
+def _from_trunk(names: Sequence[str], parents: Sequence[int], mirror: Sequence[int], joint: int) -> int:
+    """The joint of the trunk that a limb hangs from, collars aside; the joint itself if it hangs from the head."""
+    above = joint
+    while mirror[above] != above and parents[above] != above:
+        above = parents[above]
+    in_trunk = mirror[above] == above and not any(word in _HEAD for word in _words(names, above))
+    return above if in_trunk else joint
 
 
 def infer_centre(names: Sequence[str], parents: Sequence[int], mirror: Sequence[int]) -> int:

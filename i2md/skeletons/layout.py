@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from i2md.errors import InputError
@@ -40,7 +40,9 @@ class Layout:
     up: tuple[float, float, float] = (0.0, 1.0, 0.0)
     """The vertical in the sensor's coordinates: (0, 1, 0) for Kinect, (0, -1, 0) for image coordinates."""
     channels: int = 3
-    """Coordinates of a joint: 3, or 2 in the image."""
+    """Coordinates of a joint in the clips that the layout is passed along with: 3, or 2 in the image."""
+    parts: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Groups of joints with a name, such as the body and each hand; empty where all are of one body."""
 
     def __post_init__(self) -> None:
         for holds, message in self._conditions():
@@ -50,7 +52,8 @@ class Layout:
     def _conditions(self) -> tuple[tuple[bool, str], ...]:
         size = len(self.joints)
         complete = len(self.parents) == len(self.mirror) == size > 0
-        indices = (*self.parents, *self.mirror, self.centre, *self.across, *self.spine)
+        parts = [j for _, joints in self.parts for j in joints]
+        indices = (*self.parents, *self.mirror, self.centre, *self.across, *self.spine, *parts)
         in_range = all(isinstance(j, int) and 0 <= j < size for j in indices)
         pairs = all(len(ends) == len(set(ends)) == 2 for ends in (self.across, self.spine))
         usable = complete and in_range
@@ -65,6 +68,7 @@ class Layout:
             (usable and self._mirrors_back(), "mirror must map each joint to its counterpart and back"),
             (self._has_vertical(), "up must be three numbers, not all zero"),
             (self.channels in (2, 3), f"channels must be 2 or 3, not {self.channels}"),
+            (len(parts) == len(set(parts)), "a joint must belong to one of the parts only"),
         )
 
     def _has_vertical(self) -> bool:
@@ -90,9 +94,28 @@ class Layout:
         """(parent, child) of every joint but the root."""
         return tuple((p, j) for j, p in enumerate(self.parents) if p != j)
 
+    def with_channels(self, channels: int) -> Layout:
+        """The layout of clips of so many coordinates: every layout takes both.
+
+        Args:
+            channels: 3 in space; 2 in the image, whose y points down.
+
+        Returns:
+            The layout.
+
+        Example:
+            >>> stick = Layout("stick", ("hip", "left", "right"), (0, 0, 0), (0, 2, 1), 0, (1, 2), (0, 1))
+            >>> stick.with_channels(2).up
+            (0.0, -1.0, 0.0)
+        """
+        if channels == self.channels:
+            return self
+        return replace(self, channels=channels, up=(0.0, -1.0, 0.0) if channels == 2 else self.up)
+
     def to_dict(self) -> dict[str, Any]:
         """The layout as plain JSON data, which `from_dict` reads."""
-        return asdict(self)
+        data = asdict(self)
+        return data if self.parts else {key: value for key, value in data.items() if key != "parts"}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Layout:
@@ -109,6 +132,8 @@ class Layout:
         """
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
         try:
+            if "parts" in fields:
+                fields["parts"] = tuple((str(name), tuple(joints)) for name, joints in fields["parts"])
             return cls(**fields)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise InputError(f"layout {data.get('name', '?')!r} is not what Layout.to_dict writes: {error}") from None

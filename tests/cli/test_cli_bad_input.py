@@ -120,7 +120,7 @@ def test_rotation_of_2d_clips(refused: Refused, tmp_path: Path) -> None:
     flat = ["--preset", "none", "--options.layout", "coco-17"]
     assert main(["prepare", "arrays", str(tmp_path / "flat.npz"), str(tmp_path / "clips"), *flat]) == 0
     line = refused("pretrain", tmp_path / "clips", tmp_path / "run", "--views.rotation", "30")
-    assert "layout coco-17 is 2-D" in line
+    assert "are 2-D; leave it at 0" in line
 
 
 @pytest.mark.parametrize(

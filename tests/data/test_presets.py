@@ -190,4 +190,4 @@ def test_invalid_arguments_are_refused_with_a_fix():
     with pytest.raises(InputError, match="layout kinect-v1 is"):
         prepare_positions(clip, get_layout("kinect-v1"), "facing")
     with pytest.raises(InputError, match="use 'none'"):
-        prepare_positions(clip[:, :, :17, :2], get_layout("coco-17"), "facing")
+        prepare_positions(clip[:, :, :17, :2], get_layout("coco-17").with_channels(2), "facing")

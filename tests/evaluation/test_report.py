@@ -296,7 +296,7 @@ def test_rotated_bodies_are_shown_upright_and_from_the_front(order: tuple[int, .
 
 
 def test_image_coordinates_are_shown_upright_and_not_mirrored() -> None:
-    layout = get_layout("coco-17")
+    layout = get_layout("coco-17").with_channels(2)
     flat = np.zeros((1, 1, 17, 2), dtype=np.float32)
     flat[..., layout.spine[1], 1] = -5
     np.testing.assert_array_equal(viewing_axes([flat], layout), [[1, 0], [0, -1], [0, 0]])

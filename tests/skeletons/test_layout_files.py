@@ -9,9 +9,9 @@ import yaml
 
 from i2md.cli.main import main
 from i2md.errors import InputError
-from i2md.skeletons import get_layout, layout_names, layout_path, read_layout
+from i2md.skeletons import get_layout, layout_names, layout_path, make_layout, read_layout
 
-AXES = ("parents", "mirror", "centre", "across", "spine", "channels")
+AXES = ("parents", "mirror", "centre", "across", "spine")
 
 
 def write(folder: Path, text: str) -> Path:
@@ -24,12 +24,12 @@ def write(folder: Path, text: str) -> Path:
 def test_names_and_parents_suffice_for_every_layout_of_the_package(name: str, tmp_path: Path) -> None:
     whole = get_layout(name)
     given = yaml.safe_load(layout_path(name).read_text(encoding="utf-8"))
-    # What cannot be known from names: the coordinates, and that Kinect v2's reference program turns by the lower spine.
-    stated = {"channels", "spine"} if name == "kinect-v2" else {"channels"}
+    # What cannot be known from names: that Kinect v2's reference program turns by the lower spine; a hand is no body.
+    stated = {"kinect-v2": {"spine"}, "mediapipe-hand-21": {"across", "spine", "centre"}}.get(name, set())
     text = yaml.safe_dump({key: given[key] for key in ("joints", *stated)}, sort_keys=False)
     read = read_layout(write(tmp_path, text))
     assert [getattr(read.layout, axis) for axis in AXES] == [getattr(whole, axis) for axis in AXES]
-    assert set(read.inferred) == {"mirror", "centre", "across", "spine", "up", "channels"} - stated
+    assert set(read.inferred) == {"mirror", "centre", "across", "spine", "up"} - stated
     assert read.layout.name == "mine"
 
 
@@ -79,9 +79,7 @@ BODY = """joints:
 
 
 def test_what_the_file_states_is_not_inferred(tmp_path: Path) -> None:
-    stated = (
-        "name: other\nchannels: 3\nup: [0, 0, 1]\ncentre: hips\nacross: [left hip, right hip]\nspine: [hips, neck]\n"
-    )
+    stated = "name: other\nup: [0, 0, 1]\ncentre: hips\nacross: [left hip, right hip]\nspine: [hips, neck]\n"
     read = read_layout(write(tmp_path, BODY + stated + "mirror: {left hip: right hip}\n"))
     assert read.inferred == ()
     assert read.layout.name == "other"
@@ -91,9 +89,26 @@ def test_what_the_file_states_is_not_inferred(tmp_path: Path) -> None:
     assert read.layout.mirror == (0, 1, 3, 2, 5, 4)
 
 
-def test_image_coordinates_have_y_down_unless_stated(tmp_path: Path) -> None:
-    assert read_layout(write(tmp_path, BODY + "channels: 2\n")).layout.up == (0.0, -1.0, 0.0)
-    assert read_layout(write(tmp_path, BODY)).layout.up == (0.0, 1.0, 0.0)
+def test_collars_are_passed_over_on_the_way_to_the_trunk(tmp_path: Path) -> None:
+    text = BODY.replace("  left shoulder: neck\n", "  left collar: neck\n  left shoulder: left collar\n")
+    text = text.replace("  right shoulder: neck\n", "  right collar: neck\n  right shoulder: right collar\n")
+    layout = read_layout(write(tmp_path, text)).layout
+    assert [layout.joints[j] for j in layout.spine] == ["hips", "neck"]
+
+
+def test_a_hierarchy_makes_the_layout_that_its_file_makes(tmp_path: Path) -> None:
+    joints = ["hips", "neck", "left shoulder", "right shoulder", "left hip", "right hip"]
+    made = make_layout("mine", joints, [-1, 0, 1, 1, 0, 0])
+    assert made == read_layout(write(tmp_path, BODY)).layout
+    assert make_layout("mine", joints, [0, 0, 1, 1, 0, 0], up=[0, 0, 1]).up == (0.0, 0.0, 1.0)
+    with pytest.raises(InputError, match=r"joints\.left shoulder: there is no joint on the right"):
+        make_layout("mine", joints[:3], [-1, 0, 1])
+
+
+def test_parts_are_named_groups_of_joints(tmp_path: Path) -> None:
+    read = read_layout(write(tmp_path, BODY + "parts: {legs: [left hip, right hip], arms: [2, right shoulder]}\n"))
+    assert read.layout.parts == (("legs", (4, 5)), ("arms", (2, 3)))
+    assert read_layout(write(tmp_path, BODY)).layout.parts == ()
 
 
 @pytest.mark.parametrize(
@@ -121,7 +136,9 @@ def test_image_coordinates_have_y_down_unless_stated(tmp_path: Path) -> None:
         (BODY + "across: [left hip]\n", "across: ['left hip'] must be two different joints"),
         (BODY + "spine: [hips, hips]\n", "spine: ['hips', 'hips'] must be two different joints"),
         (BODY + "up: [0, 1]\n", "up: [0, 1] must be three numbers"),
-        (BODY + "channels: 4\n", "channels must be 2 or 3"),
+        (BODY + "channels: 2\n", "channels: a layout takes 2-D and 3-D recordings alike"),
+        (BODY + "parts: [hips]\n", "parts: \"['hips']\" must be groups of joints"),
+        (BODY + "parts: {a: [chest]}\n", "parts.a: 'chest' is not a joint"),
         (BODY + "mirror: [hips]\n", "mirror: ['hips'] must be pairs of joints"),
         (BODY + "mirror: {left hip: right hip, neck: right hip}\n", "mirror.neck: a joint has one counterpart"),
         ("joints: {a: null, b: a}\n", "across: no names of shoulders or hips"),
@@ -154,7 +171,7 @@ def test_layouts_lists_shows_and_copies(tmp_path: Path, capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     assert "4  left hip        hips    right hip" in shown
     assert "spine hips to neck" in shown
-    assert "inferred from the names: mirror, centre, across, spine, up, channels" in shown
+    assert "inferred from the names: mirror, centre, across, spine, up" in shown
     assert main(["layouts", "copy", "kinect-v1", str(copy)]) == 2
     assert "already exists" in capsys.readouterr().err
     assert main(["layouts", "show"]) == 2

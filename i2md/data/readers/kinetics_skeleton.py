@@ -35,7 +35,7 @@ from i2md.skeletons import get_layout
 
 _FILE = re.compile(r"[^.].*\.json", re.IGNORECASE)
 _LABEL_FILE = re.compile(r"(.*_)?(train|val|test)_label\.json", re.IGNORECASE)
-_LAYOUT = get_layout("openpose-18")
+_LAYOUT = get_layout("openpose-18").with_channels(2)
 _JOINTS = len(_LAYOUT.joints)
 # Folders train and val, or kinetics_train and kinetics_val as in the publisher's archive.
 _PARTS = {"train": 1, "val": 2}

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Num
 
-from i2md.data.readers.arrays.axis_order import check_axes
+from i2md.data.readers.arrays.axis_order import check_axes, with_channels_of
 from i2md.data.readers.files import BadFile, File, find_files, load_file
 from i2md.data.readers.limits import DAMAGE, parse_npy, read_member
 from i2md.data.readers.name_tables import compare_names, shown, unread_columns
@@ -37,6 +37,8 @@ _FILE = re.compile(r"[^.].*\.np[yz]", re.IGNORECASE)
 _TABLE = re.compile(r"labels\.csv", re.IGNORECASE)
 _PARTS = ("train", "val", "test")
 _AXES = ("frames", "persons", "joints", "channels")
+# Files that are tried to find whether positions are 2-D or 3-D.
+_TRIED = 10
 _COLUMNS = ("name", "label", "split", "subject")
 # Files of the same name in two folders are two clips, so a path is compared whole.
 _WHOLE_PATH = 1000
@@ -56,7 +58,7 @@ def open_folder(path: Path, layout: Layout, fps: float) -> Source:
 
     Args:
         path: The folder or .zip.
-        layout: Layout of the joints.
+        layout: Layout of the joints; whether positions are 2-D or 3-D is as in the first file that can be read.
         fps: Frame rate; 0 if unknown.
 
     Returns:
@@ -73,6 +75,7 @@ def open_folder(path: Path, layout: Layout, fps: float) -> Source:
     tables = find_files(path, _TABLE, "labels.csv", unique_parts=_WHOLE_PATH, required=False)
     known, unread = _from_table(path, tables) if tables else (_from_folders(files), {})
     class_names = _ordered({known[name].label for name in names if name in known} - {""})
+    layout = _as_the_first(files, layout)
     return Source(
         name=path.stem,
         layout=layout,
@@ -144,6 +147,21 @@ def array_in(data: bytes) -> np.ndarray:
         raise BadFile(f"not an array that can be read ({' '.join(str(error).split())[:200]})") from None
 
 
+def _as_the_first(files: Sequence[File], layout: Layout) -> Layout:
+    """The layout with the channels of the first array that fits it."""
+    for file in files[:_TRIED]:
+        try:
+            array = array_in(load_file(file))
+            return with_channels_of(array.shape, _axes(array), layout)
+        except BadFile:
+            continue
+    return layout
+
+
+def _axes(array: np.ndarray) -> tuple[str, ...]:
+    return (_AXES[0], *_AXES[2:]) if array.ndim == 3 else _AXES
+
+
 def persons_first(array: np.ndarray, layout: Layout) -> Num[np.ndarray, "persons frames joints channels"]:
     """Move the axis of persons to the front, adding one if the array has none.
 
@@ -160,7 +178,7 @@ def persons_first(array: np.ndarray, layout: Layout) -> Num[np.ndarray, "persons
     if array.dtype.kind not in "fiu" or array.ndim not in (3, 4):
         raise BadFile(f"{array.dtype} of shape {array.shape}, not numbers of shape (frames, [persons,] joints, 2 or 3)")
     try:
-        check_axes(array.shape, _AXES if array.ndim == 4 else (_AXES[0], *_AXES[2:]), layout)
+        check_axes(array.shape, _axes(array), layout)
     except BadFile as error:
         many = "; an array of many clips is given by itself, not in a folder" if array.ndim == 4 else ""
         raise BadFile(f"{error}{many}") from None

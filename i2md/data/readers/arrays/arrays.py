@@ -30,7 +30,7 @@ from jaxtyping import Int64, Shaped
 
 from i2md.data.coordinates import convert
 from i2md.data.readers.arrays.array_files import open_folder
-from i2md.data.readers.arrays.axis_order import check_axes
+from i2md.data.readers.arrays.axis_order import with_channels_of
 from i2md.data.readers.arrays.rows import ArrayRows, open_rows, other_arrays, read_arrays
 from i2md.data.readers.files import BadFile
 from i2md.data.readers.name_tables import unread_columns
@@ -82,7 +82,7 @@ def _open(path: Path, known: Layout, fps: float) -> Source:
     if is_remote(path):
         raise InputError(f"{path}: one array of all clips is read from a local disk; copy it to one first")
     rows = open_rows(path, "positions")
-    _check_shape(path, rows, known)
+    known = _fitted(path, rows, known)
     metadata = _Metadata(path, other_arrays(path, "positions"), clips=rows.shape[0])
     labels, class_names = metadata.labels()
     names = metadata.names()
@@ -92,7 +92,7 @@ def _open(path: Path, known: Layout, fps: float) -> Source:
         layout=known,
         class_names=class_names,
         units="unknown",
-        preset="facing",
+        preset="facing" if known.channels == 3 else "none",
         read=read_arrays(_Clips(rows, known, fps, names, labels, metadata.subjects(), lengths)),
         count=len(names),
         splits=metadata.splits(names),
@@ -146,15 +146,16 @@ class _Clips:
         )
 
 
-def _check_shape(path: Path, rows: ArrayRows, layout: Layout) -> None:
+def _fitted(path: Path, rows: ArrayRows, layout: Layout) -> Layout:
+    """The layout with the channels of the array, whose shape must fit."""
     shape = rows.shape
     if len(shape) not in (4, 5) or 0 in shape or rows.dtype.kind not in "fiu":
         raise InputError(
             f"{path}: positions are {rows.dtype} of shape {shape}; "
-            "give numbers of shape (clips, frames, [persons,] joints, 3)"
+            "give numbers of shape (clips, frames, [persons,] joints, 2 or 3)"
         )
     try:
-        check_axes(shape, _AXES if len(shape) == 5 else _AXES_ONE_PERSON, layout)
+        fitted = with_channels_of(shape, _AXES if len(shape) == 5 else _AXES_ONE_PERSON, layout)
     except BadFile as error:
         raise InputError(f"{path}: {error}") from None
     if len(shape) == 4 and shape[1] <= _MAX_PERSONS_OF_A_CLIP and shape[0] > 10 * shape[1]:
@@ -162,6 +163,7 @@ def _check_shape(path: Path, rows: ArrayRows, layout: Layout) -> None:
             f"{path}: {shape[0]} clips of {shape[1]} frames; if it is one clip of {shape[1]} persons, "
             "(frames, persons, joints, channels), put the file into a folder and give the folder"
         )
+    return fitted
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,45 @@ def check_axes(shape: Sequence[int], axes: Sequence[str], layout: Layout | None 
         raise BadFile(f"{persons} people in {frames} frames; {wanted}")
 
 
+def with_channels_of(shape: Sequence[int], axes: Sequence[str], layout: Layout) -> Layout:
+    """Find whether positions are 2-D or 3-D, which their array decides and not the layout.
+
+    Args:
+        shape: Sizes of the array.
+        axes: The order wanted.
+        layout: Layout of the joints.
+
+    Returns:
+        The layout with as many channels as the array has.
+
+    Raises:
+        BadFile: If the array fits `check_axes` with neither, or could be of three persons in the image as well as of
+            two in space with its axes in another order.
+
+    Example:
+        >>> axes = ("frames", "joints", "channels")
+        >>> [with_channels_of((300, 17, size), axes, get_layout("coco-17")).channels for size in (2, 3)]
+        [2, 3]
+    """
+    in_image, in_space = layout.with_channels(2), layout.with_channels(3)
+    if tuple(shape[-1:]) == (2,):
+        try:
+            check_axes(shape, axes, in_image)
+        except BadFile:
+            # Two persons may stand last, where 3-D positions have another order.
+            if 3 not in shape:
+                raise
+        else:
+            if "persons" in axes and shape[axes.index("persons")] == 3:
+                raise BadFile(
+                    "3 people of 2 coordinates (then add a fourth of zeros), or 2 people of 3; give the axes in the"
+                    f" order ({', '.join(axes)}){_transposition(shape, axes, in_space)}"
+                )
+            return in_image
+    check_axes(shape, axes, in_space if 3 in shape or 2 not in shape else in_image)
+    return in_space
+
+
 def fitting_layouts(joints: int, channels: int) -> str:
     """Describe which layouts have so many joints and channels, as part of a message.
 
@@ -63,14 +102,13 @@ def fitting_layouts(joints: int, channels: int) -> str:
         Their names, or how to add a layout if there is none.
 
     Example:
-        >>> fitting_layouts(33, 3)
+        >>> fitting_layouts(33, 2)
         'layouts that fit: mediapipe-33 (--layout)'
         >>> fitting_layouts(13, 2)
         'no layout that comes with i2md fits: edit a copy (i2md layouts copy coco-17 my.yaml), give --layout my.yaml'
     """
-    known = [get_layout(name) for name in layout_names()]
-    fitting = [layout.name for layout in known if (len(layout.joints), layout.channels) == (joints, channels)]
-    if fitting:
+    fitting = [name for name in layout_names() if len(get_layout(name).joints) == joints]
+    if fitting and channels in (2, 3):
         return f"layouts that fit: {', '.join(fitting)} (--layout)"
     return "no layout that comes with i2md fits: edit a copy (i2md layouts copy coco-17 my.yaml), give --layout my.yaml"
 

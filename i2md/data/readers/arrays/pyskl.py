@@ -72,7 +72,7 @@ def _open(path: Path, layout: str | None, fps: float) -> Source:
     annotations, split = _content(path, safe_pickle.load(path))
     clips = _distinct([_clip_of(path, index, annotation) for index, annotation in enumerate(annotations)])
     sound = [clip for clip in clips if isinstance(clip, _Clip)]
-    known = get_layout(layout) if layout else _layout_of(path, clips)
+    known = _layout_of(path, clips, get_layout(layout) if layout else None)
     in_image = known.channels == 2 and all(clip.image for clip in sound)
     three_d = "m" if known.name == "kinect-v2" else "unknown"
     return Source(
@@ -245,18 +245,21 @@ def _distinct(clips: list[_Clip | Unreadable]) -> list[_Clip | Unreadable]:
     return clips
 
 
-def _layout_of(path: Path, clips: Sequence[_Clip | Unreadable]) -> Layout:
+def _layout_of(path: Path, clips: Sequence[_Clip | Unreadable], given: Layout | None) -> Layout:
+    """The layout, given or by the number of joints, in 2-D or 3-D as the first clip is."""
     sound = [clip for clip in clips if isinstance(clip, _Clip)]
     if not sound:
         reason = next(clip.reason for clip in clips if isinstance(clip, Unreadable))
         raise InputError(f"{path}: no clip can be read ({reason}); give a pickle of PYSKL's form")
     joints, channels = size = sound[0].keypoint.shape[2:]
+    if given is not None and channels in (2, 3):
+        return given.with_channels(channels)
     if size not in _LAYOUTS:
         raise InputError(
             f"{path}: {joints} joints of {channels} coordinates are no layout of PYSKL's own; "
-            f"{fitting_layouts(joints, channels)}"
+            f"{fitting_layouts(joints, channels)}, or give the axes in the order ({', '.join(_AXES)})"
         )
-    return get_layout(_LAYOUTS[size])
+    return get_layout(_LAYOUTS[size]).with_channels(channels)
 
 
 def _not_matched(path: Path, clips: Sequence[str], split: Mapping[str, Sequence[str]]) -> dict[str, int]:

@@ -70,15 +70,48 @@ def test_pickle_in_another_order_is_refused(order: tuple[str, ...], tmp_path: Pa
             (2, FRAMES, JOINTS, 3)
         ] * 3
     else:
-        with pytest.raises(InputError, match=r"people in|no layout that comes with i2md fits"):
+        with pytest.raises(
+            InputError, match=r"people in|no layout that comes with i2md fits|25 joints of 2 coordinates"
+        ):
             open_source("pyskl", tmp_path / "x.pkl")
 
 
 def test_channels_first_array_of_17_joints_and_two_persons_is_refused(tmp_path: Path) -> None:
     """(N, C, T, V, M) looks like 2-D positions: two persons stand where two channels should."""
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(5, 3, 300, 17, 2)))
-    with pytest.raises(InputError, match="300 people in 3 frames; give the axes in the order"):
-        open_source("arrays", tmp_path / "x.npy", layout="coco-17")
+    for layout in ("coco-17", "h36m-17"):
+        with pytest.raises(InputError, match=r"give the axes in the order .*transpose\(array, \(0, 2, 4, 3, 1\)\)"):
+            open_source("arrays", tmp_path / "x.npy", layout=layout)
+
+
+@pytest.mark.parametrize("layout", ["kinect-v1", "mediapipe-33"])
+@pytest.mark.parametrize("channels", [2, 3])
+@pytest.mark.parametrize("persons", [None, 1, 2])
+def test_the_array_decides_whether_positions_are_2d_or_3d(
+    tmp_path: Path, layout: str, channels: int, persons: int | None
+) -> None:
+    joints = len(get_layout(layout).joints)
+    shape = (30, joints, channels) if persons is None else (30, persons, joints, channels)
+    clip = np.random.default_rng(0).normal(size=shape)
+    np.save(tmp_path / "x.npy", np.stack([clip, clip]))
+    (tmp_path / "clips").mkdir()
+    np.save(tmp_path / "clips" / "x.npy", clip)
+    for path in (tmp_path / "x.npy", tmp_path / "clips"):
+        source = open_source("arrays", path, layout=layout)
+        assert (source.layout.channels, source.preset) == (channels, "none" if channels == 2 else "facing")
+        assert next(iter(source.read())).positions.shape == (persons or 1, 30, joints, channels)
+
+
+def test_clips_of_a_folder_are_all_2d_or_all_3d(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, channels in (("a", 2), ("b", 3), ("c", 2)):
+        np.save(tmp_path / f"{name}.npy", rng.normal(size=(30, 17, channels)))
+    (tmp_path / "0.npy").write_bytes(b"damaged")
+    source = open_source("arrays", tmp_path, layout="coco-17")
+    damaged, *read = source.read()
+    assert isinstance(damaged, Unreadable) and source.layout.channels == 2
+    assert [isinstance(clip, Unreadable) for clip in read] == [False, True, False]
+    assert "17 joints of 3 coordinates, but layout coco-17 has 17 of 2" in read[1].reason
 
 
 def test_single_clip_instead_of_a_batch_is_an_error(tmp_path: Path) -> None:
