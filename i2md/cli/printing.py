@@ -80,7 +80,6 @@ def _info(data: Mapping[str, Any], classes: bool) -> str:
 def _preparation(report: Mapping[str, Any]) -> dict[str, int]:
     """What preparation changed and left out, counted."""
     changed = {name.replace("_", " "): count for name, count in report.items() if isinstance(count, int) and count}
-    changed |= report.get("cut", {})
     return changed | {f"not read, {why}": count for why, count in report.get("not_read", {}).items() if count}
 
 

@@ -92,14 +92,25 @@ def _check_description(dataset: Dataset) -> None:
             raise ValueError(f"{name} is not a text")
     if not all(isinstance(name, str) for name in dataset.class_names):
         raise ValueError("class_names are not texts")
-    if not isinstance(dataset.report, dict):
-        raise ValueError("report is not an object")
+    if not _is_table(dataset.report) or not _is_report(dataset.report):
+        raise ValueError("report must hold counts and lists of texts")
     if not _is_table(dataset.splits) or not all(_is_split(split) for split in dataset.splits.values()):
         raise ValueError("splits must name, for each part, columns of the index and lists of values")
 
 
 def _is_table(value: Any) -> bool:
     return isinstance(value, dict)
+
+
+def _is_report(report: Mapping[str, Any]) -> bool:
+    counts = [report.get(name, {}) for name in ("not_read", "left_out_reasons")]
+    texts = [report.get(name, []) for name in ("left_out_files", "warnings")]
+    return (
+        all(_is_table(count) and all(type(value) is int for value in count.values()) for count in counts)
+        and all(isinstance(text, list | tuple) and all(isinstance(line, str) for line in text) for text in texts)
+        and type(report.get("left_out", 0)) is int
+        and (not report.get("left_out") or bool(report.get("left_out_files")))
+    )
 
 
 def _is_split(split: Any) -> bool:

@@ -14,6 +14,8 @@ from i2md.data.splits import Split, select_part, training_part
 from i2md.data.store import Clips
 
 MAX_EXAMINED = 2000
+# Reasons why recordings were left out, besides that of the first, of which an example is given.
+MAX_REASONS = 4
 
 
 def info(clips: Clips) -> dict[str, Any]:
@@ -162,9 +164,20 @@ def _warnings(clips: Clips) -> Iterator[str]:
         yield f"all labelled clips have one class, {present[0]!r}: every accuracy on them is 100 %"
     for name in clips.dataset.splits:
         yield from split_warnings(clips, name)
-    if clips.dataset.report.get("left_out"):
-        first = clips.dataset.report["left_out_files"][0]
-        yield f"{clips.dataset.report['left_out']} recordings were left out, for example {first}"
+    yield from _left_out_warnings(clips.dataset.report)
+
+
+def _left_out_warnings(report: Mapping[str, Any]) -> Iterator[str]:
+    """How many recordings were left out, and a recording for each of the most frequent reasons."""
+    if not report.get("left_out"):
+        return
+    first = report["left_out_files"][0]
+    others = [(line, count) for line, count in report.get("left_out_reasons", {}).items() if line != first]
+    yield f"{report['left_out']} recordings were left out, for example {first}"
+    for line, count in others[:MAX_REASONS]:
+        yield f"{count} of them for another reason, for example {line}"
+    if len(others) > MAX_REASONS:
+        yield f"{len(others) - MAX_REASONS} more reasons are in left_out.txt"
 
 
 def split_warnings(clips: Clips, name: str) -> Iterator[str]:

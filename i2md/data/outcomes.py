@@ -72,9 +72,10 @@ class Report:
     recordings: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     left_out: list[str] = field(default_factory=list)
-    reasons: Counter[str] = field(default_factory=Counter)
-    cut: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """Number of recordings that were cut, by reason, and the name of one."""
+    reasons: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Number of recordings left out, by `reason_kind`, and the line of the first."""
+    not_read: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Number of recordings of which a part was not read, by what it is, and the name of the first."""
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Count further outcomes."""
@@ -86,21 +87,17 @@ class Report:
                 self.counts["frames_cut"] += outcome.frames_cut
                 self.counts["frames_filled"] += outcome.frames_filled
                 self.counts["persons_absent"] += outcome.persons_absent
-                for why in outcome.clip.cut:
-                    self._add_cut(why, 1, outcome.clip.name)
+                for part in outcome.clip.not_read:
+                    _count(self.not_read, part, 1, outcome.clip.name)
                 for reason in ("joints_interpolated", "joints_missing"):
                     if count := getattr(outcome, reason):
                         self.counts[reason] += count
-
-    def _add_cut(self, why: str, count: int, name: str) -> None:
-        before, first = self.cut.get(why, (0, name))
-        self.cut[why] = (before + count, first)
 
     def _add_skipped(self, skipped: SkippedRecording) -> None:
         text = skipped.reason if skipped.source in skipped.reason else f"{skipped.source}: {skipped.reason}"
         self.counts["left_out"] += 1
         self.left_out.append(text.encode("utf-8", "backslashreplace").decode())
-        self.reasons[reason_kind(skipped.reason)] += 1
+        _count(self.reasons, reason_kind(skipped.reason), 1, self.left_out[-1])
 
     def to_note(self) -> dict[str, Any]:
         """The counts as plain data, for the journal of a checkpoint."""
@@ -109,7 +106,7 @@ class Report:
             "counts": self.counts,
             "left_out": self.left_out,
             "reasons": self.reasons,
-            "cut": self.cut,
+            "not_read": self.not_read,
         }
 
     def add_note(self, note: dict[str, Any]) -> None:
@@ -117,16 +114,22 @@ class Report:
         self.recordings += note["recordings"]
         self.counts.update(note["counts"])
         self.left_out += note["left_out"][: MAX_LISTED - len(self.left_out)]
-        for why, (count, name) in note["cut"].items():
-            self._add_cut(why, count, name)
-        for kind, times in note["reasons"].items():
-            self.reasons[kind if kind in self.reasons or len(self.reasons) < _MAX_REASONS else "other"] += times
+        for counts, added in ((self.not_read, note["not_read"]), (self.reasons, note["reasons"])):
+            for what, (count, example) in added.items():
+                _count(counts, what if what in counts or len(counts) < _MAX_REASONS else "other", count, example)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report of dataset.json."""
-        by_reason = {"left_out_reasons": dict(self.reasons.most_common())} if self.reasons else {}
-        cut = {f"{why}, such as {shown(name)}": count for why, (count, name) in self.cut.items()}
-        return {**self.counts, **by_reason, **({"cut": cut} if cut else {}), "left_out_files": self.left_out}
+        """The report of dataset.json; `left_out_reasons` counts the recordings left out for the same kind of reason."""
+        frequent = sorted(self.reasons.values(), key=lambda found: -found[0])
+        by_reason = {"left_out_reasons": {line: count for count, line in frequent}} if frequent else {}
+        not_read = {f"{part}, such as {shown(name)}": count for part, (count, name) in self.not_read.items()}
+        return {**self.counts, **by_reason, "not_read": not_read, "left_out_files": self.left_out}
+
+
+def _count(counts: dict[str, tuple[int, str]], what: str, number: int, example: str) -> None:
+    """Add to a count; the first example of each stays."""
+    before, first = counts.get(what, (0, example))
+    counts[what] = (before + number, first)
 
 
 def reason_kind(reason: str) -> str:

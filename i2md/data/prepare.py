@@ -200,6 +200,7 @@ def _list_left_out(writer: ClipsWriter, clips: Path) -> None:
 
 
 def _describe(source: Source, preset: str, report: Report) -> Dataset:
+    counts = report.to_dict()
     return Dataset(
         name=source.name,
         layout=source.layout,
@@ -208,8 +209,8 @@ def _describe(source: Source, preset: str, report: Report) -> Dataset:
         preparation=source.prepared or preset,
         splits=source.splits,
         report={
-            **report.to_dict(),
-            "not_read": dict(source.left_out),
+            **counts,
+            "not_read": {**source.left_out, **counts["not_read"]},
             **({"converted": dict(source.converted)} if source.converted else {}),
         },
     )

@@ -42,7 +42,7 @@ class Recording:
         source: The file, as messages name it.
         intervals: The actions labelled in an untrimmed recording.
         actors: How many persons take part in the labelled action.
-        cut: Why the recording has fewer frames than its file or label says, a phrase each; prepare counts them.
+        not_read: What of its file or label is not in the recording, a phrase each; prepare counts them.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Recording:
     source: str = ""
     intervals: tuple[Interval, ...] = ()
     actors: int = UNKNOWN
-    cut: tuple[str, ...] = ()
+    not_read: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,8 @@ def _header(text: bytes) -> Callable[[Path], None]:
         _described(class_names=[1, 2]),
         _described(name={"a": "b" * 10_000}),
         _described(report=[]),
+        _described(report={"left_out": 3}),
+        _described(report={"not_read": {"x": "many"}}),
         _described(format_version="9" * 10_000),
         _described(layout={"name": "x" * 10_000}),
         _described(layout=3),

@@ -176,6 +176,18 @@ def test_recordings_left_out_give_a_warning(tmp_path: Path) -> None:
     assert "a.mat: cut short" in warning
 
 
+def test_each_reason_why_recordings_were_left_out_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "good.npy", np.random.default_rng(0).normal(size=(9, 25, 3)))
+    for number in range(3):
+        np.save(tmp_path / f"flat{number}.npy", np.zeros((9 + number, 25)))
+    (tmp_path / "torn.npy").write_bytes(b"no array")
+    found = info(prepare("arrays", tmp_path, tmp_path / "c"))
+    warnings = [text for text in found["warnings"] if "left out" in text or "of them" in text]
+    assert warnings[0].startswith("4 recordings were left out, for example flat0.npy: float64 of shape (9, 25)")
+    assert warnings[1].startswith("1 of them for another reason, for example torn.npy: ")
+    assert list(found["report"]["left_out_reasons"].values()) == [3, 1]
+
+
 def test_untrimmed_recordings_are_counted_with_their_intervals(real_data: Path, tmp_path: Path) -> None:
     clips = prepare("utkinect-action3d", real_data / "utkinect-action3d", tmp_path / "c")
     # Ten actions in each of twenty recordings, one of them without frame numbers.

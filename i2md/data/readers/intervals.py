@@ -21,6 +21,8 @@ class Annotation(NamedTuple):
     start: int
     end: int
     label: int
+    line: int = 0
+    """Number of that line, from 1."""
 
 
 def interval_of(annotation: Annotation, frames: int) -> Interval:
@@ -64,15 +66,15 @@ def clips_of(
         try:
             interval = interval_of(annotation, whole.positions.shape[1])
         except BadFile as error:
-            reason = f"{whole.source}: the interval is not a clip, {error}: {annotation.name} ({annotation.text})"
-            yield Unreadable(whole.source, reason)
+            reason = f"line {annotation.line} of its label file, {annotation.text!r}: {error}"
+            yield Unreadable(whole.source, f"{whole.source}: {annotation.name}: {reason}")
             continue
         end = interval.end if max_frames is None else min(interval.end, interval.start + max_frames)
         positions = without_absent_persons(whole.positions[:, interval.start : end])
         outside = annotation.start < interval.start or annotation.end > interval.end
-        cut = ["intervals cut where their recording begins or ends"] * outside
-        cut += [f"intervals cut after their first {max_frames} frames"] * (end < interval.end)
-        yield replace(whole, name=annotation.name, positions=positions, label=interval.label, cut=tuple(cut))
+        cut = ["frames of intervals before or after their recording"] * outside
+        cut += [f"frames of intervals after their first {max_frames}"] * (end < interval.end)
+        yield replace(whole, name=annotation.name, positions=positions, label=interval.label, not_read=tuple(cut))
 
 
 def with_intervals(whole: Recording, annotations: Sequence[Annotation]) -> Recording:

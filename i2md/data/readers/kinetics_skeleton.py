@@ -25,7 +25,7 @@ from jaxtyping import Float, Float32, Int64
 from i2md.data.readers.files import BadFile, File, find_files, load_each
 from i2md.data.readers.limits import require_regular
 from i2md.data.readers.name_tables import compare_names
-from i2md.data.readers.reading import Reading, to_positions, without_absent_persons
+from i2md.data.readers.reading import Reading, to_positions, without_absent_persons, without_low_confidence
 from i2md.data.recording import UNKNOWN, Recording, Source
 from i2md.data.splits import Split, by_column
 from i2md.data.storage.remote import is_remote
@@ -222,7 +222,7 @@ class _Parser:
 
     def _positions(self, data: Any) -> Float32[np.ndarray, "persons frames 18 2"]:
         frames, length, poses, scores = _bodies(data)
-        joints = np.where(scores[..., None] > self.score, poses - 0.5, 0.0)
+        joints = without_low_confidence((poses - 0.5)[None], scores[None], self.score)[0]
         rank = _rank(frames, scores.sum(axis=1))
         kept = rank < self.persons
         positions = np.zeros((self.persons, length, _JOINTS, 2))

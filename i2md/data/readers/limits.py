@@ -141,6 +141,15 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     return data
 
 
+def array_keys(archive: zipfile.ZipFile) -> list[str]:
+    """List the keys of the arrays in an .npz.
+
+    Args:
+        archive: The .npz.
+    """
+    return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
 def parse_npy(data: bytes) -> np.ndarray:
     """Parse a .npy without unpickling.
 

@@ -47,13 +47,14 @@ def compare_names(
     return counts
 
 
-def unread_columns(table: str, columns: Iterable[str], known: Sequence[str]) -> dict[str, int]:
-    """Count the columns of a table, or the arrays of a file, that no reader asks for.
+def unread_columns(table: str, columns: Iterable[str], known: Sequence[str], what: str = "columns") -> dict[str, int]:
+    """Count the columns of a table, or the keys of a file, that no reader asks for.
 
     Args:
         table: Name of the table or file, for the message.
         columns: Names of its columns.
         known: Names of those that are read.
+        what: What the table has.
 
     Returns:
         A count for `Source.left_out`, with the name of one; none if all are read.
@@ -63,8 +64,8 @@ def unread_columns(table: str, columns: Iterable[str], known: Sequence[str]) -> 
         {'columns of labels.csv other than name and label, such as class': 1}
     """
     others = [column for column in columns if column not in known]
-    listed = f"{', '.join(known[:-1])} and {known[-1]}"
-    return {f"columns of {table} other than {listed}, such as {shown(others[0])}": len(others)} if others else {}
+    listed = " and ".join(filter(None, [", ".join(known[:-1]), known[-1]]))
+    return {f"{what} of {table} other than {listed}, such as {shown(others[0])}": len(others)} if others else {}
 
 
 def shown(name: str) -> str:

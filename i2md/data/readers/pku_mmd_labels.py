@@ -138,7 +138,7 @@ def parse_labels(data: bytes, name: str) -> tuple[Annotation, ...]:
 
     Example:
         >>> parse_labels(b"8,120,240,2\\n", "0002-L")
-        (Annotation(name='0002-L_001', text='8,120,240,2', start=120, end=240, label=7),)
+        (Annotation(name='0002-L_001', text='8,120,240,2', start=120, end=240, label=7, line=1),)
     """
     lines = [(at, line) for at, line in enumerate(data.decode("ascii", "replace").splitlines(), 1) if line.strip()]
     return tuple(_annotation(line.strip(), at, f"{name}_{number:03d}") for number, (at, line) in enumerate(lines, 1))
@@ -156,4 +156,4 @@ def _annotation(line: str, at: int, clip: str) -> Annotation:
         label = label_of(number, CLASS_NAMES)
     except BadFile as error:
         raise BadFile(f"line {at}: {error}") from None
-    return Annotation(clip, line[:40], start, end, label)
+    return Annotation(clip, line[:40], start, end, label, at)

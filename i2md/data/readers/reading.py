@@ -224,6 +224,28 @@ def last_frame(values: Num[np.ndarray, "persons frames joints channels"]) -> int
     return int(used[-1]) + 1 if len(used) else values.shape[1]
 
 
+def without_low_confidence(
+    positions: Num[np.ndarray, "persons frames joints channels"],
+    confidence: Num[np.ndarray, "persons frames joints"],
+    most: float,
+) -> Num[np.ndarray, "persons frames joints channels"]:
+    """Store joints of low confidence as zeros, which mean that a joint is missing.
+
+    Args:
+        positions: Positions.
+        confidence: Confidence of each joint.
+        most: A joint of this confidence or less is missing, as is one whose confidence is NaN.
+
+    Returns:
+        A copy of the positions.
+
+    Example:
+        >>> without_low_confidence(np.ones((1, 1, 2, 2)), np.array([[[0.2, 0.9]]]), 0.5).tolist()
+        [[[[0.0, 0.0], [1.0, 1.0]]]]
+    """
+    return np.where((confidence > most)[..., None], positions, positions.dtype.type(0))
+
+
 def joint_order(listed: str, layout: Layout) -> list[int]:
     """Find where a file stores each joint of a layout.
 

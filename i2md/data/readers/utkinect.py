@@ -62,6 +62,8 @@ class LabelledAction(NamedTuple):
     """The line of the label file."""
     first: int
     last: int
+    line: int = 0
+    """Number of that line, from 1."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def _action(recording: str, text: str, at: int) -> LabelledAction | None:
     match = re.fullmatch(r"(\w+): ?(?:(\d{1,9}) (\d{1,9})|NaN NaN)", text)
     if match is None or match[1] not in _ACTIONS or not recording:
         raise BadFile(f"line {at}: {text[:40]!r} is neither a recording nor one of its ten actions")
-    return None if match[2] is None else LabelledAction(match[1], text, int(match[2]), int(match[3]))
+    return None if match[2] is None else LabelledAction(match[1], text, int(match[2]), int(match[3]), at)
 
 
 def _read_labels(path: Path) -> Labels:
@@ -220,7 +222,8 @@ def _annotation(recording: str, action: LabelledAction, numbers: Int64[np.ndarra
     # Beyond the end, so that what is cut is counted.
     if start < end == len(numbers) and action.last > numbers[-1]:
         end += 1
-    return Annotation(f"{recording}_{action.name}", action.text, start, end, list(_ACTIONS).index(action.name))
+    label = list(_ACTIONS).index(action.name)
+    return Annotation(f"{recording}_{action.name}", action.text, start, end, label, action.line)
 
 
 def _not_read(path: Path, files: Sequence[File], labels: Labels) -> dict[str, int]:

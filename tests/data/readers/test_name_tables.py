@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
 from i2md.data.readers.name_tables import compare_names
 from i2md.errors import InputError
@@ -99,8 +100,19 @@ def test_arrays_of_an_npz_that_are_not_read_are_counted(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", positions=positions, label=np.arange(4), names=np.array(list("abcd")))
     (reason,) = open_source("arrays", tmp_path / "x.npz").left_out.items()
     assert reason[1] == 1
-    assert reason[0].startswith("columns of x.npz other than positions, lengths, labels")
+    assert reason[0].startswith("keys of x.npz other than positions, lengths, labels")
     assert reason[0].endswith("such as label")
+
+
+def test_keys_of_a_clips_npz_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    clip = np.random.default_rng(0).normal(size=(9, 25, 3))
+    np.savez(tmp_path / "a.npz", positions=clip)
+    for name in "bc":
+        np.savez(tmp_path / f"{name}.npz", positions=clip, label=1, fps=30)
+    np.savez(tmp_path / "d.npz", joints=clip)
+    report = prepare("arrays", tmp_path, tmp_path / "clips").dataset.report
+    assert report["not_read"] == {"keys of .npz files other than positions (label), such as b": 2}
+    assert report["left_out_files"] == ["d.npz: no key positions in it, only joints; save the clip as positions"]
 
 
 def test_a_column_that_appears_twice_is_refused(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_invalid_interval_is_unreadable_or_clipped(
         np.testing.assert_array_equal(found[0].positions, whole.positions[:, slice(*kept)])
         assert tuple(whole.intervals[0]) == (*kept, 6)
     else:
-        text = f"skeleton/0002-L.txt: the interval is not a clip, {reason}: 0002-L_001 ({line})"
+        text = f"skeleton/0002-L.txt: 0002-L_001: line 1 of its label file, '{line}': {reason}"
         assert found[0] == Unreadable("skeleton/0002-L.txt", text)
         assert [interval.label for interval in whole.intervals] == [0]
 
@@ -397,7 +397,8 @@ def test_intervals_that_are_cut_are_counted_and_one_is_named(tmp_path: Path) -> 
     _write(tmp_path / "x", {"0002-L": _text(320)}, {"0002-L": labels})
     clips = prepare("pku-mmd", tmp_path / "x", tmp_path / "clips")
     assert clips.columns["frames"].tolist() == [4, 300, 300, 20]
-    assert clips.dataset.report["cut"] == {
-        "intervals cut after their first 300 frames, such as 0002-L_002": 2,
-        "intervals cut where their recording begins or ends, such as 0002-L_004": 1,
+    not_read = {what: count for what, count in clips.dataset.report["not_read"].items() if count}
+    assert not_read == {
+        "frames of intervals after their first 300, such as 0002-L_002": 2,
+        "frames of intervals before or after their recording, such as 0002-L_004": 1,
     }

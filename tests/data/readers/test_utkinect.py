@@ -171,7 +171,7 @@ def test_interval_without_frames_is_unreadable_and_others_are_read(line: str, re
     joints = _row(2) + _row(4) + _row(6)
     source = open_source("utkinect-action3d", _write(tmp_path, joints, f"s01_e01\n{line}\npull: 2 6\n"))
     bad, good = source.read()
-    text = f"joints_s01_e01.txt: the interval is not a clip, {reason}: s01_e01_walk ({line})"
+    text = f"joints_s01_e01.txt: s01_e01_walk: line 2 of its label file, '{line}': {reason}"
     assert isinstance(bad, Unreadable) and bad.reason == text
     assert good.label == 7
     (whole,) = source.untrimmed.read()

@@ -25,7 +25,7 @@ from jaxtyping import Num
 
 from i2md.data.readers.arrays.axis_order import check_axes, with_channels_of
 from i2md.data.readers.files import BadFile, File, find_files, load_file
-from i2md.data.readers.limits import DAMAGE, parse_npy, read_member
+from i2md.data.readers.limits import DAMAGE, array_keys, parse_npy, read_member
 from i2md.data.readers.name_tables import compare_names, shown, unread_columns
 from i2md.data.readers.reading import Reading, without_padding
 from i2md.data.recording import UNKNOWN, Recording, Source, Unreadable
@@ -123,6 +123,7 @@ class _Pass:
             subject=row.subject,
             fps=self.fps,
             source=file.name,
+            not_read=_other_keys(data),
         )
 
 
@@ -141,6 +142,10 @@ def array_in(data: bytes) -> np.ndarray:
     try:
         if data.startswith(b"PK"):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                keys = array_keys(archive)
+                if "positions" not in keys:
+                    found = shown(", ".join(keys)) or "nothing"
+                    raise BadFile(f"no key positions in it, only {found}; save the clip as positions")
                 data = read_member(archive, "positions.npy")
         return parse_npy(data)
     except DAMAGE as error:
@@ -160,6 +165,15 @@ def _as_the_first(files: Sequence[File], layout: Layout) -> Layout:
 
 def _axes(array: np.ndarray) -> tuple[str, ...]:
     return (_AXES[0], *_AXES[2:]) if array.ndim == 3 else _AXES
+
+
+def _other_keys(data: bytes) -> tuple[str, ...]:
+    """What of an .npz is not read, as a phrase."""
+    if not data.startswith(b"PK"):
+        return ()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        others = [key for key in array_keys(archive) if key != "positions"]
+    return (f"keys of .npz files other than positions ({shown(others[0])})",) if others else ()
 
 
 def persons_first(array: np.ndarray, layout: Layout) -> Num[np.ndarray, "persons frames joints channels"]:

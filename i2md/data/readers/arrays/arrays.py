@@ -96,7 +96,7 @@ def _open(path: Path, known: Layout, fps: float) -> Source:
         read=read_arrays(_Clips(rows, known, fps, names, labels, metadata.subjects(), lengths)),
         count=len(names),
         splits=metadata.splits(names),
-        left_out=unread_columns(path.name, metadata.arrays, _KEYS),
+        left_out=unread_columns(path.name, metadata.arrays, _KEYS, "keys"),
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from i2md.data.readers.arrays.rows import ArrayRows, open_rows, other_arrays, read_arrays
 from i2md.data.readers.arrays.sample_names import one_hot_classes
 from i2md.data.readers.files import BadFile
+from i2md.data.readers.name_tables import unread_columns
 from i2md.data.readers.ntu_rgbd_splits import class_names
 from i2md.data.readers.reading import without_padding
 from i2md.data.recording import Recording, Source, Unreadable
@@ -26,6 +27,7 @@ from i2md.errors import InputError
 from i2md.skeletons import get_layout
 
 _LAYOUT = get_layout("kinect-v2")
+_KEYS = ("x_train", "y_train", "x_test", "y_test")
 _NUMBERS = 150
 _SPLITS = {"ntu60_cs": "xsub", "ntu60_cv": "xview", "ntu120_csub": "xsub120", "ntu120_cset": "xset120"}
 
@@ -43,7 +45,7 @@ def open_source(path: Path) -> Source:
         InputError: If the file is damaged or an array is missing or has another shape.
     """
     path = Path(path)
-    parts = _open_parts(path)
+    parts, unread = _open_parts(path)
     classes = max(part.classes for part in parts)
     split = {part.name: {"name": tuple(part.clip(i) for i in range(len(part.labels)))} for part in parts}
     return Source(
@@ -55,6 +57,7 @@ def open_source(path: Path) -> Source:
         read=read_arrays(*parts),
         count=sum(len(part.labels) for part in parts),
         splits={_SPLITS.get(path.stem.lower(), "given"): split},
+        left_out=unread,
     )
 
 
@@ -87,10 +90,12 @@ class _Part:
         return Recording(self.clip(index), positions, label=int(self.labels[index]), fps=30.0, source=source)
 
 
-def _open_parts(path: Path) -> tuple[_Part, ...]:
+def _open_parts(path: Path) -> tuple[tuple[_Part, ...], dict[str, int]]:
+    """The training and the test clips, and counts of the keys that are not read."""
     rows = {part: open_rows(path, f"x_{part}") for part in ("train", "test")}
     others = other_arrays(path, "x_train", "x_test")
-    return tuple(_checked(path, part, rows[part], others.get(f"y_{part}", np.array(0))) for part in rows)
+    parts = tuple(_checked(path, part, rows[part], others.get(f"y_{part}", np.array(0))) for part in rows)
+    return parts, unread_columns(path.name, others, _KEYS, "keys")
 
 
 def _checked(path: Path, part: str, rows: ArrayRows, given: np.ndarray) -> _Part:

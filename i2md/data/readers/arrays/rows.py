@@ -21,6 +21,7 @@ from numpy.lib import format as npy
 
 from i2md.data.readers.limits import (
     DAMAGE,
+    array_keys,
     map_npy,
     parse_npy,
     read_member,
@@ -102,7 +103,7 @@ def open_rows(path: Path, key: str) -> ArrayRows:
             require_size(math.prod(array.shape[1:]) * array.dtype.itemsize, "a clip")
             return ArrayRows(path, array.shape, array.dtype)
         with _npz(path) as archive:
-            keys = _keys(archive)
+            keys = array_keys(archive)
             if key not in keys:
                 found = shown(", ".join(keys)) or "nothing"
                 raise InputError(f"{path}: no key {key} in it, only {found}; save the clips as {key}")
@@ -125,12 +126,8 @@ def other_arrays(path: Path, *keys: str) -> Mapping[str, np.ndarray]:
     if path.suffix.lower() == ".npy":
         return {}
     with _readable(path), _npz(path) as archive:
-        others = [key for key in _keys(archive) if key not in keys]
+        others = [key for key in array_keys(archive) if key not in keys]
         return {other: parse_npy(read_member(archive, f"{other}.npy")) for other in others}
-
-
-def _keys(archive: zipfile.ZipFile) -> list[str]:
-    return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from refusal import Refused, refusing
 
 from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
-from i2md.data.readers.arrays.pyskl import over_image
+from i2md.data.readers.arrays.pyskl_annotations import over_image
 from i2md.data.recording import Divisible, Recording, Unreadable
 from i2md.data.splits import select_part
 from i2md.errors import InputError
@@ -93,6 +93,41 @@ def test_pixels_are_scaled_to_the_image(tmp_path: Path) -> None:
     np.testing.assert_array_equal(clip.positions, expected)
     prepared = prepare("pyskl", tmp_path / "hrnet.pkl", tmp_path / "clips")
     np.testing.assert_array_equal(prepared[0], expected.astype(np.float32))
+
+
+def test_joints_of_low_confidence_are_missing_and_counted(tmp_path: Path) -> None:
+    keypoint = _keypoint(1, 6, 17, 2)
+    confidence = np.full((1, 6, 17), 0.5, np.float16)
+    confidence[0, 2, 3], confidence[0, 4, 5], confidence[0, 5, 6] = 0, 0.2, np.nan
+    path = _save(tmp_path / "x.pkl", [_annotation("a", keypoint=keypoint, keypoint_score=confidence)])
+    for score, low in ((0.0, [(2, 3), (5, 6)]), (0.2, [(2, 3), (4, 5), (5, 6)])):
+        expected = keypoint[0].astype(np.float32)
+        for frame, joint in low:
+            expected[frame, joint] = 0
+        clips = prepare("pyskl", path, tmp_path / f"clips-{score}", score=score)
+        np.testing.assert_array_equal(clips[0][0], expected)
+        assert clips.dataset.report["joints_missing"] == len(low)
+    with pytest.raises(InputError, match="no joint has a confidence above 0.5; lower --score"):
+        prepare("pyskl", path, tmp_path / "none", score=0.5)
+    with pytest.raises(InputError, match="from 0 to below 1"):
+        open_source("pyskl", path, score=1.0)
+    _save(path, [_annotation("a", keypoint=keypoint, keypoint_score=confidence[:, :4])])
+    (clip,) = open_source("pyskl", path, layout="coco-17").read()
+    assert isinstance(clip, Unreadable) and "keypoint_score is no array of numbers (persons, frames" in clip.reason
+
+
+def test_keys_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    sizes = {"img_shape": (1080, 1920), "original_shape": (1080, 1920)}
+    annotations = [_annotation("a", modality="Pose", **sizes), _annotation("b", flow=1) | {3: 4}]
+    path = tmp_path / "x.pkl"
+    path.write_bytes(pickle.dumps({"annotations": annotations, "meta": {}}))
+    known = "frame_dir, label, keypoint, keypoint_score, total_frames and img_shape"
+    assert open_source("pyskl", path).left_out == {
+        "keys of x.pkl other than annotations and split, such as meta": 1,
+        f"keys of annotations other than {known}, such as modality": 3,
+    }
+    _save(path, [_annotation("a", **sizes | {"original_shape": (540, 960)})])
+    assert open_source("pyskl", path).left_out == {f"keys of annotations other than {known}, such as original_shape": 1}
 
 
 @settings(max_examples=50, deadline=None)
