@@ -17,7 +17,8 @@ def test_reports_of_parts_add_up_to_the_report_of_all() -> None:
             report.add_note(part.to_note())
     assert whole.to_dict() == parts.to_dict()
     assert list(whole.to_dict()["left_out_reasons"]) == list(parts.to_dict()["left_out_reasons"])
-    assert whole.recordings == 5000 and sum(count for count, _ in whole.reasons.values()) == 5000 and len(whole.left_out) == 1000
+    assert whole.recordings == sum(count for count, _ in whole.reasons.values()) == 5000
+    assert len(whole.left_out) == 1000
 
 
 def test_reasons_that_differ_in_file_and_number_alone_are_one() -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from i2md.data.coordinates import convert
 from i2md.data.readers.arrays import safe_pickle
 from i2md.data.readers.arrays.axis_order import fitting_layouts
-from i2md.data.readers.arrays.pyskl_annotations import KEYS, Clip, clip_of, unread_keys
+from i2md.data.readers.arrays.pyskl_annotations import AXES, KEYS, Clip, clip_of, unread_keys
 from i2md.data.readers.arrays.sample_names import classes_of, columns_of_name
 from i2md.data.readers.files import BadFile
 from i2md.data.readers.name_tables import compare_names, unread_columns
@@ -165,7 +165,7 @@ def _layout_of(path: Path, clips: Sequence[Clip | Unreadable], given: Layout | N
     if size not in _LAYOUTS:
         raise InputError(
             f"{path}: {joints} joints of {channels} coordinates are no layout of PYSKL's own; "
-            f"{fitting_layouts(joints, channels)}, or give the axes in the order ({', '.join(_AXES)})"
+            f"{fitting_layouts(joints, channels)}, or give the axes in the order ({', '.join(AXES)})"
         )
     return get_layout(_LAYOUTS[size]).with_channels(channels)
 

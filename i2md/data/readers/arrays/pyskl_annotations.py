@@ -20,7 +20,7 @@ from i2md.skeletons import Layout
 KEYS = ("frame_dir", "label", "keypoint", "keypoint_score", "total_frames", "img_shape")
 _LARGEST_IMAGE = 1 << 20
 _LONGEST_NAME = 255
-_AXES = ("persons", "frames", "joints", "channels")
+AXES = ("persons", "frames", "joints", "channels")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Clip:
             found = positions.any()
             positions = without_low_confidence(positions, self.confidence[:, : self.frames], score)
             if found and not positions.any():
-                raise BadFile(f"no joint has a confidence above {score:g}; lower --score or leave out keypoint_score")
+                raise BadFile(f"no joint has a confidence above {score:g}; lower --options.score or leave out keypoint_score")
         positions = without_padding(positions, layout, nan_is_missing=True)
         with np.errstate(invalid="ignore"):
             return over_image(positions, self.image) if in_image and self.image else positions
@@ -90,7 +90,7 @@ def _checked(source: str, annotation: Any) -> Clip:
     if not isinstance(keypoint, np.ndarray) or keypoint.ndim != 4 or keypoint.dtype.kind not in "fiu":
         raise BadFile(f"{name}: keypoint is no array of numbers (persons, frames, joints, 2 or 3)")
     try:
-        check_axes(keypoint.shape, _AXES)
+        check_axes(keypoint.shape, AXES)
     except BadFile as error:
         raise BadFile(f"{name}: {error}") from None
     return Clip(
