@@ -53,7 +53,9 @@ class Clip:
             found = positions.any()
             positions = without_low_confidence(positions, self.confidence[:, : self.frames], score)
             if found and not positions.any():
-                raise BadFile(f"no joint has a confidence above {score:g}; lower --options.score or leave out keypoint_score")
+                raise BadFile(
+                    f"no joint has a confidence above {score:g}; lower --options.score or leave out keypoint_score"
+                )
         positions = without_padding(positions, layout, nan_is_missing=True)
         with np.errstate(invalid="ignore"):
             return over_image(positions, self.image) if in_image and self.image else positions

@@ -107,7 +107,7 @@ def test_joints_of_low_confidence_are_missing_and_counted(tmp_path: Path) -> Non
         clips = prepare("pyskl", path, tmp_path / f"clips-{score}", score=score)
         np.testing.assert_array_equal(clips[0][0], expected)
         assert clips.dataset.report["joints_missing"] == len(low)
-    with pytest.raises(InputError, match="no joint has a confidence above 0.5; lower --options.score"):
+    with pytest.raises(InputError, match=r"no joint has a confidence above 0\.5; lower --options\.score"):
         prepare("pyskl", path, tmp_path / "none", score=0.5)
     with pytest.raises(InputError, match="from 0 to below 1"):
         open_source("pyskl", path, score=1.0)
