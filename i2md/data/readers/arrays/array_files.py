@@ -10,23 +10,21 @@ An array is (frames, joints, channels) or (frames, persons, joints, channels). L
 
 from __future__ import annotations
 
-import codecs
-import csv
 import io
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Num
 
 from i2md.data.readers.arrays.axis_order import check_axes, with_channels_of
+from i2md.data.readers.arrays.labels_csv import Labelled, read_labels_csv
 from i2md.data.readers.files import BadFile, File, find_files, load_file
 from i2md.data.readers.limits import DAMAGE, array_keys, parse_npy, read_member
-from i2md.data.readers.name_tables import compare_names, shown, unread_columns
+from i2md.data.readers.name_tables import compare_names, shown
 from i2md.data.readers.reading import Reading, without_padding
 from i2md.data.recording import UNKNOWN, Recording, Source, Unreadable
 from i2md.data.splits import Split
@@ -39,18 +37,8 @@ _PARTS = ("train", "val", "test")
 _AXES = ("frames", "persons", "joints", "channels")
 # Files that are tried to find whether positions are 2-D or 3-D.
 _TRIED = 10
-_COLUMNS = ("name", "label", "split", "subject")
 # Files of the same name in two folders are two clips, so a path is compared whole.
 _WHOLE_PATH = 1000
-_SUBJECT = re.compile(r"[0-9]{1,18}")
-
-
-class _Row(NamedTuple):
-    """What is known of a clip; an empty string if not known."""
-
-    label: str = ""
-    split: str = ""
-    subject: int = UNKNOWN
 
 
 def open_folder(path: Path, layout: Layout, fps: float) -> Source:
@@ -73,7 +61,7 @@ def open_folder(path: Path, layout: Layout, fps: float) -> Source:
         twice = next(file for file in files if names[_name(file)] is not file)
         raise InputError(f"{path}: {_name(twice)} appears twice, once as {twice.base}; keep one of the files")
     tables = find_files(path, _TABLE, "labels.csv", unique_parts=_WHOLE_PATH, required=False)
-    known, unread = _from_table(path, tables) if tables else (_from_folders(files), {})
+    known, unread = read_labels_csv(path, tables) if tables else (_from_folders(files), {})
     class_names = _ordered({known[name].label for name in names if name in known} - {""})
     layout = _as_the_first(files, layout)
     return Source(
@@ -97,7 +85,7 @@ class _Pass:
     """A pass over the files, which can be divided."""
 
     files: tuple[File, ...]
-    known: Mapping[str, _Row]
+    known: Mapping[str, Labelled]
     class_names: tuple[str, ...]
     layout: Layout
     fps: float
@@ -115,7 +103,7 @@ class _Pass:
 
     def _parse(self, file: File, data: bytes) -> Recording:
         name = _name(file)
-        row = self.known.get(name, _Row())
+        row = self.known.get(name, Labelled())
         return Recording(
             name=name,
             positions=without_padding(persons_first(array_in(data), self.layout), self.layout, nan_is_missing=True),
@@ -203,85 +191,17 @@ def _name(file: File) -> str:
     return str(PurePosixPath(file.name).with_suffix(""))
 
 
-def _from_folders(files: Sequence[File]) -> dict[str, _Row]:
+def _from_folders(files: Sequence[File]) -> dict[str, Labelled]:
     """Class and part by the folders of the files, relative to the one given."""
     folders = {_name(file): PurePosixPath(file.name).parts[:-1] for file in files}
     classes = {name: parts[-1] for name, parts in folders.items() if parts and parts[-1].lower() not in _PARTS}
     several = len(set(classes.values())) > 1
     return {
-        name: _Row(
+        name: Labelled(
             classes.get(name, "") if several else "", next((p.lower() for p in parts if p.lower() in _PARTS), "")
         )
         for name, parts in folders.items()
     }
-
-
-def _from_table(path: Path, tables: Sequence[File]) -> tuple[dict[str, _Row], dict[str, int]]:
-    """The rows of labels.csv by the names of clips, and a count of the columns that are not read."""
-    if len(tables) > 1:
-        raise InputError(f"{path}: labels.csv appears twice; keep the one that names all clips")
-    (table,) = tables
-    table_path = table.container / table.name
-    inside = PurePosixPath(table.name).parent
-    known: dict[str, _Row] = {}
-    try:
-        columns, lines = _lines(load_file(table))
-        for line, row in lines:
-            name, known_of_clip = _row(inside, line, row)
-            if name in known:
-                raise BadFile(f"line {line}: {shown(name)} is named a second time; keep one line")
-            known[name] = known_of_clip
-    except BadFile as error:
-        raise InputError(f"{table_path}: {error}") from None
-    return known, unread_columns("labels.csv", filter(None, columns), _COLUMNS)
-
-
-def _lines(data: bytes) -> tuple[Sequence[str], Iterator[tuple[int, Mapping[str | None, Any]]]]:
-    """The columns of labels.csv, and its lines by number; values are separated by commas, semicolons or tabs."""
-    try:
-        text = data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise BadFile(f"line {line} is not in UTF-8: save the table as 'CSV UTF-8'") from None
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    separator = max(",;\t", key=header.count)
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    columns = [(column or "").strip().lower() for column in rows.fieldnames or ()]
-    if "name" not in columns or not set(columns) & set(_COLUMNS[1:]):
-        raise BadFile(
-            f"its columns are {shown(', '.join(columns)) or 'missing'}; give a first line with name and label, split or"
-            " subject"
-        )
-    if any(columns.count(column) > 1 for column in _COLUMNS):
-        raise BadFile(f"its columns are {shown(', '.join(columns))}: one appears twice; keep one")
-    rows.fieldnames = columns
-    return columns, _numbered(rows)
-
-
-def _numbered(rows: csv.DictReader) -> Iterator[tuple[int, Mapping[str | None, Any]]]:
-    before = rows.line_num
-    try:
-        for row in rows:
-            yield rows.line_num, row
-            before = rows.line_num
-    except csv.Error as error:
-        # A quote that is never closed runs to the end of the table.
-        raise BadFile(f"line {before + 1}: {error}; check its quotes") from None
-
-
-def _row(inside: PurePosixPath, line: int, row: Mapping[str | None, Any]) -> tuple[str, _Row]:
-    """The clip's name on a line of labels.csv, and the rest of the line."""
-    name, label, split, subject = ((row.get(key) or "").strip() for key in _COLUMNS)
-    if not name or None in row:
-        fault = "more values than columns: quote those with a comma" if name else "no name; give the clip's"
-        raise BadFile(f"line {line}: {fault}")
-    if subject and not _SUBJECT.fullmatch(subject):
-        fault = f"subject '{shown(subject)}' is not a whole number below 10^18; number the subjects"
-        raise BadFile(f"line {line}: {shown(name)}: {fault}")
-    # Windows separates folders by backslashes.
-    name = name.replace("\\", "/").removeprefix("./")
-    file = inside / (name[:-4] if name.lower().endswith((".npy", ".npz")) else name)
-    return str(file), _Row(label, split, int(subject) if subject else UNKNOWN)
 
 
 def _ordered(labels: set[str]) -> tuple[str, ...]:
@@ -292,7 +212,7 @@ def _ordered(labels: set[str]) -> tuple[str, ...]:
     )
 
 
-def _splits(names: Mapping[str, File], known: Mapping[str, _Row]) -> dict[str, Split]:
+def _splits(names: Mapping[str, File], known: Mapping[str, Labelled]) -> dict[str, Split]:
     parts: dict[str, list[str]] = {}
     for name in names:
         if name in known and known[name].split:
