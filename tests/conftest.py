@@ -44,6 +44,8 @@ CHECKED = [
     "i2md.evaluation.finetuning",
     "i2md.evaluation.features",
     "i2md.evaluation.linear_probe",
+    "i2md.evaluation.diagnostics",
+    "i2md.evaluation.representation",
     "i2md.evaluation.metrics",
     "i2md.evaluation.neighbours",
     "i2md.evaluation.probe_data",

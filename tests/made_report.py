@@ -17,6 +17,11 @@ from i2md.skeletons import Layout, get_layout
 
 LAYOUT = get_layout("kinect-v1")
 CLASSES = ("wave", "sit down", "throw")
+MADE_DIAGNOSTICS: dict[str, Any] = {
+    "diagnostics/alignment/joint": 0.3,
+    "diagnostics/gradient_cosine/cmd/joint": 0.1,
+    "left_out": {"ridge": "no labels"},
+}
 
 
 class Page(HTMLParser):
@@ -96,6 +101,7 @@ def made_log(epochs: int = 5) -> list[dict[str, Any]]:
                 "contrast/bone": 5.5 / epoch,
                 "cmd/joint>motion": 0.25 * epoch,
             },
+            **(MADE_DIAGNOSTICS if epoch == 5 else {}),
             **({"knn/joint": 0.1 * epoch, "knn/bone": 0.2 * epoch, "knn/ensemble": 0.12 * epoch} if epoch % 2 else {}),
         }
         for epoch in range(1, epochs + 1)

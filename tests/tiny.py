@@ -42,6 +42,7 @@ SETTINGS = words(
         "optimizer.name": "adamw",
         "optimizer.learning_rate": 0.001,
         "knn_every": 1,
+        "diagnostics_every": 0,
         "device": "cpu",
     }
 )

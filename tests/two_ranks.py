@@ -21,6 +21,7 @@ from i2md.distributed.process_group import barrier, is_main_process, process_gro
 from i2md.encoders.gru.encoder import GRUEncoder
 from i2md.encoders.settings import GRUSettings
 from i2md.errors import InputError
+from i2md.evaluation.diagnostics import diagnostics_monitor
 from i2md.evaluation.features import crop_features
 from i2md.evaluation.monitor import knn_monitor
 from i2md.pretraining.pretrain import train
@@ -104,8 +105,11 @@ def trained(clips: Path, folder: Path) -> dict[str, torch.Tensor]:
     """The whole state of the model after training, queues included."""
     config = read_config(folder / "like")
     data = open_clips(clips)
-    watch = knn_monitor(data, "xsub", torch.device("cpu"))
-    return dict(train(data.part("xsub", "train"), folder / "trained", config, torch.device("cpu"), watch).state_dict())
+    made = (make(data, "xsub", torch.device("cpu")) for make in (knn_monitor, diagnostics_monitor))
+    watches = [(config.settings.knn_every, watch) for watch in made if watch]
+    return dict(
+        train(data.part("xsub", "train"), folder / "trained", config, torch.device("cpu"), watches).state_dict()
+    )
 
 
 def cropped(clips: Path) -> dict[str, torch.Tensor]:

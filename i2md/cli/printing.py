@@ -99,6 +99,10 @@ def _pretrained(data: Mapping[str, Any]) -> str:
     for term, step in data["begins"].items():
         begins.setdefault(step, []).append(term)
     terms_begin = "; ".join(f"{', '.join(names)} from step {step}" for step, names in sorted(begins.items()))
+    reasons: dict[str, list[str]] = {}
+    for name, reason in data["left_out"].items():
+        reasons.setdefault(reason, []).append(name)
+    left_out = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
     knn = ", ".join(f"{stream} {100 * value:.1f} %" for stream, value in data["knn"].items())
     return "\n".join(
         [
@@ -109,6 +113,7 @@ def _pretrained(data: Mapping[str, Any]) -> str:
             f"terms: {terms_begin}",
             *(f"warning: {text}" for text in data["warnings"]),
             *([f"monitored kNN accuracy: {knn}"] if knn else []),
+            *([f"diagnostics left out: {left_out}"] if left_out else []),
             f"run:  {data['run']}",
             f"next: {data['next']}",
         ]

@@ -45,6 +45,7 @@ def pretrain(
         InputError: Clips, settings and folder contradict one another.
     """
     from i2md.data.store import Clips, open_clips
+    from i2md.evaluation.diagnostics import diagnostics_monitor
     from i2md.evaluation.monitor import knn_monitor
     from i2md.pretraining.pretrain import pretrain_run
     from i2md.recipes import load_recipe
@@ -58,6 +59,7 @@ def pretrain(
         device=device,
         recipe=None if recipe is None else Path(recipe).stem,
         monitor=knn_monitor,
+        diagnostics=diagnostics_monitor,
         longer=True,
     )
 

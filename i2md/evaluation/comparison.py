@@ -18,7 +18,7 @@ from i2md.runtime.settings import flatten
 # What may differ between runs of one variant: it does not influence the results, or is the seed.
 _NOT_COMPARED = {
     *("settings.seed", "settings.split", "settings.checkpoint_minutes", "settings.checkpoint_epochs"),
-    *("settings.knn_every", "clips.path", "clips.frames", "recipe"),
+    *("settings.knn_every", "settings.diagnostics_every", "clips.path", "clips.frames", "recipe"),
 }
 # Settings that positions and MiniRocket's features depend on.
 _CLIPS = ("streams", "layout", "preparation", "persons")

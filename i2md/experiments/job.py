@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from i2md.data.store import Clips, open_clips
+from i2md.evaluation.diagnostics import diagnostics_monitor
 from i2md.evaluation.evaluate import evaluate_run
 from i2md.evaluation.monitor import knn_monitor
 from i2md.evaluation.protocols import PROTOCOLS
@@ -150,6 +151,7 @@ class Job:
             device=self.device,
             recipe=self.recipe,
             monitor=knn_monitor,
+            diagnostics=diagnostics_monitor,
         )
         for each in self.evaluations:
             self._evaluate(each)

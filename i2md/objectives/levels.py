@@ -112,8 +112,8 @@ class BatchLevels:
     def _divergences(self) -> tuple[dict[tuple[str, str], Tensor], dict[str, Tensor]]:
         """All of them at once: a student's exponentials are computed once for all its teachers."""
         temperature = self.settings.student_temperature
-        keys = {name: self._teach(level) for name, level in self.instance.items()}
-        clusters = {name: self._teach(level) for name, level in self.cluster.items() if "imd" in self.terms}
+        keys = {name: self.teacher(level) for name, level in self.instance.items()}
+        clusters = {name: self.teacher(level) for name, level in self.cluster.items() if "imd" in self.terms}
         cross: dict[tuple[str, str], Tensor] = {}
         intra: dict[str, Tensor] = {}
         for student, level in self.instance.items():
@@ -126,7 +126,8 @@ class BatchLevels:
                 intra[student] = to_cluster + divergences[-1]
         return cross, intra
 
-    def _teach(self, level: Level) -> Teacher:
+    def teacher(self, level: Level) -> Teacher:
+        """The distribution that a level teaches: over the entries nearest to its target."""
         o = self.settings
         # Positions correspond in all queues, so a clip's own older keys stand at the same ones in each.
         own = next(iter(self.instance.values())).not_negatives

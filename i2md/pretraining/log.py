@@ -15,6 +15,11 @@ from i2md.pretraining.run import LOG
 from i2md.runtime.io import write_text
 from i2md.runtime.plain_data import NotPlainData, parse_json
 
+# What the names of diagnostics begin with.
+DIAGNOSTICS = "diagnostics/"
+# Entries of a line that hold no number.
+_NOT_NUMBERS = ("begins", "left_out")
+
 
 def read_log(run: Path, notes: list[str] | None = None) -> list[dict[str, Any]]:
     """Read a run's log: one entry per epoch, in order.
@@ -27,6 +32,7 @@ def read_log(run: Path, notes: list[str] | None = None) -> list[dict[str, Any]]:
     Returns:
         Entries with "epoch", "step", "seconds", "clips_per_second", "learning_rate", "loss" (the total), one
         weighted loss each ("contrast/joint", "cmd/motion>joint", ...), the accuracies monitored ("knn/joint", ...),
+        the diagnostics ("diagnostics/alignment/joint", ...) and "left_out", those that could not be measured and why,
         and "begins", the terms of the loss whose first step was in this epoch, with the number of steps before it.
         A resumed run may log an epoch again: the later line counts.
     """
@@ -48,12 +54,15 @@ def read_log(run: Path, notes: list[str] | None = None) -> list[dict[str, Any]]:
 
 
 def _is_entry(line: Any) -> bool:
-    """Whether a line is numbers by name, of an epoch, and steps by term."""
+    """Whether a line is numbers by name, of an epoch, with steps by term and reasons by diagnostic."""
     if not isinstance(line, dict) or type(line.get("epoch")) is not int or line["epoch"] < 1:
         return False
-    begins = line.get("begins", {})
-    numbers = [value for name, value in line.items() if name != "begins"]
-    return isinstance(begins, dict) and all(_is_number(value) for value in (*numbers, *begins.values()))
+    begins, left_out = (line.get(name, {}) for name in _NOT_NUMBERS)
+    if not isinstance(begins, dict) or not isinstance(left_out, dict):
+        return False
+    numbers = [value for name, value in line.items() if name not in _NOT_NUMBERS]
+    texts = all(isinstance(reason, str) for reason in left_out.values())
+    return texts and all(_is_number(value) for value in (*numbers, *begins.values()))
 
 
 def _is_number(value: Any) -> bool:
@@ -86,7 +95,7 @@ class RunLog:
         with name_file_in_errors(self._path), open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(dict(line)) + "\n")
         self._scalars.write(
-            {name: value for name, value in line.items() if name not in ("epoch", "begins")}, line["epoch"]
+            {name: value for name, value in line.items() if name not in ("epoch", *_NOT_NUMBERS)}, line["epoch"]
         )
 
 

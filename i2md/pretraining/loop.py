@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ from i2md.runtime.random import generator
 from i2md.views.augment import ViewDraws
 from i2md.views.view import make_view
 
-# Called with the model every `knn_every` epochs; returns numbers to log, such as {"knn/joint": 0.61}.
-Monitor = Callable[[I2MD], Mapping[str, float]]
+# Called with the model every few epochs; returns what to log, such as {"knn/joint": 0.61}.
+Monitor = Callable[[I2MD], Mapping[str, Any]]
+# Monitors, each with the number of epochs between two of its measurements; 0: never.
+Monitors = Sequence[tuple[int, Monitor]]
 
 
 class Training:
@@ -52,12 +54,12 @@ class Training:
         self.begun: set[str] = set()
         self.saved_at = time.monotonic()
 
-    def run_to_end(self, stopped: list[int], monitor: Monitor | None) -> None:
+    def run_to_end(self, stopped: list[int], monitors: Monitors = ()) -> None:
         """Train to the last step, with checkpoints in between, and write the finished model.
 
         Args:
             stopped: Filled by a signal that asks to stop after the step in progress.
-            monitor: Measures the model every `knn_every` epochs.
+            monitors: Measure the model every few epochs, and after the last one.
         """
         s = self.settings
         collectives.run_on_main(self._open_log)
@@ -74,7 +76,7 @@ class Training:
                 seconds = time.monotonic() - started
                 numbers = self._close_epoch((self.step - first) * s.batch_size / max(seconds, 1e-9), seconds)
                 bar.set_postfix_str(_summary(numbers))
-                numbers |= self._monitored(monitor)
+                numbers |= self._monitored(monitors)
                 collectives.run_on_main(partial(self._write_log, numbers))
                 requested = bool(s.checkpoint_epochs) and numbers["epoch"] % s.checkpoint_epochs == 0
                 self._pause(stopped, save=requested)
@@ -178,12 +180,13 @@ class Training:
                 " lower --optimizer.learning_rate or use --precision fp32 (the last checkpoint is kept)"
             )
 
-    def _monitored(self, monitor: Monitor | None) -> dict[str, float]:
-        every = self.settings.knn_every
+    def _monitored(self, monitors: Monitors) -> dict[str, Any]:
         epoch = self.step // self.steps_per_epoch
-        if monitor is None or not every or (epoch % every and epoch != self.settings.epochs):
-            return {}
-        return dict(monitor(self.model))
+        found: dict[str, Any] = {}
+        for every, monitor in monitors:
+            if every and (epoch % every == 0 or epoch == self.settings.epochs):
+                found |= monitor(self.model)
+        return found
 
     def save(self) -> None:
         """Save everything that the next step depends on."""

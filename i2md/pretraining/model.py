@@ -162,15 +162,32 @@ class I2MD(nn.Module):
             Weighted losses by name ("contrast/joint", "cmd/motion>joint", ...), and by stream the keys of both levels
             that `enqueue` takes once gradients are computed.
         """
-        queries = self._embed(self.query, query_view)
-        with torch.no_grad():
-            keys = self._embed(self.key, key_view)
-        return self.compare(queries, keys, clips)
+        return self._losses_and_keys(self.levels(query_view, key_view, clips))
 
     def compare(
         self, queries: Embeddings, keys: Embeddings, clips: Int64[Tensor, " batch"]
     ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]:
         """Compute what `forward` returns from the embeddings of both views, a pair of levels a stream."""
+        return self._losses_and_keys(self._levels(queries, keys, clips))
+
+    def _losses_and_keys(self, batch: BatchLevels) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]:
+        keys = {name: self._keys(level, batch.cluster.get(name)) for name, level in batch.instance.items()}
+        return self.losses(batch), keys
+
+    def levels(self, query_view: View, key_view: View, clips: Int64[Tensor, " batch"]) -> BatchLevels:
+        """What the terms of the loss receive for a batch.
+
+        Args:
+            query_view: One view of each clip.
+            key_view: The other.
+            clips: Indices of the clips in the data set.
+        """
+        queries = self._embed(self.query, query_view)
+        with torch.no_grad():
+            keys = self._embed(self.key, key_view)
+        return self._levels(queries, keys, clips)
+
+    def _levels(self, queries: Embeddings, keys: Embeddings, clips: Int64[Tensor, " batch"]) -> BatchLevels:
         s, o = self.settings, self.settings.objectives
         instance: dict[str, Level] = {}
         cluster: dict[str, Level] = {}
@@ -178,14 +195,16 @@ class I2MD(nn.Module):
             instance[name] = instance_level(z, k, self.queues[name], clips, o)
             if s.intra_modal:
                 cluster[name] = cluster_level(u, v, self.cluster_queues[name], clips, o)
-        batch = BatchLevels(o, tuple(self.terms), self.queues_ready, instance, cluster)
+        return BatchLevels(o, tuple(self.terms), self.queues_ready, instance, cluster)
 
+    def losses(self, batch: BatchLevels) -> dict[str, Tensor]:
+        """The weighted losses of a batch, by name."""
         losses: dict[str, Tensor] = {}
-        for name, weight in s.terms.items():
+        for name, weight in self.settings.terms.items():
             found = self.terms[name](batch)
             parts = {name: found} if isinstance(found, Tensor) else {f"{name}/{p}": x for p, x in found.items()}
             losses |= {part: weight * loss for part, loss in parts.items()}
-        return losses, {name: self._keys(instance[name], cluster.get(name)) for name in s.streams}
+        return losses
 
     @property
     def queues_ready(self) -> bool:

@@ -20,8 +20,8 @@ from i2md.encoders.settings import EncoderSettings, GRUSettings
 from i2md.errors import InputError, RankLost
 from i2md.objectives.settings import METHODS
 from i2md.pretraining.checkpoint import load_tensors
-from i2md.pretraining.log import read_log
-from i2md.pretraining.loop import Monitor, Training
+from i2md.pretraining.log import DIAGNOSTICS, read_log
+from i2md.pretraining.loop import Monitor, Monitors, Training
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.run import MODEL, STATE, RunConfig, claimed, versions
 from i2md.pretraining.settings import PretrainSettings
@@ -57,6 +57,10 @@ class Pretrained:
     """Mean of each weighted loss over the last epoch, by name; "loss" is their sum."""
     knn: dict[str, float]
     """The kNN accuracy monitored last, by stream; empty where it was not monitored."""
+    diagnostics: dict[str, float]
+    """The last diagnostics, by name; empty where they were not measured."""
+    left_out: dict[str, str]
+    """Diagnostics that could not be measured, and why."""
     begins: dict[str, int]
     """The terms of the loss that began, with the number of steps before the first step of each."""
     warnings: list[str]
@@ -72,6 +76,7 @@ def pretrain_run(
     device: str = "auto",
     recipe: str | None = None,
     monitor: MonitorFactory | None = None,
+    diagnostics: MonitorFactory | None = None,
     longer: bool = False,
 ) -> Pretrained:
     """Pretrain on unlabelled clips into the folder of a run; called again with the same arguments, it resumes.
@@ -85,6 +90,7 @@ def pretrain_run(
         device: "auto", "cpu", "cuda" or "cuda:N".
         recipe: Name of the recipe that the settings were taken from.
         monitor: Makes the function that measures the model every `knn_every` epochs.
+        diagnostics: The same every `diagnostics_every` epochs.
         longer: Continue a run of fewer epochs in this folder where its schedule allows it.
 
     Returns:
@@ -104,10 +110,14 @@ def pretrain_run(
     if is_main_process():
         for warning in warnings:
             print(f"i2md: warning: {warning}", file=sys.stderr)
-    measure = monitor(clips, split, chosen_device) if monitor and settings.knn_every else None
+    monitors = [
+        (every, measure)
+        for every, make in ((settings.knn_every, monitor), (settings.diagnostics_every, diagnostics))
+        if every and make and (measure := make(clips, split, chosen_device))
+    ]
     keep_freed_memory()
     with fast_cpu_matmul(), tf32_matmul(settings.precision == "tf32"):
-        train(chosen, run, config, chosen_device, measure, longer)
+        train(chosen, run, config, chosen_device, monitors, longer)
     log = collectives.broadcast(read_log(run))
     last = log[-1] if log else {}
     return Pretrained(
@@ -118,14 +128,16 @@ def pretrain_run(
         seconds=sum(line["seconds"] for line in log),
         losses={name: v for name, v in last.items() if name in _losses(last)},
         knn={name.removeprefix("knn/"): value for name, value in last.items() if name.startswith("knn/")},
+        diagnostics={name.removeprefix(DIAGNOSTICS): v for name, v in last.items() if name.startswith(DIAGNOSTICS)},
+        left_out=last.get("left_out", {}),
         begins={term: step for line in log for term, step in line.get("begins", {}).items()},
         warnings=warnings,
     )
 
 
 def _losses(line: dict[str, float]) -> set[str]:
-    other = {"epoch", "step", "seconds", "clips_per_second", "learning_rate", "begins"}
-    return {name for name in line if name not in other and not name.startswith("knn/")}
+    other = {"epoch", "step", "seconds", "clips_per_second", "learning_rate", "begins", "left_out"}
+    return {name for name in line if name not in other and not name.startswith(("knn/", DIAGNOSTICS))}
 
 
 def _require_whole_batches(clips: Clips, settings: PretrainSettings) -> None:
@@ -235,7 +247,7 @@ def train(
     run: Path,
     config: RunConfig,
     device: torch.device,
-    monitor: Monitor | None = None,
+    monitors: Monitors = (),
     longer: bool = False,
 ) -> I2MD:
     """Pretrain on all of `clips`, from the run's checkpoint where there is one.
@@ -248,7 +260,7 @@ def train(
         run: Folder of the run, made if necessary.
         config: Its configuration.
         device: Where to train.
-        monitor: Measures the model every `knn_every` epochs.
+        monitors: Measure the model every few epochs.
         longer: Continue a run of fewer epochs where its schedule allows it: the step schedule does not depend on the
             number of epochs. The weights are those of a run that was this long from the start.
 
@@ -275,7 +287,7 @@ def train(
         if collectives.broadcast(training.step < training.last_step or not _is_whole(run / MODEL)):
             with deferred_signals() as stopped:
                 try:
-                    training.run_to_end(stopped, monitor)
+                    training.run_to_end(stopped, monitors)
                 except RankLost as lost:
                     raise RankLost(f"{run}: {lost} at step {training.step}") from lost
     return model

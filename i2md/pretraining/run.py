@@ -31,6 +31,7 @@ _DECIDING_NO_WEIGHT = (
     "clips.extent",
     "recipe",
     "settings.knn_every",
+    "settings.diagnostics_every",
     "settings.checkpoint_",
 )
 

@@ -55,6 +55,9 @@ class PretrainSettings:
     """Epochs between further checkpoints; 0: none but those by the clock and at the end."""
     knn_every: int = 10
     """Epochs between two measurements of the kNN accuracy, where labels exist; 0: never. It decides nothing."""
+    diagnostics_every: int = 10
+    """Epochs between two measurements of the representation on training clips (docs/pretrain.md, "Diagnostics"); 0:
+    never. They decide nothing."""
     views: ViewSettings = field(default_factory=ViewSettings)
     """Views of a clip."""
     encoder: EncoderSettings = field(default_factory=EncoderSettings)

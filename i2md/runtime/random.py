@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-_PURPOSES = ("weights", "order", "views", "classifier", "crops", "validation", "finetune")
+_PURPOSES = ("weights", "order", "views", "classifier", "crops", "validation", "finetune", "diagnostics")
 
 
 def derive_seed(seed: int, purpose: str, number: int = 0) -> int:

@@ -54,4 +54,4 @@ def command(base: Path, run: Path, *words: str) -> int:
 
 def last_losses(run: Path) -> set[str]:
     """Names of the losses that the run's last epoch logged."""
-    return {name for name in read_log(run)[-1] if "/" in name and not name.startswith("knn/")}
+    return {name for name in read_log(run)[-1] if "/" in name and not name.startswith(("knn/", "diagnostics/"))}

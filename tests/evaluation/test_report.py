@@ -99,17 +99,26 @@ def test_every_value_of_the_log_is_in_its_curve(run: Path) -> None:
     data = Page(write_report(run, made_clips())).data
     drawn = {
         (chart["group"] if line["name"] == "all" else f"{chart['group']}/{line['name']}", epoch): value
-        for chart in data["losses"] + data["knn"]
+        for chart in data["losses"] + data["knn"] + data["diagnostics"]
         for line in chart["lines"]
         for epoch, value in zip(line["x"], line["y"], strict=True)
     }
-    apart = {"epoch", "step", "seconds", "clips_per_second"}
+    apart = {"epoch", "step", "seconds", "clips_per_second", "left_out"}
     titles = {"knn/ensemble": "knn/2-stream"}
     logged = {(titles.get(key, key), e["epoch"]): e[key] for e in made_log() for key in e.keys() - apart}
     assert drawn.keys() == logged.keys()
     assert all(drawn[key] == pytest.approx(logged[key], rel=1e-5) for key in logged)
     assert {chart["group"] for chart in data["knn"]} == {"knn"}
     assert [line["name"] for chart in data["knn"] for line in chart["lines"]] == ["joint", "bone", "2-stream"]
+
+
+def test_diagnostics_are_charts_with_a_sentence_each_and_those_left_out_are_named(run: Path) -> None:
+    page = Page(write_report(run, made_clips()))
+    charts = {chart["group"]: chart for chart in page.data["diagnostics"]}
+    assert list(charts) == ["diagnostics/alignment", "diagnostics/gradient_cosine"]
+    assert all(chart["about"].endswith(".") and chart["title"] for chart in charts.values())
+    assert [line["name"] for line in charts["diagnostics/gradient_cosine"]["lines"]] == ["cmd/joint"]
+    assert "Not measured: ridge (no labels)." in page.text
 
 
 def test_repeated_epochs_unreadable_lines_and_nan_in_the_log(run: Path) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 
 from i2md.evaluation.results import ENSEMBLE
 from i2md.evaluation.table import ensemble_title
+from i2md.pretraining.log import DIAGNOSTICS
 
 # The entries of a log.
 Epochs = Sequence[Mapping[str, Any]]
 Curve = dict[int, float | None]
 
-_NOT_CURVES = {"epoch", "step", "seconds", "clips_per_second", "begins"}
+_NOT_CURVES = {"epoch", "step", "seconds", "clips_per_second", "begins", "left_out"}
 # Colour of the ensemble's line; the streams have 0 to 2 (templates/charts.js).
 _ENSEMBLE_SLOT = 3
 _TITLES = {
@@ -25,6 +26,53 @@ _TITLES = {
     "imd": "Distillation between levels (IMD)",
     "knn": "kNN accuracy",
     "learning_rate": "Learning rate",
+}
+# Title of each diagnostic, and how to read it.
+_DIAGNOSTICS = {
+    "knn": (
+        "kNN, held-out training subjects",
+        "Share of clips whose nearest clip of other training subjects is of their class: the number to choose settings"
+        " by.",
+    ),
+    "ridge": (
+        "Ridge, held-out training subjects",
+        "The same by ridge regression on the clips of other training subjects; it may rise while kNN falls.",
+    ),
+    "alignment": (
+        "Alignment",
+        "Squared distance of two views of a clip; lower is more invariant. Near 0 with uniformity near 0: collapse.",
+    ),
+    "uniformity": (
+        "Uniformity",
+        "How evenly clips spread over the sphere: about -4 is even, 0 is a single point. Falling together with kNN:"
+        " clips of a class are pushed apart.",
+    ),
+    "effective_rank": (
+        "Effective rank of the features",
+        "Number of directions that the features use. A falling curve is dimensional collapse.",
+    ),
+    "same_class": (
+        "Neighbours of the same class",
+        "Share of the nearest queue entries that are of the clip's class (labels for watching only): an upper limit of"
+        " what clusters of neighbours can gain.",
+    ),
+    "cluster_cosine": (
+        "Key and its aggregate",
+        "Cosine of a cluster-level key with what its neighbours made of it. Near 1: no cluster is formed.",
+    ),
+    "tv_levels": (
+        "Total variation between levels",
+        "Distance of what the two levels of a stream teach. Below that between streams, they have little to exchange.",
+    ),
+    "tv_streams": (
+        "Total variation between streams",
+        "Distance of what two streams teach: 0 the same, 1 disjoint.",
+    ),
+    "gradient_cosine": (
+        "Gradients against the contrast's",
+        "Cosine of each term's gradient with the contrast's, by the stream's encoder. Near 1: the term repeats the"
+        " contrast; below 0: it works against it.",
+    ),
 }
 
 
@@ -41,7 +89,7 @@ def term_charts(epochs: Epochs) -> list[dict[str, Any]]:
     charts: dict[str, dict[str, Any]] = {}
     for name in _in_order(curves):
         group, of = _parts(name)
-        chart = charts.setdefault(group, {"group": group, "title": _title(group), "lines": []})
+        chart = charts.setdefault(group, {"group": group, "title": _title(group), **_about(group), "lines": []})
         chart["lines"].append({"name": of, "x": list(curves[name]), "y": list(curves[name].values())})
     for chart in charts.values():
         streams = [line["name"] for line in chart["lines"] if line["name"] != ENSEMBLE]
@@ -72,8 +120,22 @@ def overlaid_charts(variants: Mapping[str, Sequence[Epochs]]) -> list[dict[str, 
             for slot, (label, runs) in enumerate(curves.items())
             if any(name in run for run in runs)
         ]
-        charts.append({"group": group, "title": title, "lines": lines})
+        charts.append({"group": group, "title": title, **_about(group), "lines": lines})
     return charts
+
+
+def by_section(charts: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Charts by the section of a page that shows them: "knn", "diagnostics", and "losses" for the others.
+
+    Args:
+        charts: Of `term_charts` or `overlaid_charts`.
+    """
+    sections: dict[str, list[dict[str, Any]]] = {"losses": [], "knn": [], "diagnostics": []}
+    for chart in charts:
+        group = chart["group"]
+        section = "diagnostics" if group.startswith(DIAGNOSTICS) else "knn" if group == "knn" else "losses"
+        sections[section].append(chart)
+    return sections
 
 
 def _averaged(curves: Sequence[Curve]) -> dict[str, Any]:
@@ -105,20 +167,32 @@ def _curves(epochs: Epochs) -> dict[str, Curve]:
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
-    """Known terms first, the learning rate last, names of one term together."""
+    """Known terms and diagnostics first, the learning rate last, names of one term together."""
     groups = dict.fromkeys(_parts(name)[0] for name in names)
-    known = [group for group in _TITLES if group in groups and group != "learning_rate"]
-    order = [*known, *(group for group in groups if group not in _TITLES), "learning_rate"]
+    titled = [group for group in _TITLES if group != "learning_rate"] + [DIAGNOSTICS + name for name in _DIAGNOSTICS]
+    known = [group for group in titled if group in groups]
+    order = [*known, *(group for group in groups if group not in known), "learning_rate"]
     return sorted(names, key=lambda name: order.index(_parts(name)[0]))
 
 
 def _parts(name: str) -> tuple[str, str]:
-    group, _, of = name.partition("/")
-    return group, of or "all"
+    """The chart of a logged name, and its line there."""
+    kept = DIAGNOSTICS if name.startswith(DIAGNOSTICS) else ""
+    group, _, of = name.removeprefix(kept).partition("/")
+    return kept + group, of or "all"
 
 
 def _title(group: str) -> str:
+    if group.startswith(DIAGNOSTICS):
+        group = group.removeprefix(DIAGNOSTICS)
+        return _DIAGNOSTICS[group][0] if group in _DIAGNOSTICS else group.replace("_", " ")
     return _TITLES.get(group, group.replace("_", " "))
+
+
+def _about(group: str) -> dict[str, str]:
+    """How to read a diagnostic."""
+    known = _DIAGNOSTICS.get(group.removeprefix(DIAGNOSTICS)) if group.startswith(DIAGNOSTICS) else None
+    return {"about": known[1]} if known else {}
 
 
 def _short(value: float) -> float:

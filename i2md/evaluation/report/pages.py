@@ -12,7 +12,7 @@ from i2md.evaluation.comparison import RunComparison
 from i2md.evaluation.report.clip_map import MappedClips, map_clips
 from i2md.evaluation.report.clusters import MOST_CLUSTERS
 from i2md.evaluation.report.confusion import best_confusion
-from i2md.evaluation.report.curves import overlaid_charts, term_charts
+from i2md.evaluation.report.curves import by_section, overlaid_charts, term_charts
 from i2md.evaluation.report.result_rows import common_data, result_rows
 from i2md.evaluation.results import Result, read_results
 from i2md.evaluation.table import accuracy_rows, columns_of
@@ -54,7 +54,7 @@ def write_report(
     settings = _read_settings(run / CONFIG, notes)
     epochs = read_log(run, notes)
     results = read_results(run / "evaluation", notes)
-    charts = term_charts(epochs)
+    charts = by_section(term_charts(epochs))
     rows = result_rows(results)
     confusion = best_confusion(results)
     clip_map = map_clips(clips) if clip_map is None else clip_map
@@ -67,6 +67,7 @@ def write_report(
         notes=notes,
         settings=[(name, str(value)) for name, value in flatten(settings)],
         has_log=bool(epochs),
+        left_out=next((entry["left_out"] for entry in reversed(epochs) if "left_out" in entry), {}),
         streams=columns_of(results),
         rows=rows,
         common=common_data(rows),
@@ -75,9 +76,9 @@ def write_report(
         unlabelled=not (clips.labels >= 0).any(),
         most_clusters=MOST_CLUSTERS,
         data={
-            "losses": [chart for chart in charts if chart["group"] != "knn"],
+            **charts,
             # The section's heading says it.
-            "knn": [{**chart, "title": ""} for chart in charts if chart["group"] == "knn"],
+            "knn": [{**chart, "title": ""} for chart in charts["knn"]],
             "confusion": confusion,
             "map": None if isinstance(clip_map, str) else clip_map,
         },
@@ -117,8 +118,7 @@ def write_comparison(
         figures=figures,
         differences=differences,
         data={
-            "losses": [chart for chart in charts if chart["group"] != "knn"],
-            "knn": [chart for chart in charts if chart["group"] == "knn"],
+            **by_section(charts),
             "confusion": None,
         },
     )

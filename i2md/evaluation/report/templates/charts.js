@@ -135,7 +135,8 @@ function lineChart(parent, chart, label, show, share) {
   const lines = styleLines(chart.lines);
   const plot = make("div");
   const key = make("div", { class: "key" }, ...(lines.length > 1 ? lines.map(keyEntry) : []));
-  parent.append(make("figure", {}, make("figcaption", {}, chart.title), key, plot));
+  const about = chart.about ? [make("p", { class: "about" }, chart.about)] : [];
+  parent.append(make("figure", {}, make("figcaption", {}, chart.title), ...about, key, plot));
   redrawOnResize(plot, (width) => drawLines(plot, chart.title || "kNN accuracy", lines, label, show, share, width));
 }
 
@@ -143,6 +144,9 @@ for (const chart of DATA.losses) {
   const label = chart.group === "learning_rate" ? "learning rate" : "loss";
   lineChart(document.getElementById("losses"), chart, label, shortNumber, false);
 }
-for (const chart of DATA.knn) {
-  lineChart(document.getElementById("knn"), chart, "accuracy, %", (value) => String(Number((100 * value).toFixed(1))), true);
+const percent = (value) => String(Number((100 * value).toFixed(1)));
+for (const chart of DATA.knn) lineChart(document.getElementById("knn"), chart, "accuracy, %", percent, true);
+for (const chart of DATA.diagnostics) {
+  const share = ["knn", "ridge", "same_class"].includes(chart.group.split("/")[1]);
+  lineChart(document.getElementById("diagnostics"), chart, share ? "share, %" : "value", share ? percent : shortNumber, share);
 }
