@@ -13,8 +13,9 @@ from i2md.data.store import Clips, open_clips
 from i2md.encoders.settings import EncoderSettings
 from i2md.errors import InputError
 from i2md.objectives.settings import ObjectiveSettings
+from i2md.pretraining.checks import small_run_warnings
 from i2md.pretraining.log import read_log
-from i2md.pretraining.pretrain import plan, pretrain_run, small_run_warnings
+from i2md.pretraining.pretrain import plan, pretrain_run
 from i2md.pretraining.settings import OptimizerSettings, PretrainSettings
 from i2md.views.settings import ViewSettings
 
