@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from i2md.evaluation.results import Result
 
 
 def as_data(command: str, result: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +138,17 @@ def duration(seconds: float) -> str:
 def _evaluated(data: Mapping[str, Any]) -> str:
     from i2md.evaluation.table import accuracy_table
 
-    return f"{accuracy_table(data['results'])}\n\nreport: {data['report']}"
+    clean = [result for result in data["results"] if result.corruption is None]
+    tables = [accuracy_table(clean), *(_robustness(data["results"]) if len(clean) < len(data["results"]) else ())]
+    return "\n\n".join([*tables, f"report: {data['report']}"])
+
+
+def _robustness(results: Sequence[Result]) -> Iterator[str]:
+    from i2md.evaluation.robustness import robustness_tables
+    from i2md.evaluation.table import markdown
+
+    for title, rows in robustness_tables(results):
+        yield f"Corrupted test clips, {title}, ensemble:\n\n{markdown(rows)}"
 
 
 def _compared(data: Mapping[str, Any]) -> str:
@@ -147,7 +160,9 @@ def _compared(data: Mapping[str, Any]) -> str:
     notes = [f"note: {note}" for note in data["notes"]]
     results, labels = [each.result for each in data["results"]], [each.label for each in data["results"]]
     table = accuracy_table(results, labels) if results else "no results"
-    return "\n".join([f"{table}\n", differing, *notes, f"report: {data['report']}"])
+    robustness = [f"{text}\n" for text in _robustness(data["robustness"])]
+    pictures = [f"picture: {path}" for path in data["pictures"]]
+    return "\n".join([f"{table}\n", *robustness, differing, *notes, *pictures, f"report: {data['report']}"])
 
 
 def _reported_clips(data: Mapping[str, Any]) -> str:

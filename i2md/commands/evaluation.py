@@ -26,6 +26,7 @@ def evaluate(
     split: str | None = None,
     baselines: Sequence[str] | None = None,
     trained: bool = True,
+    corrupt: Sequence[str] = (),
     settings: EvaluationSettings | None = None,
     device: str = "auto",
 ) -> list[Result]:
@@ -43,6 +44,8 @@ def evaluate(
         baselines: Baselines to evaluate, too: positions, untrained (the same encoders randomly initialised),
             minirocket, none; by default the first two, by knn, retrieval and ridge.
         trained: Evaluate the run's encoders.
+        corrupt: Evaluate on corrupted test clips, too, by knn, retrieval and ridge: all, or some of joints, noise,
+            frames, rate, scale, camera, tilt, turn; --corruption.* are their levels.
         settings: Settings of the protocols.
         device: auto, cpu, cuda or cuda:N.
 
@@ -61,7 +64,8 @@ def evaluate(
         opened = clips if isinstance(clips, Clips) else open_clips(clips)
         keep_freed_memory()
         where = choose_device(device)
-        return evaluate_run(Path(run), opened, tuple(protocol), split, where, baselines, settings, trained)
+        names = tuple(protocol), split
+        return evaluate_run(Path(run), opened, *names, where, baselines, settings, trained, tuple(corrupt))
 
 
 def embed(
@@ -128,14 +132,16 @@ def report(
         device: Where the features of --clips are computed: auto, cpu, cuda or cuda:N.
 
     Returns:
-        The path of the `report`. Of runs also the `results`, the settings `differing` and `notes`; of clips their
-        number, how many are shown and labelled, and the sizes of the `clusters`.
+        The path of the `report`. Of runs also the `results`, the settings `differing` and `notes`, results on corrupted
+        clips (`robustness`) and `pictures` of them beside the page; of clips their number, how many are shown and
+        labelled, and the sizes of the `clusters`.
 
     Raises:
         InputError: A folder is not a run, or run and clips do not fit one another.
     """
     from i2md.evaluation.comparison import compare_runs
     from i2md.evaluation.report.pages import write_comparison
+    from i2md.evaluation.report.robustness_figure import write_robustness_pngs
 
     if not runs:
         raise InputError("no run to report on; name the folders of one or more")
@@ -147,10 +153,14 @@ def report(
         raise InputError("report: --clusters divides clips; name their folder by --clips")
     comparison = compare_runs([Path(run) for run in runs])
     page = write_comparison(comparison, Path(out or "comparison.html"))
+    robustness = comparison.robustness()
+    pictures = write_robustness_pngs(page.parent, robustness)
     return {
         "results": comparison.results(),
         "differing": comparison.differing,
         "notes": list(comparison.notes),
+        "robustness": robustness,
+        "pictures": [str(path) for path in pictures],
         "report": str(page),
     }
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from i2md.evaluation.baselines import POSITIONS
 from i2md.evaluation.results import UNTRAINED, Result, average_draws, read_results
+from i2md.evaluation.robustness import read_robustness
 from i2md.pretraining.log import read_log
 from i2md.pretraining.run import RunConfig, read_config
 from i2md.runtime.settings import flatten
@@ -38,6 +39,8 @@ class RunRecord:
     epochs: Sequence[Mapping[str, Any]]
     """The entries of its log."""
     results: Sequence[Result]
+    robustness: Sequence[Result] = ()
+    """Results on clean and on corrupted clips, where there are some on the latter."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,21 @@ class RunComparison:
         order = {data: number for number, data in enumerate(dict.fromkeys(key[0] for key in found))}
         return [found[key] for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]
 
+    def robustness(self) -> list[Result]:
+        """Results on corrupted test clips, and on clean ones beside them, of all seeds.
+
+        The method is the variant's label. Baselines are among them where there is a single variant: what they are
+        depends on its settings.
+        """
+        several = len(self.variants) > 1
+        return [
+            replace(result, method=label)
+            for label, runs in self.variants.items()
+            for run in runs
+            for result in run.robustness
+            if result.baseline is None or not several
+        ]
+
     def _baseline_label(self, run: RunRecord, baseline: str) -> str:
         """Label of a run's baseline; of several runs with the same baseline the first one's."""
         names = [name for name in self.differing if decides_baseline(name, baseline)]
@@ -174,11 +192,12 @@ def _read_run(path: Path, notes: list[str]) -> RunRecord:
     config = read_config(path)
     own: list[str] = []
     epochs = read_log(path, own)
-    results = read_results(path / "evaluation", own)
+    results, robustness = read_results(path / "evaluation", own), read_robustness(path, own)
     if not results:
         own.append("not evaluated; evaluate it with i2md evaluate.")
     notes += [f"{path}: {note}" for note in own]
-    return RunRecord(path, config.settings.seed, config.settings.method, _compared_settings(config), epochs, results)
+    settings = _compared_settings(config)
+    return RunRecord(path, config.settings.seed, config.settings.method, settings, epochs, results, robustness)
 
 
 def _compared_settings(config: RunConfig) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -20,12 +20,15 @@ from i2md.distributed import collectives
 from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
 from i2md.evaluation.baselines import baseline_data, baselines_to_score, choose_baselines
+from i2md.evaluation.corruption import choose_corruptions
 from i2md.evaluation.features import Encoders
 from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.protocols import PROTOCOLS, Protocol
 from i2md.evaluation.report.clip_map import MappedClips
 from i2md.evaluation.report.pages import write_report
+from i2md.evaluation.report.robustness_figure import write_robustness_pngs
 from i2md.evaluation.results import ENSEMBLE, UNTRAINED, Outcome, Result, write_result
+from i2md.evaluation.robustness import FOLDER, choose_protocols, evaluate_corrupted, read_robustness
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.pretraining.checkpoint import load_encoders, new_encoders
 from i2md.pretraining.run import RunConfig, read_config, versions
@@ -40,6 +43,7 @@ def evaluate_run(
     baselines: Sequence[str] | None = None,
     settings: EvaluationSettings | None = None,
     trained: bool = True,
+    corruptions: Sequence[str] = (),
 ) -> list[Result]:
     """Evaluate a run's encoders by some protocols; at the end the run's report is written again.
 
@@ -53,9 +57,11 @@ def evaluate_run(
             are fair to any features.
         settings: Of the protocols.
         trained: Whether to evaluate the run's pretrained encoders.
+        corruptions: Kinds of corruption of the test clips, or "all": encoders and baselines are evaluated on these,
+            too, by the protocols that are fair to any features.
 
     Returns:
-        The results in the order in which they were computed.
+        The results in the order in which they were computed, those on corrupted clips last.
 
     Raises:
         InputError: Run, clips, split and protocols do not fit one another.
@@ -65,6 +71,9 @@ def evaluate_run(
     choose_baselines(baselines)
     split = choose_split(clips, split, config.clips.get("split"))
     chosen = [PROTOCOLS[name] for name in protocols]
+    if corruptions:
+        choose_corruptions(corruptions, clips.dataset.layout)
+        choose_protocols(chosen)
     require_same_layout(config, clips, run)
     warn_of_scale(config, clips)
     train, test = _labelled(clips.part(split, "train")), _labelled(clips.part(split, "test"))
@@ -81,23 +90,35 @@ def evaluate_run(
     )
     results: list[Result] = []
 
-    def score(probed: ProbeData, protocol: Protocol, baseline: str | None) -> None:
+    def outcomes(
+        probed: ProbeData, protocol: Protocol, baseline: str | None, settings: EvaluationSettings
+    ) -> Iterator[Result]:
         sections = protocol.sections(settings)
         plain = {section: asdict(value) for section, value in sections.items()}
         readout = settings.readout if baseline in (None, UNTRAINED) else None
         for outcome in protocol.run(probed, *sections.values()):
             outcome = replace(outcome, variant=replace(outcome.variant, readout=readout))
-            results.append(_result(outcome, protocol, baseline, plain, config, split, train, test))
-            collectives.run_on_main(partial(write_result, run / "evaluation", results[-1]))
+            yield _result(outcome, protocol, baseline, plain, config, split, train, test)
+
+    def score(probed: ProbeData, protocol: Protocol, baseline: str | None) -> None:
+        for result in outcomes(probed, protocol, baseline, settings):
+            results.append(result)
+            collectives.run_on_main(partial(write_result, run / "evaluation", result))
 
     for protocol in chosen if trained else ():
         score(data, protocol, UNTRAINED if protocol.from_scratch else None)
     to_score, notes = baselines_to_score(baselines, chosen, config, len(train) + len(test))
     collectives.run_on_main(lambda: print(*notes, sep="\n", end="\n" * bool(notes), file=sys.stderr))
+    evaluated: dict[str | None, tuple[ProbeData, list[Protocol]]] = {None: (data, chosen)} if trained else {}
     for name, takers in to_score.items():
         probed = baseline_data(name, data)
         for protocol in takers:
             score(probed, protocol, name)
+        if corruptions:
+            evaluated[name] = probed, takers
+    if corruptions:
+        fair = {name: (probed, choose_protocols(takers)) for name, (probed, takers) in evaluated.items()}
+        results += evaluate_corrupted(run, test, corruptions, settings, fair, outcomes, results)
     collectives.run_on_main(lambda: _report(run, test, data, results))
     return results
 
@@ -263,7 +284,10 @@ def _probe_data(
 
 def _report(run: Path, test: Clips, data: ProbeData, results: list[Result]) -> None:
     """Write the run's report; its map shows the predictions of the best result of the pretrained encoders."""
+    if any(result.corruption for result in results):
+        write_robustness_pngs(run / FOLDER, read_robustness(run))
     candidates = [result for result in results if result.baseline is None and result.draw is None]
+    candidates = [result for result in candidates if result.corruption is None]
     best = max(candidates, key=lambda result: result.overall.accuracy, default=None)
     write_report(
         run,

@@ -6,8 +6,9 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from i2md.evaluation.settings import LinearSettings
 from i2md.runtime.random import generator
 from i2md.skeletons import Layout
 from i2md.views.view import cropped_view
+
+Fitted = TypeVar("Fitted")
 
 # Bytes of crop features kept in memory; one set of NTU-60's cross-subject training clips is 1 GB.
 IN_MEMORY = 2**28
@@ -51,6 +54,7 @@ class ProbeData:
 
     def __post_init__(self) -> None:
         self._crops: dict[tuple[float, float], FeatureCache] = {}
+        self._fitted: dict[Any, Any] = {}
         self.train_features = self._clip_features(self.train)
         """Features (clips, width) of the training clips' evaluation crops by stream."""
         self.test_features = self._clip_features(self.test)
@@ -60,6 +64,28 @@ class ProbeData:
     def device(self) -> torch.device:
         """The device of the clips and of all random generators."""
         return self.train.rows.device
+
+    def with_test(self, test: PackedClips) -> ProbeData:
+        """The same encoders, training clips and fitted classifiers with other test clips of the same labels.
+
+        Args:
+            test: A clip in place of each test clip.
+        """
+        other = copy(self)
+        other.test = test
+        other.test_features = other._clip_features(test)
+        return other
+
+    def fitted(self, key: Any, fit: Callable[[], Fitted]) -> Fitted:
+        """What was fitted to the training clips, once for all test clips that they are evaluated on.
+
+        Args:
+            key: Tells it from other things that are fitted to them.
+            fit: Computes it where that has not been done.
+        """
+        if key not in self._fitted:
+            self._fitted[key] = fit()
+        return self._fitted[key]
 
     def crop_features(self, epoch: int, settings: LinearSettings) -> Features:
         """Features of one random crop of each training clip.

@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from i2md.errors import InputError, shortened
+from i2md.evaluation.corruption import CORRUPTIONS
 from i2md.runtime.io import write_text
 from i2md.runtime.plain_data import NotPlainData, has_type, parse_json
 
@@ -59,9 +60,13 @@ class Variant:
     labels_per_class: int | None = None
     """Number of training clips of each class that keep their labels."""
     draw: int | None = None
-    """Number of the random draw of the labelled clips, from 0."""
+    """Number of the random draw of the labelled clips, or of the corruption, from 0."""
     readout: str | None = None
     """Read-out of the features, where it is not the run's own."""
+    corruption: str | None = None
+    """Kind of corruption of the test clips."""
+    level: float | None = None
+    """Level of the corruption, in its own unit."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ class Result:
     labels_per_class: int | None = None
     draw: int | None = None
     readout: str | None = None
+    corruption: str | None = None
+    level: float | None = None
     epochs: int = 0
     """Epochs of pretraining; 0 for a baseline."""
     train_clips: int = 0
@@ -136,7 +143,8 @@ class Result:
     @property
     def variant(self) -> Variant:
         """What tells the result apart from others of its protocol."""
-        return Variant(self.k, self.label_fraction, self.labels_per_class, self.draw, self.readout)
+        labelled = self.label_fraction, self.labels_per_class, self.draw
+        return Variant(self.k, *labelled, self.readout, self.corruption, self.level)
 
     @property
     def evaluated(self) -> str:
@@ -189,6 +197,8 @@ class Result:
         _require_types(self)
         if not self.streams:
             raise ValueError("no stream")
+        if (self.corruption is None) != (self.level is None) or self.corruption not in (None, *CORRUPTIONS):
+            raise ValueError(f"corruption {shortened(str(self.corruption))} is not known")
         for name, scores in self.scores.items():
             _require_types(scores, f" of {name}")
             if len({len(row) for row in scores.confusion} | {len(scores.confusion)}) > 1:
@@ -223,25 +233,26 @@ def write_result(folder: Path, result: Result) -> Path:
 
 
 def read_results(folder: Path, notes: list[str] | None = None) -> list[Result]:
-    """The results in a run's folder `evaluation`, ordered by file name.
+    """The results in a folder, ordered by file name: a file holds one, as in `evaluation`, or a list of them.
 
     Args:
         folder: The folder; where it is missing there are no results.
         notes: Each file that cannot be read is left out, and a sentence about it is appended here.
     """
-    results = []
+    results: list[Result] = []
     for path in sorted(folder.glob("*.json")):
         try:
             data = parse_json(path.read_bytes())
-            results.append(Result.from_dict(data if isinstance(data, dict) else {}))
+            several = data if isinstance(data, list) else [data]
+            results += [Result.from_dict(each if isinstance(each, dict) else {}) for each in several]
         except (NotPlainData, InputError, OSError) as error:
             reason = shortened(error).partition(" (")[0] if isinstance(error, NotPlainData) else shortened(error)
-            (notes if notes is not None else []).append(f"evaluation/{path.name} is left out: {reason}.")
+            (notes if notes is not None else []).append(f"{folder.name}/{path.name} is left out: {reason}.")
     return results
 
 
 def average_draws(results: Iterable[Result]) -> list[Result]:
-    """Results of several draws of the labels as one: their mean; confusion matrices are added up.
+    """Results of several draws as one: their mean; confusion matrices are added up.
 
     Args:
         results: Of one run or of several seeds; results without draws stay as they are.
@@ -253,7 +264,7 @@ def average_draws(results: Iterable[Result]) -> list[Result]:
     groups: dict[tuple, list[Result]] = {}
     for result in results:
         same = (result.protocol, result.evaluated, result.method, result.dataset, result.split, result.seed)
-        key = (*same, result.k, result.label_fraction, result.labels_per_class, result.readout, result.draw is None)
+        key = (*same, replace(result.variant, draw=None), result.draw is None)
         groups.setdefault(key, []).append(result)
     averaged = ([_mean_result(group)] if group[0].draw is not None else group for group in groups.values())
     return [result for group in averaged for result in group]

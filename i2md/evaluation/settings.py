@@ -112,6 +112,32 @@ class FewShotSettings:
 
 
 @dataclass(frozen=True)
+class CorruptionSettings:
+    """Levels of the corruptions of test clips, by kind, and their random numbers."""
+
+    joints: tuple[float, ...] = (0.1, 0.3, 0.5)
+    """Fractions of the joints that are missing throughout a clip."""
+    noise: tuple[float, ...] = (1.0, 2.0, 5.0)
+    """Standard deviations of the noise of each coordinate, in centimetres."""
+    frames: tuple[float, ...] = (0.1, 0.3, 0.5)
+    """Probabilities that a frame is lost."""
+    rate: tuple[float, ...] = (0.125, 0.25, 0.5, 2.0)
+    """Frame rates as multiples of that of the clips."""
+    scale: tuple[float, ...] = (0.8, 0.9, 1.1, 1.25)
+    """Sizes of the body as multiples of its own."""
+    camera: tuple[float, ...] = (30.0, 60.0, 90.0)
+    """Angles, in degrees, by which the camera is turned about the vertical."""
+    tilt: tuple[float, ...] = (10.0, 20.0, 30.0)
+    """Angles, in degrees, by which the camera is tilted; of 2-D clips, turned in the image."""
+    turn: tuple[float, ...] = (15.0, 30.0, 60.0, 90.0)
+    """Angles, in degrees, by which bodies are turned about the vertical after preparation."""
+    draws: int = 3
+    """Random draws of joints, noise and frames."""
+    seed: int = 0
+    """Of the random numbers, whatever the run's seed."""
+
+
+@dataclass(frozen=True)
 class EvaluationSettings:
     """Settings of all protocols."""
 
@@ -129,6 +155,8 @@ class EvaluationSettings:
     """Protocol "semi"."""
     few_shot: FewShotSettings = field(default_factory=FewShotSettings)
     """Protocol "few-shot"."""
+    corruption: CorruptionSettings = field(default_factory=CorruptionSettings)
+    """Corruptions of the test clips (--corrupt)."""
     readout: WeightlessReadout | None = None
     """How features are read out of the encoders' states: last, mean, max or pyramid, as `encoder.readout` describes; by
     default as in pretraining."""
@@ -168,5 +196,20 @@ def _checks(s: EvaluationSettings) -> Iterator[tuple[bool, str]]:
     ):
         invalid = not fractions or not all(0 < fraction <= 1 for fraction in fractions)
         yield invalid, f"{name} {fractions} must be above 0 and at most 1"
-    for name, draws in (("semi", s.semi.draws), ("few_shot", s.few_shot.draws), ("ridge", s.ridge.draws)):
+    c = s.corruption
+    for name, levels, low, high in (
+        ("joints", c.joints, 0.0, 1.0),
+        ("noise", c.noise, 0.0, 1000.0),
+        ("frames", c.frames, 0.0, 0.99),
+        ("rate", c.rate, 0.01, 100.0),
+        ("scale", c.scale, 0.01, 100.0),
+        *((name, getattr(c, name), -180.0, 180.0) for name in ("camera", "tilt", "turn")),
+    ):
+        invalid = not levels or not all(low <= level <= high for level in levels)
+        yield invalid, f"corruption.{name} {levels} must be from {low:g} to {high:g}"
+    yield c.seed < 0, f"corruption.seed {c.seed} must be at least 0"
+    for name, draws in (
+        *(("semi", s.semi.draws), ("few_shot", s.few_shot.draws), ("ridge", s.ridge.draws)),
+        ("corruption", c.draws),
+    ):
         yield draws < 1, f"{name}.draws {draws} must be at least 1"

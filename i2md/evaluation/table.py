@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 
+from i2md.evaluation.corruption import CORRUPTIONS
 from i2md.evaluation.results import ENSEMBLE, Result
 
 
@@ -29,6 +30,8 @@ def protocol_title(result: Result) -> str:
         title += f", {result.labels_per_class} label{'s' * (result.labels_per_class > 1)} a class"
     if result.readout is not None:
         title += f", read out by {result.readout}"
+    if result.corruption is not None and result.level is not None:
+        title += f", {CORRUPTIONS[result.corruption].name_level(result.level)}"
     return title
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
@@ -11,6 +10,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from i2md.evaluation.comparison import ComparedResult
+from i2md.evaluation.report.drawing import render_svg
 from i2md.evaluation.results import Result
 from i2md.evaluation.table import data_title, protocol_title, stream_titles
 from i2md.experiments.grid import BASE_NAME, Ablation, Combination, format_value
@@ -121,7 +121,7 @@ def plot_ablation(
             part.supylabel("accuracy, %", fontsize=9)
 
     height = len(protocols) * (_PANEL_HEIGHT * rows + _TITLE_HEIGHT)
-    return _render((_PANEL_WIDTH * columns + 0.4, height), draw)
+    return render_svg((_PANEL_WIDTH * columns + 0.4, height), draw)
 
 
 def _draw_setting(axes: Any, name: str, values: Sequence[str], base: str, by_change: ByChange) -> None:
@@ -182,18 +182,4 @@ def _panels(panels: Mapping[str, Any], draw: Callable[[Any, Any], None], height:
             axes.set_title(title, fontsize=10)
             draw(axes, content)
 
-    return _render((5.2 * len(panels), height), draw_all)
-
-
-def _render(size: tuple[float, float], draw: Callable[[Any], None]) -> str:
-    """The SVG of a figure of this size, in inches; the same drawing gives the same bytes."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    # Text stays text.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "i2md"}):
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return text.getvalue()
+    return render_svg((5.2 * len(panels), height), draw_all)

@@ -20,7 +20,7 @@ from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.protocols import Protocol
 from i2md.evaluation.protocols.few_labels import draw_fraction, draw_per_class
 from i2md.evaluation.results import Outcome, Scores, Variant
-from i2md.evaluation.ridge_regression import fit_ridge
+from i2md.evaluation.ridge_regression import RidgeClassifier, fit_ridge
 from i2md.evaluation.settings import RidgeSettings
 
 
@@ -50,10 +50,14 @@ def ridge(data: ProbeData, settings: RidgeSettings) -> Iterator[Outcome]:
 
 def _scores(data: ProbeData, settings: RidgeSettings, clips: Int64[Tensor, " labelled"]) -> dict[str, Scores]:
     known = data.train_labels[clips]
-    classifiers = {
-        name: fit_ridge(features[clips], known, data.num_classes, settings.penalties)
-        for name, features in data.train_features.items()
-    }
+    key = (RIDGE.name, tuple(clips.tolist()), settings.penalties)
+    classifiers: dict[str, RidgeClassifier] = data.fitted(
+        key,
+        lambda: {
+            name: fit_ridge(features[clips], known, data.num_classes, settings.penalties)
+            for name, features in data.train_features.items()
+        },
+    )
     logits = {name: classifier.scores(data.test_features[name]) for name, classifier in classifiers.items()}
     predictions = {name: value.argmax(dim=1) for name, value in with_ensemble(logits).items()}
     scores = prediction_scores(predictions, data.test_labels, data.num_classes)

@@ -14,7 +14,9 @@ from i2md.evaluation.report.clusters import MOST_CLUSTERS
 from i2md.evaluation.report.confusion import best_confusion
 from i2md.evaluation.report.curves import by_section, overlaid_charts, term_charts
 from i2md.evaluation.report.result_rows import common_data, result_rows
+from i2md.evaluation.report.robustness_figure import robustness_sections
 from i2md.evaluation.results import Result, read_results
+from i2md.evaluation.robustness import read_robustness
 from i2md.evaluation.table import accuracy_rows, columns_of
 from i2md.pages.render import write_page
 from i2md.pretraining.log import read_log
@@ -72,6 +74,7 @@ def write_report(
         rows=rows,
         common=common_data(rows),
         confusion=confusion,
+        robustness=robustness_sections(read_robustness(run, notes)),
         map_missing=clip_map if isinstance(clip_map, str) else "",
         unlabelled=not (clips.labels >= 0).any(),
         most_clusters=MOST_CLUSTERS,
@@ -117,6 +120,7 @@ def write_comparison(
         table=accuracy_rows([each.result for each in compared], [each.label for each in compared]),
         figures=figures,
         differences=differences,
+        robustness=robustness_sections(comparison.robustness()),
         data={
             **by_section(charts),
             "confusion": None,
