@@ -1,7 +1,7 @@
 """Corruptions of test clips: what other sensors, poses of the camera and sizes of the body do to recordings.
 
-Each is applied to the positions of a clip, put back before the camera, and the clip is then prepared again by its own
-preset, as a recording that was corrupted before its preparation would be: joints that come and go are interpolated, a body that the noise has
+Each is applied to the positions of a clip, put back before the camera. The clip is then prepared again by its own
+preset, as a recording that was corrupted would be: joints that come and go are interpolated, a body that the noise has
 turned is turned back wrongly. "turn" alone is applied after the preparation, as an error of it: a preset that turns
 bodies undoes any turn of the camera about the vertical.
 """

@@ -243,7 +243,7 @@ def read_results(folder: Path, notes: list[str] | None = None) -> list[Result]:
     for path in sorted(folder.glob("*.json")):
         try:
             data = parse_json(path.read_bytes())
-            several = data if isinstance(data, list) else [data]
+            several = data if isinstance(data, list) and data else [data]
             results += [Result.from_dict(each if isinstance(each, dict) else {}) for each in several]
         except (NotPlainData, InputError, OSError) as error:
             reason = shortened(error).partition(" (")[0] if isinstance(error, NotPlainData) else shortened(error)

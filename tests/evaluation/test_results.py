@@ -82,9 +82,11 @@ def test_results_are_read_from_a_folder_in_the_order_of_their_names(tmp_path: Pa
     ],
 )
 def test_a_file_that_is_no_result_is_left_out_and_named(text: str, reason: str, tmp_path: Path) -> None:
-    (tmp_path / "broken.json").write_text(text, encoding="utf-8")
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    (folder / "broken.json").write_text(text, encoding="utf-8")
     notes: list[str] = []
-    assert read_results(tmp_path, notes) == []
+    assert read_results(folder, notes) == []
     (note,) = notes
     assert note.startswith("evaluation/broken.json is left out: ") and reason in note
 
