@@ -20,7 +20,6 @@ from i2md.distributed import collectives
 from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
 from i2md.evaluation.baselines import baseline_data, baselines_to_score, choose_baselines
-from i2md.evaluation.corruption import choose_corruptions
 from i2md.evaluation.features import Encoders
 from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.protocols import PROTOCOLS, Protocol
@@ -28,7 +27,7 @@ from i2md.evaluation.report.clip_map import MappedClips
 from i2md.evaluation.report.pages import write_report
 from i2md.evaluation.report.robustness_figure import write_robustness_pngs
 from i2md.evaluation.results import ENSEMBLE, UNTRAINED, Outcome, Result, write_result
-from i2md.evaluation.robustness import FOLDER, choose_protocols, evaluate_corrupted, read_robustness
+from i2md.evaluation.robustness import FOLDER, check_corruptions, evaluate_corrupted, read_robustness
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.pretraining.checkpoint import load_encoders, new_encoders
 from i2md.pretraining.run import RunConfig, read_config, versions
@@ -71,9 +70,7 @@ def evaluate_run(
     choose_baselines(baselines)
     split = choose_split(clips, split, config.clips.get("split"))
     chosen = [PROTOCOLS[name] for name in protocols]
-    if corruptions:
-        choose_corruptions(corruptions, clips.dataset.layout)
-        choose_protocols(chosen)
+    check_corruptions(corruptions, chosen, clips.dataset.layout)
     require_same_layout(config, clips, run)
     warn_of_scale(config, clips)
     train, test = _labelled(clips.part(split, "train")), _labelled(clips.part(split, "test"))
@@ -117,8 +114,7 @@ def evaluate_run(
         if corruptions:
             evaluated[name] = probed, takers
     if corruptions:
-        fair = {name: (probed, choose_protocols(takers)) for name, (probed, takers) in evaluated.items()}
-        results += evaluate_corrupted(run, test, corruptions, settings, fair, outcomes, results)
+        results += evaluate_corrupted(run, test, corruptions, settings, evaluated, outcomes, results)
     collectives.run_on_main(lambda: _report(run, test, data, results))
     return results
 

@@ -27,6 +27,7 @@ from i2md.evaluation.settings import CorruptionSettings, EvaluationSettings
 from i2md.evaluation.table import protocol_title
 from i2md.runtime.io import write_text
 from i2md.runtime.progress import progress
+from i2md.skeletons import Layout
 
 FOLDER = "robustness"
 
@@ -61,19 +62,21 @@ def conditions(kinds: Sequence[str], settings: CorruptionSettings) -> list[Condi
     ]
 
 
-def choose_protocols(protocols: Sequence[Protocol]) -> list[Protocol]:
-    """The protocols by which corrupted clips are evaluated: those that are fair to any features.
+def check_corruptions(names: Sequence[str], protocols: Sequence[Protocol], layout: Layout) -> None:
+    """Check that clips can be corrupted in these ways, and evaluated then.
 
     Args:
-        protocols: Those that clean clips are evaluated by.
+        names: Corruptions, or "all"; there may be none.
+        protocols: Those that clean clips are evaluated by. Corrupted ones are evaluated by those of them that are fair
+            to any features.
+        layout: Of the clips.
 
     Raises:
-        InputError: None of them is.
+        InputError: A corruption is unknown or does not suit the layout, or there is no such protocol.
     """
-    chosen = [protocol for protocol in protocols if protocol.scale_free]
-    if not chosen:
+    choose_corruptions(names, layout)
+    if names and not any(protocol.scale_free for protocol in protocols):
         raise InputError("--corrupt evaluates by knn, retrieval and ridge; add --protocol knn ridge")
-    return chosen
 
 
 def evaluate_corrupted(
@@ -92,7 +95,7 @@ def evaluate_corrupted(
         test: The test clips.
         names: Corruptions, or "all".
         settings: Levels and draws, and the protocols' settings; classifiers are fitted to all labels.
-        evaluated: What is scored, and by which protocols.
+        evaluated: What is scored, and the protocols of which those that are fair to any features score it.
         score: Scores data by a protocol.
         clean: Results on the test clips as they are.
 
@@ -110,7 +113,7 @@ def evaluate_corrupted(
         packed = pack_arrays(arrays, device)
         for baseline, (data, protocols) in evaluated.items():
             corrupted = data.with_test(packed)
-            for result in (r for p in protocols for r in score(corrupted, p, baseline, settings)):
+            for result in (r for p in protocols if p.scale_free for r in score(corrupted, p, baseline, settings)):
                 what = {"corruption": each.kind, "level": each.level, "draw": each.draw}
                 results.append(replace(result.summary(), **what))  # type: ignore[arg-type]
     kept = [result.summary() for result in clean if _comparable(result)]
