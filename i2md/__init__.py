@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from i2md.commands import (
+        convert,
         embed,
         evaluate,
         import_cmd,
@@ -42,6 +43,7 @@ _MODULES = {
     "Recording": "i2md.data.recording",
     "Source": "i2md.data.recording",
     "Unreadable": "i2md.data.recording",
+    "convert": "i2md.commands",
     "embed": "i2md.commands",
     "evaluate": "i2md.commands",
     "get_layout": "i2md.skeletons",
@@ -69,6 +71,7 @@ __all__ = [
     "Recording",
     "Source",
     "Unreadable",
+    "convert",
     "embed",
     "evaluate",
     "get_layout",

@@ -19,6 +19,7 @@ COMMANDS = (
     "prepare",
     "info",
     "split",
+    "convert",
     "join",
     "pretrain",
     "evaluate",
@@ -33,7 +34,7 @@ COMMANDS = (
 # Commands that several processes, started by torchrun or Slurm, do together.
 _DISTRIBUTED = ("pretrain", "evaluate", "embed")
 # Commands that resume where they were interrupted.
-_RESUMING = ("pretrain", "prepare", "join", "sweep", "reproduce")
+_RESUMING = ("pretrain", "prepare", "convert", "join", "sweep", "reproduce")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

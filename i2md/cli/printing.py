@@ -19,7 +19,7 @@ def as_data(command: str, result: Any, arguments: Mapping[str, Any]) -> dict[str
         result: What its function returned.
         arguments: What it was called with.
     """
-    if command in ("prepare", "join"):
+    if command in ("prepare", "convert", "join"):
         from i2md.data.info import info
 
         data = {**info(result), "path": str(result.path), "next": _after_prepare(str(result.path), arguments)}
@@ -46,7 +46,7 @@ def _inferred_layout(arguments: Mapping[str, Any]) -> dict[str, Any]:
     from i2md.commands.catalogue import describe_layout
     from i2md.skeletons import is_layout_file, layout_file
 
-    name = arguments.get("layout") or (arguments.get("options") or {}).get("layout")
+    name = arguments.get("layout") or arguments.get("to") or (arguments.get("options") or {}).get("layout")
     if name is None or not is_layout_file(name):
         return {}
     read = layout_file(name)
@@ -56,7 +56,7 @@ def _inferred_layout(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_text(command: str, data: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
     """What a command prints, given its data and what it was called with."""
-    if command in ("prepare", "info", "join"):
+    if command in ("prepare", "info", "convert", "join"):
         return _info(data, arguments.get("classes", False))
     return _TEXTS.get(command, _plain)(data)
 

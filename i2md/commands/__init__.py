@@ -6,12 +6,13 @@ importing this package, and `i2md --help`, load neither torch nor pyarrow.
 """
 
 from i2md.commands.catalogue import layouts, recipes
-from i2md.commands.data import info, join, prepare, split
+from i2md.commands.data import convert, info, join, prepare, split
 from i2md.commands.evaluation import embed, evaluate, report
 from i2md.commands.experiments import reproduce, sweep
 from i2md.commands.pretraining import import_cmd, pretrain
 
 __all__ = [
+    "convert",
     "embed",
     "evaluate",
     "import_cmd",

@@ -1,4 +1,4 @@
-"""Commands on recordings and clips: prepare, split, info and join."""
+"""Commands on recordings and clips: prepare, split, info, convert and join."""
 
 from __future__ import annotations
 
@@ -140,7 +140,34 @@ def info(*, clips: PathLike | Clips, classes: bool = False) -> dict[str, Any]:
     return description.info(clips if isinstance(clips, Clips) else open_clips(clips))
 
 
-def join(*, out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = False) -> Clips:
+def convert(*, clips: PathLike | Clips, out: PathLike, to: str | None = None, overwrite: bool = False) -> Clips:
+    """Write clips in another joint layout, with their labels and splits.
+
+    Joints are found by their names, whatever a layout calls them; the pelvis, neck, spine, head and hands are means of
+    others where they have to be. What cannot be had is missing, and named. The clips are prepared by the same preset
+    again. Killed or interrupted, the same command resumes.
+
+    Args:
+        clips: Folder of clips, or its URL.
+        out: Folder of clips to write, or its URL.
+        to: Layout wanted: a name (see i2md layouts) or a YAML file.
+        overwrite: Replace the clips that are there.
+
+    Returns:
+        The converted clips, opened.
+
+    Raises:
+        InputError: There is no such layout, or too few of its joints can be had.
+    """
+    from i2md.data import convert as converting
+    from i2md.errors import InputError
+
+    if to is None:
+        raise InputError("convert: name the layout wanted by --to, such as --to kinect-v1 (see i2md layouts)")
+    return converting.convert(clips, out, to, overwrite)
+
+
+def join(*, out: PathLike, clips: Sequence[PathLike | Clips], to: str | None = None, overwrite: bool = False) -> Clips:
     """Write the clips of several folders into one folder, to pretrain on all of them.
 
     Clips are named `DATASET/NAME`; classes and subjects of different data sets stay apart. Splits are not carried
@@ -149,6 +176,7 @@ def join(*, out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = 
     Args:
         out: Folder of clips to write.
         clips: Folders of clips of one layout, preparation and unit; two or more.
+        to: Layout that all are converted to, as by i2md convert; by default all must have the same.
         overwrite: Replace the clips that are there.
 
     Returns:
@@ -159,4 +187,4 @@ def join(*, out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = 
     """
     from i2md.data import join as joining
 
-    return joining.join(out, clips, overwrite)
+    return joining.join(out, clips, overwrite, to)

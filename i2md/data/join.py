@@ -9,16 +9,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from i2md.data.checks import measure_bodies, scale_difference
+from i2md.data.conversion import convert_clip, mapping_for
 from i2md.data.dataset import COLUMNS, Dataset
 from i2md.data.fingerprint import fingerprint
+from i2md.data.presets import LeftOut
 from i2md.data.recording import UNKNOWN, Recording
 from i2md.data.storage.remote import to_path
 from i2md.data.store import Clips, ClipsWriter, open_clips
 from i2md.errors import InputError
 from i2md.runtime.exit_codes import stop_signals_as_interrupt
+from i2md.skeletons import JointMapping, get_layout
 
 PathLike = str | os.PathLike[str]
 # Columns of numbers within a data set: joined, each one's numbers follow those of the data sets before it.
@@ -26,7 +30,7 @@ _NUMBERED = ("label", "subject")
 _COPIED = [name for name in COLUMNS.names if name not in ("start", "frames", "persons")]
 
 
-def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = False) -> Clips:
+def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = False, layout: str | None = None) -> Clips:
     """Write all clips of several data sets into one folder, which appears when it is complete.
 
     Killed, interrupted or ended by a full disk, the same call resumes, as long as the data sets have not changed.
@@ -37,39 +41,47 @@ def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = Fal
         out: The folder to write, or its URL.
         clips: Two folders of clips or more, or opened clips.
         overwrite: Replace clips that are there.
+        layout: Name of a layout, or its YAML file, that all clips are converted to.
 
     Returns:
         The joined clips, opened.
 
     Raises:
-        InputError: Layouts, preparations or units differ, two data sets have the same name, or `out` exists.
+        InputError: Layouts, preparations or units differ, too few joints of `layout` can be had, two data sets have
+            the same name, or `out` exists.
     """
     sets = [each if isinstance(each, Clips) else open_clips(each) for each in clips]
     if len(sets) < 2:
         raise InputError("join takes two folders of clips or more; give them after the folder to write")
     first = sets[0].dataset
+    wanted = None if layout is None else get_layout(layout)
+    mappings = [None if wanted is None else mapping_for(x.dataset.layout, wanted, x.dataset.preparation) for x in sets]
     for each in sets[1:]:
-        _require_same(sets[0], each)
+        _require_same(sets[0], each, same_joints=wanted is None)
     names = [each.dataset.name for each in sets]
     if len(set(names)) < len(names):
         raise InputError(f"two of the data sets have the same name ({', '.join(names)}); give each once")
-    layout, target = first.layout, Path(to_path(out))
-    key = _key(sets, target)
+    joined = first.layout if mappings[0] is None else mappings[0].target
+    target = Path(to_path(out))
+    key = f"{_key(sets, target)} {layout or ''}".strip()
     with (
         stop_signals_as_interrupt(),
-        ClipsWriter(target, len(layout.joints), layout.channels, overwrite, key=key) as writer,
+        ClipsWriter(target, len(joined.joints), joined.channels, overwrite, key=key) as writer,
     ):
         before, total = len(writer), sum(map(len, sets))
-        for recording in tqdm(_recordings(sets, before), initial=before, total=total, unit="clip", desc="join"):
+        found = _recordings(sets, mappings, before)
+        for recording in tqdm(found, initial=before, total=total, unit="clip", desc="join"):
             writer.add(recording)
             if writer.checkpoint_is_due:
                 writer.checkpoint()
         class_names = tuple(f"{each.dataset.name}: {name}" for each in sets for name in each.dataset.class_names)
         counts = {each.dataset.name: len(each) for each in sets}
         report: dict[str, Any] = {"clips": sum(counts.values()), "joined": counts}
+        if by_name := {name: m.to_dict() for name, m in zip(names, mappings, strict=True) if m and not m.is_identity}:
+            report["converted"] = by_name
         if warnings := list(_scale_warnings(sets)):
             report["warnings"] = warnings
-        writer.finish(Dataset("+".join(names), layout, class_names, first.units, first.preparation, report=report))
+        writer.finish(Dataset("+".join(names), joined, class_names, first.units, first.preparation, report=report))
     return open_clips(target)
 
 
@@ -85,10 +97,14 @@ def _scale_warnings(sets: Sequence[Clips]) -> Iterator[str]:
             )
 
 
-def _require_same(first: Clips, other: Clips) -> None:
+def _require_same(first: Clips, other: Clips, same_joints: bool) -> None:
     a, b = first.dataset, other.dataset
+    if same_joints and a.layout.joints != b.layout.joints:
+        raise InputError(
+            f"{other.path}: its joints are those of layout {b.layout.name}, in {first.path} of {a.layout.name}; convert"
+            f" all by --to {a.layout.name}"
+        )
     for what, one, another in (
-        ("joints", a.layout.joints, b.layout.joints),
         ("channels", a.layout.channels, b.layout.channels),
         ("preparation", a.preparation, b.preparation),
         ("units", a.units, b.units),
@@ -106,16 +122,26 @@ def _key(sets: Sequence[Clips], target: Path) -> str:
     )
 
 
-def _recordings(sets: Sequence[Clips], first: int) -> Iterator[Recording]:
+def _recordings(sets: Sequence[Clips], mappings: Sequence[JointMapping | None], first: int) -> Iterator[Recording]:
     """All clips in order but the first ones."""
     before = dict.fromkeys(_NUMBERED, 0)
-    for each in sets:
+    for each, mapping in zip(sets, mappings, strict=True):
         for index in range(min(first, len(each)), len(each)):
             row = {name: each.columns[name][index] for name in _COPIED}
             for name in _NUMBERED:
                 row[name] = UNKNOWN if row[name] == UNKNOWN else row[name] + before[name]
             row["name"] = f"{each.dataset.name}/{row['name']}"
-            yield Recording(positions=each.read(index), **row)
+            yield Recording(positions=_positions(each, index, mapping), **row)
         first = max(first - len(each), 0)
         persons = int(each.columns["subject"].max(initial=-1)) + 1
         before = {"label": before["label"] + len(each.dataset.class_names), "subject": before["subject"] + persons}
+
+
+def _positions(clips: Clips, index: int, mapping: JointMapping | None) -> np.ndarray:
+    if mapping is None or mapping.is_identity:
+        return clips.read(index)
+    done = convert_clip(clips.read(index), mapping, clips.dataset.preparation)
+    if isinstance(done, LeftOut):
+        name = clips.columns["name"][index]
+        raise InputError(f"{clips.path}: clip {name}: {done.reason} in layout {mapping.target.name}; leave it out")
+    return done.positions

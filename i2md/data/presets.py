@@ -70,7 +70,12 @@ class LeftOut(NamedTuple):
 
 
 def prepare_positions(
-    positions: Float32[np.ndarray, "persons frames joints channels"], layout: Layout, preset: str, actors: int = UNKNOWN
+    positions: Float[np.ndarray, "persons frames joints channels"],
+    layout: Layout,
+    preset: str,
+    actors: int = UNKNOWN,
+    *,
+    choose: bool = True,
 ) -> Prepared | LeftOut:
     """Prepare the positions of one recording.
 
@@ -79,6 +84,7 @@ def prepare_positions(
         layout: Their joints.
         preset: One of `preset_names`.
         actors: How many persons take part in the action, if known; a preset of CHOOSING looks for as many.
+        choose: Whether a preset of CHOOSING chooses; not where its choice has been made before.
 
     Returns:
         The prepared clip, or the reason why nothing of the recording is left.
@@ -103,7 +109,7 @@ def prepare_positions(
     if not ever.any():
         return LeftOut("no person is seen in any frame")
     persons = persons[ever]
-    if preset in CHOOSING:
+    if preset in CHOOSING and choose:
         persons = choose_actors(persons, layout, MAX_ACTORS if actors == UNKNOWN else actors)
     before = int(_seen(persons).sum())
     for step in steps:

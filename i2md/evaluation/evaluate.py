@@ -203,7 +203,7 @@ def require_same_layout(config: RunConfig, clips: Clips, run: Path) -> None:
     if layout.joints != config.layout.joints:
         raise InputError(
             f"{run}: pretrained on layout {config.layout.name!r}, but {clips.path} has {layout.name!r};"
-            " give clips of the same layout"
+            f" convert them: i2md convert {clips.path} OUT --to {config.layout.name}"
         )
     if clips.dataset.preparation != config.preparation:
         raise InputError(

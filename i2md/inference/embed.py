@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from i2md.data.conversion import converted, mapping_for
 from i2md.data.storage.remote import is_remote, list_files, remote_errors, write_bytes
 from i2md.data.store import Clips
 from i2md.distributed import collectives
@@ -32,6 +34,7 @@ from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError, shortened
 from i2md.evaluation.evaluate import require_same_layout, warn_of_scale
 from i2md.inference.model import Model, RunFiles, load_files, open_model
+from i2md.pretraining.run import RunConfig
 from i2md.runtime.io import atomic_write, check_target
 from i2md.runtime.plain_data import NotPlainData, parse_json
 from i2md.runtime.progress import progress
@@ -53,7 +56,7 @@ def embed_into(
 
     Args:
         run: Folder of the run; like `out` it may be a remote path (i2md.data.storage.remote).
-        clips: The clips, of the run's layout and preparation.
+        clips: The clips, of the run's preparation; those of another layout are converted to the run's.
         out: An .npz file, or a folder; an interrupted folder of the same run and clips resumes.
         device: auto, cpu, cuda or cuda:N.
         cluster: Address of the Ray cluster that computes the features; None computes them here.
@@ -144,7 +147,7 @@ def compute_parts(
     """
     if cluster is None:
         model = open_model(run, device, readout)
-        warn_of_scale(model.config, clips)
+        _check(model.config, clips, run)
         for part in parts:
             yield part, _compute(model, part_clips(clips, part), part, store)
         return
@@ -152,10 +155,19 @@ def compute_parts(
         raise InputError(f"device {device!r}: with a cluster choose auto, cpu or cuda")
     # Checked here, before the cluster starts work that would fail.
     config = open_model(run, "cpu", readout).config
-    require_same_layout(config, clips, run)
-    warn_of_scale(config, clips)
+    _check(config, clips, run)
     with connect(cluster) as ray:
         yield from _compute_on(ray, device, RunFiles.read(run), clips, parts, store, readout)
+
+
+def _check(config: RunConfig, clips: Clips, run: Path) -> None:
+    """Check that run and clips fit, and say once how clips of another layout are converted."""
+    if clips.dataset.layout.joints == config.layout.joints:
+        require_same_layout(config, clips, run)
+    else:
+        mapping = mapping_for(clips.dataset.layout, config.layout, clips.dataset.preparation)
+        collectives.run_on_main(partial(print, f"i2md: warning: embed: {mapping.describe()}", file=sys.stderr))
+    warn_of_scale(config, clips)
 
 
 def _compute_on(
@@ -188,7 +200,10 @@ def _compute_remotely(
 
 
 def _compute(model: Model, clips: Clips, part: int, store: Store | None) -> Features:
-    features = model.embed(clips.in_memory())
+    clips = clips.in_memory()
+    if clips.dataset.layout.joints != model.config.layout.joints:
+        clips = converted(clips, model.config.layout).clips
+    features = model.embed(clips)
     return store(part, clips, features) if store else features
 
 

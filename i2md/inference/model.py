@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from i2md.data.conversion import changed_joints, converted, map_positions, mapping_for
 from i2md.data.packed import PackedClips, pack, pack_arrays
 from i2md.data.presets import MAX_GAP, LeftOut, Prepared, prepare_positions
 from i2md.data.storage.remote import is_remote, remote_errors
@@ -25,7 +26,10 @@ from i2md.evaluation.features import clip_features
 from i2md.pretraining.checkpoint import load_encoders
 from i2md.pretraining.run import CONFIG, MODEL, STATE, read_config
 from i2md.runtime.device import choose_device
-from i2md.skeletons import get_layout
+from i2md.skeletons import JointMapping, get_layout
+
+# What prepared clips count of joints without a value.
+_CHANGES = ("interpolated", "missing")
 
 
 class Model:
@@ -55,17 +59,24 @@ class Model:
         """Compute the features of clips; several threads may do so at once, with the same results.
 
         Args:
-            clips: Clips of the run's layout and preparation, or raw arrays (frames, joints, channels) or
-                (persons, frames, joints, channels), which are prepared as the run's clips were.
-            layout: Name of the arrays' joint layout; by default the run's.
+            clips: Clips of the run's preparation, or raw arrays (frames, joints, channels) or (persons, frames,
+                joints, channels), which are prepared as the run's clips were. Clips of another layout are converted to
+                the run's, with a warning that names the joints that are means of others or missing.
+            layout: Name of the arrays' joint layout, or its YAML file; by default the run's. Arrays of another layout
+                are converted like clips.
 
         Returns:
             Features (clips, width) by stream. Concatenate them for one vector per clip.
 
         Raises:
-            InputError: The clips have another layout or preparation, or an array has another shape or no person.
+            InputError: The clips have another preparation or too few joints, or an array has another shape or no
+                person.
         """
         if isinstance(clips, Clips):
+            if clips.dataset.layout.joints != self.config.layout.joints:
+                done = converted(clips, self.config.layout)
+                warnings.warn(f"embed: {done.mapping.describe()}", stacklevel=2)
+                clips = done.clips
             require_same_layout(self.config, clips, self.run)
             packed = pack(clips, self.device)
         else:
@@ -77,14 +88,15 @@ class Model:
         return {name: value.cpu().numpy() for name, value in features.items()}
 
     def _pack(self, arrays: Sequence[np.ndarray], layout: str | None) -> PackedClips:
-        own = self.config.layout
-        if layout is not None and get_layout(layout).joints != own.joints:
-            raise InputError(f"{self.run}: pretrained on layout {own.name!r}, not {layout!r}; reorder the joints")
-        prepared = [self._prepare(array, number) for number, array in enumerate(arrays)]
+        own, mapping = self.config.layout, None
+        if layout is not None and (given := get_layout(layout)).joints != own.joints:
+            mapping = mapping_for(given.with_channels(own.channels), own, self.config.preparation)
+            warnings.warn(f"embed: {mapping.describe()}", stacklevel=3)
+        prepared = [self._prepare(array, number, mapping) for number, array in enumerate(arrays)]
         if not prepared:
             raise InputError("embed: no clips given; pass at least one array of (frames, joints, channels)")
-        interpolated = sum(clip.joints_interpolated for clip in prepared)
-        missing = sum(clip.joints_missing for clip in prepared)
+        changed = [changed_joints(clip, mapping) for clip in prepared]
+        interpolated, missing = (sum(clip.get(f"joints_{kind}", 0) for clip in changed) for kind in _CHANGES)
         if interpolated or missing:
             warnings.warn(
                 f"embed: of the joints without a value, {interpolated} were interpolated and {missing} are zeros"
@@ -93,18 +105,20 @@ class Model:
             )
         return pack_arrays([clip.positions for clip in prepared], self.device)
 
-    def _prepare(self, array: np.ndarray, number: int) -> Prepared:
+    def _prepare(self, array: np.ndarray, number: int, mapping: JointMapping | None) -> Prepared:
         clip = np.asarray(array, dtype=np.float32)
         clip = clip[None] if clip.ndim == 3 else clip
-        joints, channels = len(self.config.layout.joints), self.config.layout.channels
+        layout = self.config.layout if mapping is None else mapping.source
+        joints, channels = len(layout.joints), layout.channels
         if clip.ndim != 4 or clip.shape[2:] != (joints, channels):
             raise InputError(
-                f"embed: clip {number} has shape {np.shape(array)}; layout {self.config.layout.name!r} needs"
+                f"embed: clip {number} has shape {np.shape(array)}; layout {layout.name!r} needs"
                 f" ([persons,] frames, {joints}, {channels})"
             )
         if np.isinf(clip).any():
             raise InputError(f"embed: clip {number}: a coordinate is infinite; write NaN for a missing joint")
-        prepared = prepare_positions(clip, self.config.layout, self.config.preparation)
+        positions = clip if mapping is None else map_positions(clip, mapping)
+        prepared = prepare_positions(positions, self.config.layout, self.config.preparation)
         if isinstance(prepared, LeftOut):
             raise InputError(f"embed: clip {number}: {prepared.reason}; leave it out")
         return prepared

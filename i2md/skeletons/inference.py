@@ -39,10 +39,10 @@ def infer_mirror(
         >>> infer_mirror(["hips", "LeftKnee", "RightKnee"], [0, 0, 0])
         (0, 2, 1)
     """
-    by_words = {_words(names, j): j for j in range(len(names))}
+    by_words = {name_words(names, j): j for j in range(len(names))}
     mirror = list(range(len(names)))
     for j, name in enumerate(names):
-        words = _words(names, j)
+        words = name_words(names, j)
         side = _side(words)
         other = by_words.get(tuple(_SIDES.get(word, word) for word in words))
         if given is not None and j in given:
@@ -91,7 +91,7 @@ def _from_trunk(names: Sequence[str], parents: Sequence[int], mirror: Sequence[i
     above = joint
     while mirror[above] != above and parents[above] != above:
         above = parents[above]
-    in_trunk = mirror[above] == above and not any(word in _HEAD for word in _words(names, above))
+    in_trunk = mirror[above] == above and not any(word in _HEAD for word in name_words(names, above))
     return above if in_trunk else joint
 
 
@@ -102,7 +102,7 @@ def infer_centre(names: Sequence[str], parents: Sequence[int], mirror: Sequence[
     return next(j for j, parent in enumerate(parents) if j == parent) if found is None else found
 
 
-def _words(names: Sequence[str], index: int) -> tuple[str, ...]:
+def name_words(names: Sequence[str], index: int) -> tuple[str, ...]:
     """The words of a name in lower case; lfemur counts as two where there is an rfemur."""
     name = names[index]
     words = tuple(word.lower() for word in _WORD.findall(name))
@@ -118,14 +118,14 @@ def _side(words: Sequence[str]) -> str | None:
 
 def _pair(names: Sequence[str], mirror: Sequence[int], parts: Sequence[str]) -> tuple[int, int] | None:
     """The left and the right joint of the first of these parts of the body that there is."""
-    left = [j for j in range(len(names)) if mirror[j] != j and _side(_words(names, j)) in _LEFT]
+    left = [j for j in range(len(names)) if mirror[j] != j and _side(name_words(names, j)) in _LEFT]
     found = _first(names, left, parts)
     return None if found is None else (found, mirror[found])
 
 
 def _first(names: Sequence[str], among: Sequence[int], parts: Sequence[str]) -> int | None:
     """The first joint named as one of the parts, apart from its side; else the first whose name contains one."""
-    plain = {j: " ".join(word for word in _words(names, j) if word not in _SIDES) for j in among}
+    plain = {j: " ".join(word for word in name_words(names, j) if word not in _SIDES) for j in among}
     for part in parts:
         for matches in (lambda text, p=part: text == p, lambda text, p=part: p in text):
             for j in among:

@@ -108,7 +108,7 @@ def test_a_reference_checkpoint_embeds_recordings_of_one_and_two_persons(referen
         ([np.ones((5, 20, 3)), np.zeros((5, 20, 3))], None, "clip 1: no person is seen"),
         ([np.full((5, 20, 3), np.nan)], None, "clip 0: .*leave it out"),
         ([np.full((5, 20, 3), np.inf)], None, "clip 0: a coordinate is infinite; write NaN"),
-        ([np.ones((5, 25, 3))], "kinect-v2", "pretrained on layout 'kinect-v1', not 'kinect-v2'"),
+        ([np.ones((5, 20, 3))], "mediapipe-hand-21", "0 of the 20 joints of 'kinect-v1', which is too few"),
         ([np.ones((5, 20, 3))], "nosuch", "layout 'nosuch' is not known"),
     ],
 )
