@@ -75,10 +75,10 @@ def map_positions(positions: Positions, mapping: JointMapping, prepared: bool = 
     """
     values = np.asarray(positions, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        finite = np.isfinite(values).all(axis=-1)
-        held = finite & values.any(axis=-1)
+        finite = np.asarray(np.isfinite(values).all(axis=-1))
+        held = np.asarray(finite & values.any(axis=-1))
     values = np.where(finite[..., None], values, 0.0)
-    seen = held.any(axis=-1)
+    seen = np.asarray(held.any(axis=-1))
     held[..., mapping.source.centre] |= finite[..., mapping.source.centre] & seen
     joints = [_joint(values, held, of) for of in mapping.weights]
     mapped = np.stack([position for position, _ in joints], axis=2)
@@ -106,7 +106,7 @@ def _joint(
     if not of:
         return np.zeros_like(values[:, :, 0]), np.zeros(values.shape[:2], dtype=bool)
     joints, weights = [joint for joint, _ in of], np.array([weight for _, weight in of])
-    there = held[..., joints].all(axis=-1)
+    there = np.asarray(held[..., joints].all(axis=-1))
     return np.einsum("pfjc,j->pfc", values[..., joints, :], weights) * there[..., None], there
 
 

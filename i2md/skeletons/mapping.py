@@ -102,7 +102,7 @@ def map_joints(source: Layout, target: Layout) -> JointMapping:
         >>> mapping.means
         ('hip centre', 'spine', 'shoulder centre', 'head')
         >>> mapping.missing
-        ('left hand', 'left foot', 'right hand', 'right foot')
+        ('left hand', 'right hand', 'left foot', 'right foot')
     """
     target = target.with_channels(source.channels)
     if source.channels == 2:

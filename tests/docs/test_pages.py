@@ -80,7 +80,7 @@ def test_each_python_name_that_is_named_exists(page: Path) -> None:
         ("pretrain.md", recipe_names()),
         ("evaluate.md", PROTOCOLS),
         ("reproduce.md", table_names()),
-        ("datasets/arrays.md", layout_names()),
+        ("layouts.md", layout_names()),
         ("datasets/index.md", reader_names()),
     ],
 )
