@@ -178,6 +178,16 @@ def converted(clips: Clips, layout: Layout) -> Converted:
     return Converted(Clips(clips.path, dataset, np.concatenate(rows), columns), mapping, dict(counts))
 
 
+def in_layout(clips: Clips, layout: Layout) -> Clips:
+    """The clips themselves where their joints are those of the layout, else converted in memory.
+
+    Args:
+        clips: Clips of any layout.
+        layout: Layout wanted.
+    """
+    return clips if clips.dataset.layout.joints == layout.joints else converted(clips, layout).clips
+
+
 def changed_joints(done: Prepared, mapping: JointMapping | None) -> dict[str, int]:
     """How many joints were interpolated, and how many are missing beyond those that no clip can have.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -24,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from i2md.data.conversion import converted, mapping_for
+from i2md.data.conversion import in_layout
 from i2md.data.storage.remote import is_remote, list_files, remote_errors, write_bytes
 from i2md.data.store import Clips
 from i2md.distributed import collectives
@@ -32,9 +31,7 @@ from i2md.distributed.process_group import world_size
 from i2md.distributed.ray_cluster import RayCluster, RayFuture, connect
 from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError, shortened
-from i2md.evaluation.evaluate import require_same_layout, warn_of_scale
-from i2md.inference.model import Model, RunFiles, load_files, open_model
-from i2md.pretraining.run import RunConfig
+from i2md.inference.model import Model, RunFiles, check_clips, load_files, open_model
 from i2md.runtime.io import atomic_write, check_target
 from i2md.runtime.plain_data import NotPlainData, parse_json
 from i2md.runtime.progress import progress
@@ -147,7 +144,7 @@ def compute_parts(
     """
     if cluster is None:
         model = open_model(run, device, readout)
-        _check(model.config, clips, run)
+        check_clips(model.config, clips, run)
         for part in parts:
             yield part, _compute(model, part_clips(clips, part), part, store)
         return
@@ -155,19 +152,9 @@ def compute_parts(
         raise InputError(f"device {device!r}: with a cluster choose auto, cpu or cuda")
     # Checked here, before the cluster starts work that would fail.
     config = open_model(run, "cpu", readout).config
-    _check(config, clips, run)
+    check_clips(config, clips, run)
     with connect(cluster) as ray:
         yield from _compute_on(ray, device, RunFiles.read(run), clips, parts, store, readout)
-
-
-def _check(config: RunConfig, clips: Clips, run: Path) -> None:
-    """Check that run and clips fit, and say once how clips of another layout are converted."""
-    if clips.dataset.layout.joints == config.layout.joints:
-        require_same_layout(config, clips, run)
-    else:
-        mapping = mapping_for(clips.dataset.layout, config.layout, clips.dataset.preparation)
-        collectives.run_on_main(partial(print, f"i2md: warning: embed: {mapping.describe()}", file=sys.stderr))
-    warn_of_scale(config, clips)
 
 
 def _compute_on(
@@ -200,10 +187,7 @@ def _compute_remotely(
 
 
 def _compute(model: Model, clips: Clips, part: int, store: Store | None) -> Features:
-    clips = clips.in_memory()
-    if clips.dataset.layout.joints != model.config.layout.joints:
-        clips = converted(clips, model.config.layout).clips
-    features = model.embed(clips)
+    features = model.embed(in_layout(clips.in_memory(), model.config.layout))
     return store(part, clips, features) if store else features
 
 

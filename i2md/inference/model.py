@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,12 +20,13 @@ from i2md.data.packed import PackedClips, pack, pack_arrays
 from i2md.data.presets import MAX_GAP, LeftOut, Prepared, prepare_positions
 from i2md.data.storage.remote import is_remote, remote_errors
 from i2md.data.store import Clips
+from i2md.distributed import collectives
 from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
-from i2md.evaluation.evaluate import require_same_layout
+from i2md.evaluation.evaluate import require_same_layout, warn_of_scale
 from i2md.evaluation.features import clip_features
 from i2md.pretraining.checkpoint import load_encoders
-from i2md.pretraining.run import CONFIG, MODEL, STATE, read_config
+from i2md.pretraining.run import CONFIG, MODEL, STATE, RunConfig, read_config
 from i2md.runtime.device import choose_device
 from i2md.skeletons import JointMapping, get_layout
 
@@ -122,6 +124,28 @@ class Model:
         if isinstance(prepared, LeftOut):
             raise InputError(f"embed: clip {number}: {prepared.reason}; leave it out")
         return prepared
+
+
+def check_clips(config: RunConfig, clips: Clips, run: Path) -> None:
+    """Check that a run's encoders can read clips, and say on stderr how those of another layout are converted.
+
+    Args:
+        config: The run's configuration.
+        clips: The clips.
+        run: Folder of the run, named in messages.
+
+    Raises:
+        InputError: The clips were prepared in another way, or too few joints can be had.
+    """
+    if clips.dataset.layout.joints == config.layout.joints:
+        require_same_layout(config, clips, run)
+    else:
+        mapping = mapping_for(clips.dataset.layout, config.layout, clips.dataset.preparation)
+        require_same_layout(
+            config, Clips(clips.path, replace(clips.dataset, layout=mapping.target), clips.frames, clips.columns), run
+        )
+        collectives.run_on_main(partial(print, f"i2md: warning: embed: {mapping.describe()}", file=sys.stderr))
+    warn_of_scale(config, clips)
 
 
 def load(run: str | os.PathLike[str], device: str = "auto", readout: WeightlessReadout | None = None) -> Model:
