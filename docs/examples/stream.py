@@ -1,18 +1,16 @@
-"""A stream: acceleration. `i2md pretrain CLIPS RUN --streams '[joint, motion, bone, acceleration]'`.
+"""A stream: where joints are within the body. `i2md pretrain CLIPS RUN --streams '[joint, motion, bone, relative]'`.
 
 Registered in pyproject.toml of the package that holds this file:
 
     [project.entry-points."i2md.streams"]
-    acceleration = "stream:acceleration"
+    relative = "stream:relative"
 """
 
-from torch import Tensor, zeros_like
+from torch import Tensor
 
 from i2md.skeletons import Layout
 
 
-def acceleration(x: Tensor, layout: Layout) -> Tensor:
-    """x[t + 1] - 2 x[t] + x[t - 1], zero at both ends; (batch, frames, joints, channels, persons) as its input."""
-    out = zeros_like(x)
-    out[:, 1:-1] = x[:, 2:] - 2 * x[:, 1:-1] + x[:, :-2]
-    return out
+def relative(x: Tensor, layout: Layout) -> Tensor:
+    """Each joint minus the mean of all joints; (batch, frames, joints, channels, persons) as its input."""
+    return x - x.mean(dim=2, keepdim=True)

@@ -50,7 +50,7 @@ def prepare(
             z-up recordings and a layout that is y-up, as those of Kinect are.
         joints: Names of the layout's joints in the order of the recordings, separated by commas, for formats that do
             not decide it.
-        preset: Preparation: facing, facing-scaled, ntu or none; by default the format's own.
+        preset: Preparation: facing, facing-scaled, facing-rigid, ntu, denoised or none; by default the format's own.
         strict: Stop at the first recording that cannot be read instead of leaving it out.
         overwrite: Replace the clips that are there.
         jobs: Number of worker processes; by default one a core where it is worth it. The bytes written are the same.

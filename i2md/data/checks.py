@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
+from i2md.data.presets import SCALED
 from i2md.data.store import Clips
 from i2md.skeletons import Layout
 
@@ -31,7 +32,6 @@ _MIN_FACING = 0.3
 _MIN_CLIPS = 4
 # Presets that turn each body upright, so that the vertical of the file can no longer be measured.
 _UPRIGHT = ("ntu",)
-_SCALED = ("facing-scaled",)
 
 
 class Bodies(NamedTuple):
@@ -107,7 +107,7 @@ def body_warnings(clips: Clips) -> Iterator[str]:
     if bodies is None:
         return
     low, high = PLAUSIBLE_EXTENT
-    if dataset.preparation not in _SCALED and not low <= bodies.extent <= high:
+    if dataset.preparation not in SCALED and not low <= bodies.extent <= high:
         advice = "" if dataset.units == "m" else "; name the unit, for example --units mm"
         yield f"units: a body spans {bodies.extent:.3g} where metres would give {low} to {high}{advice}"
     ratio, joint = _side_ratio(bodies, dataset.layout)

@@ -9,6 +9,7 @@ A preset is a sequence of steps, each a pure function of positions and layout:
   all are turned about the vertical so that the first person's left to right is along +x in the first frames.
   What is up stays up, and left stays left.
 - `facing-scaled`: `facing`, and divided by the length of the first person's trunk.
+- `facing-rigid`: `facing`, each bone of constant length, and divided by the person's size (i2md.data.body_size).
 - `denoised`: that of much later work on NTU (i2md.data.denoise): the actors are chosen among all bodies that
   were tracked, frames without them are cut, and the first person's centre joint is at the origin in the
   first frame. No person is turned.
@@ -17,7 +18,7 @@ A preset is a sequence of steps, each a pure function of positions and layout:
 In all of them an all-zero frame means that the person is not seen, and persons never seen are left out. A joint without
 a value is one whose coordinates are not finite (NaN), or all zero while the person's other joints are not; the centre
 joint may lie at the origin. A NaN is interpolated in time over gaps of up to 30 frames and is zeros, which means
-missing, in longer ones. `facing` and `facing-scaled` treat zeros the same way; in `ntu`, `denoised` and `none` they
+missing, in longer ones. Presets that face treat zeros the same way; in `ntu`, `denoised` and `none` they
 stay, as published. Both kinds are counted.
 """
 
@@ -29,6 +30,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
+from i2md.data.body_size import to_rigid_bodies
 from i2md.data.denoise import MAX_ACTORS, choose_actors, start_at_first
 from i2md.data.recording import UNKNOWN
 from i2md.errors import InputError
@@ -45,7 +47,9 @@ MAX_GAP = 30
 MIN_SHOULDER_RATIO = 0.2
 
 
-_INTERPOLATING_ZEROS = frozenset({"facing", "facing-scaled"})
+_INTERPOLATING_ZEROS = frozenset({"facing", "facing-scaled", "facing-rigid"})
+# Presets whose unit is a size of the body.
+SCALED = frozenset({"facing-scaled", "facing-rigid"})
 # Presets that choose the actors among all bodies that were tracked.
 CHOOSING = frozenset({"denoised"})
 
@@ -291,6 +295,7 @@ _PRESETS: dict[str, tuple[Step, ...]] = {
     "ntu": (_close_up, _repeat_tails, _centre_each_frame, _stand_along_z, _shoulders_along_x),
     "facing": (_fill_gaps, _face),
     "facing-scaled": (_fill_gaps, _face, _to_unit_trunk),
+    "facing-rigid": (_fill_gaps, _face, to_rigid_bodies),
     "denoised": (start_at_first,),
     "none": (),
 }

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from i2md.data.checks import spread_evenly
-from i2md.data.presets import LeftOut, prepare_positions, preset_names
+from i2md.data.presets import SCALED, LeftOut, prepare_positions, preset_names
 from i2md.data.store import Clips
 from i2md.errors import InputError, suggestion
 from i2md.evaluation.settings import CorruptionSettings
@@ -27,8 +27,8 @@ Positions = Float[np.ndarray, "persons frames joints channels"]
 # How much a body spans in centimetres where the clips' unit is not known: i2md.data.checks measured 140 to 170.
 BODY_SPAN = 160.0
 _UNITS = {"m": 0.01, "cm": 1.0, "mm": 10.0}
-# Presets that change the unit, and those that stand bodies along z.
-_SCALED, _ALONG_Z = frozenset({"facing-scaled"}), frozenset({"ntu"})
+# Presets that stand bodies along z.
+_ALONG_Z = frozenset({"ntu"})
 _MAX_EXAMINED = 100
 
 
@@ -195,7 +195,7 @@ def context_of(clips: Clips) -> Context:
             image, and where preparation has divided by the body's size, it is the 160th part of a body's span.
     """
     dataset = clips.dataset
-    known = dataset.units in _UNITS and dataset.preparation not in _SCALED
+    known = dataset.units in _UNITS and dataset.preparation not in SCALED
     centimetre = _UNITS[dataset.units] if known else _span(clips) / BODY_SPAN
     up = (0.0, 0.0, 1.0) if dataset.preparation in _ALONG_Z else dataset.layout.up
     return Context(dataset.layout, centimetre, up)

@@ -45,7 +45,8 @@ class PretrainSettings:
     split: str | None = None
     """Pretrain on the part "train" of this split; by default the first split, "all" takes every clip."""
     streams: tuple[str, ...] = ("joint", "motion", "bone")
-    """Streams to pretrain on: joint, motion, bone, or one that another package registers (group i2md.streams)."""
+    """Streams to pretrain on: joint, motion, bone, acceleration, angle (cosines at the joints), distance (between
+    joints), or one that another package registers (group i2md.streams)."""
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     """bf16 computes the encoders' products in bfloat16; weights and objectives stay float32. tf32 lets a GPU round the
     factors of its float32 products to 10 bits; a CPU has no such products, and takes exact ones."""

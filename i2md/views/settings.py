@@ -12,7 +12,7 @@ from i2md.runtime.registry import Registry
 STREAMS: Registry[Any] = Registry(
     "stream",
     "i2md.streams",
-    {name: f"i2md.views.streams:{name}" for name in ("joint", "motion", "bone")},
+    {name: f"i2md.views.streams:{name}" for name in ("joint", "motion", "bone", "acceleration", "angle", "distance")},
 )
 # Frozen dataclasses with the methods of `i2md.views.augment.Augmentation`; their fields are their settings.
 AUGMENTATIONS: Registry[Any] = Registry(

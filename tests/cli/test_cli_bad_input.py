@@ -80,7 +80,7 @@ def test_joints_that_do_not_fit_the_layout(refused: Refused, tmp_path: Path) -> 
     ("words", "message"),
     [
         (["nosuch", "x"], "choose among arrays,"),
-        (["synthetic", "x", "--preset", "nosuch"], "facing, facing-scaled, none"),
+        (["synthetic", "x", "--preset", "nosuch"], "facing, facing-rigid, facing-scaled, none"),
         (["synthetic", "x", "--options.subjets", "2"], "its options are actions, subjects, repeats, seed"),
         (["synthetic", "x", "--options.actions", "many"], "actions"),
         (["synthetic", "x", "--options.actions", "99"], "choose 1 to"),

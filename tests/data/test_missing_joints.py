@@ -30,7 +30,7 @@ def _prepared(positions: np.ndarray, preset: str) -> Prepared:
     return found
 
 
-@pytest.mark.parametrize("preset", ["facing", "facing-scaled"])
+@pytest.mark.parametrize("preset", ["facing", "facing-scaled", "facing-rigid"])
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_short_gaps_are_interpolated_and_long_ones_are_missing(preset: str, value: float) -> None:
     whole, holed = _walk(), _walk()

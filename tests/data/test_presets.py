@@ -185,7 +185,7 @@ def test_bodies_without_direction_or_size_stay_finite(preset):
 
 def test_invalid_arguments_are_refused_with_a_fix():
     clip = random_clip(0)
-    with pytest.raises(InputError, match="choose one of denoised, facing, facing-scaled, none, ntu"):
+    with pytest.raises(InputError, match="choose one of denoised, facing, facing-rigid, facing-scaled, none, ntu"):
         prepare_positions(clip, V2, "forward")
     with pytest.raises(InputError, match="layout kinect-v1 is"):
         prepare_positions(clip, get_layout("kinect-v1"), "facing")

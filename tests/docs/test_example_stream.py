@@ -24,28 +24,29 @@ from pretraining_examples import EXAMPLES, TINY, command, last_losses, load_exam
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(STREAMS, "_registered", {})
-    STREAMS.register("second-difference", load_example("stream").acceleration)
+    STREAMS.register("relative", load_example("stream").relative)
 
 
-def test_it_is_the_motion_of_the_motion(registered: None) -> None:
+def test_it_does_not_depend_on_where_the_body_is(registered: None) -> None:
     x, layout = torch.randn(2, 6, 15, 3, 1), get_layout("openni-15")
-    twice = stream(stream(x, "motion", layout), "motion", layout)
-    torch.testing.assert_close(stream(x, "second-difference", layout)[:, 1:-1], twice[:, :-2])
+    there = stream(x + torch.randn(2, 6, 1, 3, 1), "relative", layout)
+    torch.testing.assert_close(there, stream(x, "relative", layout))
+    torch.testing.assert_close(stream(there, "bone", layout), stream(x, "bone", layout))
 
 
 def test_a_run_by_the_python_api(registered: None, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    base, streams = tmp_path_factory.getbasetemp(), ("joint", "second-difference")
+    base, streams = tmp_path_factory.getbasetemp(), ("joint", "relative")
     done = pretrain(base, tmp_path / "run", streams=streams)
-    assert {"contrast/second-difference", "cmd/joint>second-difference"} <= set(done.losses)
+    assert {"contrast/relative", "cmd/joint>relative"} <= set(done.losses)
     assert set(i2md.load(tmp_path / "run", "cpu").embed(i2md.open_clips(tiny.clips(base)))) >= set(streams)
 
 
 def test_the_command_finds_it_through_the_entry_point(
     entry_point: Callable[..., None], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    entry_point("i2md.streams", "acceleration", "stream:acceleration", EXAMPLES)
-    assert command(tmp_path_factory.getbasetemp(), tmp_path / "run", "--streams", "[joint, acceleration]") == 0
-    assert {"contrast/acceleration", "cmd/acceleration>joint"} <= last_losses(tmp_path / "run")
+    entry_point("i2md.streams", "centred", "stream:relative", EXAMPLES)
+    assert command(tmp_path_factory.getbasetemp(), tmp_path / "run", "--streams", "[joint, centred]") == 0
+    assert {"contrast/centred", "cmd/centred>joint"} <= last_losses(tmp_path / "run")
 
 
 def test_an_unknown_stream_and_one_of_another_shape_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def _corrupted(clips: Clips, name: str, level: float, draw: int = 0, seed: int =
 
 def _flat_clips(folder: Path) -> Clips:
     """Clips of two persons in the image, without a known unit; the second person is missing in some frames."""
-    layout = get_layout("coco-17")
+    layout = get_layout("coco-17").with_channels(2)
     rng = np.random.default_rng(0)
     recordings = []
     for number in range(3):
