@@ -1,4 +1,4 @@
-"""Bodies of one size: limbs of constant length, divided by the person's own size."""
+"""Bodies of one size: divided by the length of the trunk, or by the mean length of limbs that are made rigid."""
 
 from __future__ import annotations
 
@@ -12,6 +12,22 @@ Positions = Float[np.ndarray, "persons frames joints channels"]
 # A bone is not stretched to more than so many times what is seen of it in a frame: a joint that two sensors' glitches
 # put on top of its parent has no direction.
 MAX_STRETCH = 3.0
+
+
+def to_unit_trunk(persons: Positions, layout: Layout) -> Positions:
+    """Divide positions by the length of the first person's trunk, its median over the frames.
+
+    Args:
+        persons: Positions; all-zero frames mean that a person is not seen.
+        layout: The joints.
+
+    Returns:
+        Positions of the same shape; unchanged where the trunk is never seen.
+    """
+    lower, upper = layout.spine
+    lengths = np.linalg.norm(persons[0, :, upper] - persons[0, :, lower], axis=-1)
+    lengths = lengths[lengths > 0]
+    return persons / np.median(lengths) if len(lengths) else persons
 
 
 def to_rigid_bodies(persons: Positions, layout: Layout) -> Positions:

@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from i2md.data.body_size import to_rigid_bodies
+from i2md.data.body_size import to_rigid_bodies, to_unit_trunk
 from i2md.data.denoise import MAX_ACTORS, choose_actors, start_at_first
 from i2md.data.recording import UNKNOWN
 from i2md.errors import InputError
@@ -284,17 +284,10 @@ def _first_across(
     return first if np.linalg.norm(first) > MIN_SHOULDER_RATIO * width else level.mean(axis=0)
 
 
-def _to_unit_trunk(persons: Positions, layout: Layout) -> Positions:
-    lower, upper = layout.spine
-    lengths = np.linalg.norm(persons[0, :, upper] - persons[0, :, lower], axis=-1)
-    lengths = lengths[lengths > 0]
-    return persons / np.median(lengths) if len(lengths) else persons
-
-
 _PRESETS: dict[str, tuple[Step, ...]] = {
     "ntu": (_close_up, _repeat_tails, _centre_each_frame, _stand_along_z, _shoulders_along_x),
     "facing": (_fill_gaps, _face),
-    "facing-scaled": (_fill_gaps, _face, _to_unit_trunk),
+    "facing-scaled": (_fill_gaps, _face, to_unit_trunk),
     "facing-rigid": (_fill_gaps, _face, to_rigid_bodies),
     "denoised": (start_at_first,),
     "none": (),
