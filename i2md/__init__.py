@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         reproduce,
         split,
         sweep,
+        view,
     )
     from i2md.data.recording import Recording, Source, Unreadable
     from i2md.data.store import Clips, open_clips
@@ -59,6 +60,7 @@ _MODULES = {
     "reproduce": "i2md.commands",
     "split": "i2md.commands",
     "sweep": "i2md.commands",
+    "view": "i2md.commands",
 }
 
 __all__ = [
@@ -87,6 +89,7 @@ __all__ = [
     "reproduce",
     "split",
     "sweep",
+    "view",
 ]
 
 

@@ -18,6 +18,7 @@ from i2md.runtime.io import check_target, write_text
 COMMANDS = (
     "prepare",
     "info",
+    "view",
     "split",
     "convert",
     "join",

@@ -22,7 +22,8 @@ def as_data(command: str, result: Any, arguments: Mapping[str, Any]) -> dict[str
     if command in ("prepare", "convert", "join"):
         from i2md.data.info import info
 
-        data = {**info(result), "path": str(result.path), "next": _after_prepare(str(result.path), arguments)}
+        path = str(result.path)
+        data = {**info(result), "path": path, "look": f"i2md view {path}", "next": _after_prepare(path, arguments)}
         return data | _inferred_layout(arguments)
     if command == "pretrain":
         return {**asdict(result), "run": str(result.run), "next": f"i2md evaluate {result.run} {arguments['clips']}"}
@@ -62,7 +63,7 @@ def as_text(command: str, data: Mapping[str, Any], arguments: Mapping[str, Any])
 
 
 def _info(data: Mapping[str, Any], classes: bool) -> str:
-    hidden = ("path", "classes", "warnings", "report", "next", "inferred")
+    hidden = ("path", "classes", "warnings", "report", "look", "next", "inferred")
     shown = {name: value for name, value in data.items() if name not in hidden}
     shown["persons"] = ", ".join(f"{persons} in {clips} clips" for persons, clips in data["persons"].items())
     shown["splits"] = data["splits"] or "none; i2md split draws one"
@@ -76,7 +77,8 @@ def _info(data: Mapping[str, Any], classes: bool) -> str:
         lines += [f"  {count:6} {name}" for name, count in data["classes"].items()]
     lines += [f"warning: {text}" for text in data["warnings"]]
     if "next" in data:
-        lines += [f"{'written to:':13}{data['path']}", f"{'next:':13}{data['next']}"]
+        steps = {"written to": data["path"], "look at it": data["look"], "next": data["next"]}
+        lines += [f"{name + ':':13}{text}" for name, text in steps.items()]
     return "\n".join(lines)
 
 
@@ -178,6 +180,11 @@ def _reported_clips(data: Mapping[str, Any]) -> str:
     return "\n".join([*lines, f"report:   {data['report']}"])
 
 
+def _viewed(data: Mapping[str, Any]) -> str:
+    lines = [f"{data['shown']} of {data['clips']} clips shown, {data['recordings']} long recordings with a timeline"]
+    return "\n".join([*lines, *(f"{kind}: {data[kind]}" for kind in ("page", "gif", "mp4", "png") if kind in data)])
+
+
 def _swept(data: Mapping[str, Any]) -> str:
     from i2md.experiments.sweep import markdown_results
 
@@ -248,6 +255,7 @@ _TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "evaluate": _evaluated,
     "report": _compared,
     "sweep": _swept,
+    "view": _viewed,
     "reproduce": _reproduced,
     "recipes": _recipes,
     "layouts": _layouts,

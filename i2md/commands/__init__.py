@@ -10,6 +10,7 @@ from i2md.commands.data import convert, info, join, prepare, split
 from i2md.commands.evaluation import embed, evaluate, report
 from i2md.commands.experiments import reproduce, sweep
 from i2md.commands.pretraining import import_cmd, pretrain
+from i2md.commands.viewing import view
 
 __all__ = [
     "convert",
@@ -26,4 +27,5 @@ __all__ = [
     "reproduce",
     "split",
     "sweep",
+    "view",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from functools import partial
@@ -18,6 +18,7 @@ from i2md.data.outcomes import Outcome, PreparedClip, Report
 from i2md.data.pipeline import Done, prepare_recordings
 from i2md.data.presets import CHOOSING, preset_names
 from i2md.data.readers import open_source
+from i2md.data.recorded import MADE_FROM, made_from
 from i2md.data.recording import Divisible, Source
 from i2md.data.split_by import SplitBy, draw_split, with_split
 from i2md.data.storage.remote import to_path
@@ -86,7 +87,7 @@ def prepare(
         raise InputError(f"jobs {jobs} counts processes of this machine; leave it out with a cluster")
     where, target = to_path(source), to_path(clips)
     recordings = open_source(format, where, **options)
-    preset = _preset_for(recordings, preset)
+    preset = preset_for(recordings, preset)
     if preset in CHOOSING and recordings.read_all_bodies is not None:
         recordings = replace(recordings, read=recordings.read_all_bodies)
     arguments = {"format": format, "options": options, "preset": preset, "strict": strict, "precision": precision}
@@ -104,7 +105,7 @@ def prepare(
         if recordings.untrimmed is not None:
             _write_untrimmed(recordings.untrimmed, writer.subfolder(UNTRIMMED), strict, by_workers, precision, key)
         _list_left_out(writer, target)
-        dataset = _describe(recordings, preset, report)
+        dataset = _describe(recordings, preset, report, made_from(format, where, options))
         if split_by is None:
             writer.finish(dataset)
         else:
@@ -112,7 +113,19 @@ def prepare(
     return open_clips(target)
 
 
-def _preset_for(source: Source, asked: str | None) -> str:
+def preset_for(source: Source, asked: str | None) -> str:
+    """The preparation of a source.
+
+    Args:
+        source: Opened recordings.
+        asked: The preset that was asked for; None for the source's own.
+
+    Returns:
+        The name of the preset; `none` for recordings that have been prepared already.
+
+    Raises:
+        InputError: There is no such preset, or the recordings have had another one.
+    """
     preset = asked or source.preset
     if preset not in preset_names():
         raise InputError(f"preset {preset!r} is not known; choose one of {', '.join(preset_names())}")
@@ -199,7 +212,7 @@ def _list_left_out(writer: ClipsWriter, clips: Path) -> None:
                     file.writelines(f"{text}\n" for text in note["left_out"])
 
 
-def _describe(source: Source, preset: str, report: Report) -> Dataset:
+def _describe(source: Source, preset: str, report: Report, origin: Mapping[str, Any] | None = None) -> Dataset:
     counts = report.to_dict()
     return Dataset(
         name=source.name,
@@ -212,5 +225,6 @@ def _describe(source: Source, preset: str, report: Report) -> Dataset:
             **counts,
             "not_read": {**source.left_out, **counts["not_read"]},
             **({"converted": dict(source.converted)} if source.converted else {}),
+            **({MADE_FROM: dict(origin)} if origin else {}),
         },
     )

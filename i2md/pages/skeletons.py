@@ -42,8 +42,10 @@ def pack_skeletons(
         views: The axes from which each clip is seen; by default those of `viewing_axes` for all clips together.
 
     Returns:
-        JSON data, of which `packed` and `states` are unpacked by the script player.js.
+        JSON data, of which `packed` and `states` are unpacked by the script player.js; none without clips.
     """
+    if not skeletons:
+        return {}
     views = views or [viewing_axes(skeletons, layout)] * len(skeletons)
     turned = [_to_view(skeleton, view) for skeleton, view in zip(skeletons, views, strict=True)]
     for most in frames:
@@ -56,7 +58,7 @@ def pack_skeletons(
         "joints": len(layout.joints),
         "bones": [list(bone) for bone in layout.bones],
         "sides": [side_of(layout.joints[child]) for _, child in layout.bones],
-        "flat": bool(skeletons) and skeletons[0].shape[-1] < 3,
+        "flat": skeletons[0].shape[-1] < 3,
         "persons": [len(skeleton) for skeleton in skeletons],
         "frames": [len(chosen) for chosen in kept],
         "recorded": [skeleton.shape[1] for skeleton in skeletons],
@@ -102,7 +104,7 @@ def side_of(joint: str) -> str:
 
 
 def carry_over_gaps(skeleton: Skeleton, missing: Bool[np.ndarray, "persons frames joints"]) -> tuple[Skeleton, States]:
-    """Put missing joints where they were seen last, or will be seen first, so that they can be drawn there.
+    """Put missing joints where the body had them last, or will have them first, so that they can be drawn there.
 
     Args:
         skeleton: Positions.
@@ -111,18 +113,23 @@ def carry_over_gaps(skeleton: Skeleton, missing: Bool[np.ndarray, "persons frame
     Returns:
         The positions, and the state of each joint: SEEN, MISSING, or NEVER for one that is not seen in any frame.
     """
-    filled, states = skeleton.copy(), np.where(missing, np.uint8(MISSING), np.uint8(SEEN))
+    filled, states = np.nan_to_num(skeleton), np.where(missing, np.uint8(MISSING), np.uint8(SEEN))
+    known = filled.copy()
     for person, joint in zip(*np.nonzero(missing.any(axis=1)), strict=True):
-        seen = np.flatnonzero(~missing[person, :, joint] & skeleton[person].any(axis=(1, 2)))
+        seen = np.flatnonzero(~missing[person, :, joint] & known[person].any(axis=(1, 2)))
         lost = np.flatnonzero(missing[person, :, joint])
         if not len(seen):
             states[person, lost, joint] = NEVER
-            others = ~missing[person, lost]
-            count = np.maximum(others.sum(axis=1), 1)[:, None]
-            filled[person, lost, joint] = (np.nan_to_num(skeleton[person, lost]) * others[..., None]).sum(1) / count
-            continue
-        before = np.maximum(np.searchsorted(seen, lost) - 1, 0)
-        filled[person, lost, joint] = skeleton[person, seen[before], joint]
+            # Somewhere on the body, so that the picture is not made larger for it.
+            seen = lost
+        then = seen[np.maximum(np.searchsorted(seen, lost, side="right") - 1, 0)]
+        both = ~missing[person, lost] & ~missing[person, then]
+        weight = both / np.maximum(both.sum(axis=1), 1)[:, None]
+        if states[person, lost[0], joint] == NEVER:
+            filled[person, lost, joint] = (known[person, lost] * weight[..., None]).sum(axis=1)
+        else:
+            moved = ((known[person, lost] - known[person, then]) * weight[..., None]).sum(axis=1)
+            filled[person, lost, joint] = known[person, then, joint] + moved
     return filled, states
 
 

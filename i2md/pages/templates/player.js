@@ -38,7 +38,7 @@ const REDUCED = matchMedia("(prefers-reduced-motion: reduce)");
 // The colours that skeletons are drawn in, which change with the colour scheme.
 function drawingColours() {
   const style = getComputedStyle(document.documentElement);
-  const names = [["left", "--left"], ["right", "--right"], ["", "--ink"], ["floor", "--rule"], ["missing", "--missing"]];
+  const names = [["left", "--left"], ["right", "--right"], ["", "--ink"], ["floor", "--rule"], ["missing", "--missing"], ["soft", "--soft"]];
   return Object.fromEntries(names.map(([name, variable]) => [name, style.getPropertyValue(variable).trim()]));
 }
 let colours = drawingColours();
@@ -80,12 +80,18 @@ class Figure {
     });
   }
 
-  floorHeight() {
-    if (this.floorOf !== this.clip) {
-      this.floor = Infinity; this.floorOf = this.clip;
-      for (const person of this.clips[this.clip]) for (const pose of person) for (let i = 1; i < pose.length; i += 3) this.floor = Math.min(this.floor, pose[i]);
+  // How far the clip reaches sideways, whatever way it is turned, and upwards, and the height of the floor.
+  measure() {
+    if (this.measured !== this.clip) {
+      this.measured = this.clip;
+      this.reach = { aside: 1e-3, up: 1e-3, floor: 0 };
+      for (const person of this.clips[this.clip]) for (const pose of person) for (let i = 0; i < pose.length; i += 3) {
+        this.reach.aside = Math.max(this.reach.aside, Math.hypot(pose[i], pose[i + 2]));
+        this.reach.up = Math.max(this.reach.up, Math.abs(pose[i + 1]));
+        this.reach.floor = Math.min(this.reach.floor, pose[i + 1]);
+      }
     }
-    return this.floor;
+    return this.reach;
   }
 
   draw(phase) {
@@ -99,21 +105,28 @@ class Figure {
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, width, height);
     pen.lineCap = "round";
-    const size = Math.min(width, height) * 0.46;
+    const { aside, up, floor } = this.measure();
+    const size = Math.min((width * 0.46) / aside, (height * 0.43) / up);
     const place = (x, y, z) => {
       const across = x * Math.cos(this.turn) + z * Math.sin(this.turn), depth = z * Math.cos(this.turn) - x * Math.sin(this.turn);
       return [width / 2 + across * size, height / 2 - (y * Math.cos(this.tilt) - depth * Math.sin(this.tilt)) * size, depth];
     };
-    if (!this.map.flat) this.drawFloor(pen, place);
-    for (const { pose, states } of this.poses(phase)) this.drawPerson(pen, pose, states, place);
+    if (!this.map.flat) this.drawFloor(pen, place, floor);
+    const persons = this.poses(phase);
+    for (const { pose, states } of persons) this.drawPerson(pen, pose, states, place);
+    if (!persons.length) {
+      pen.fillStyle = colours.soft; pen.font = "12px system-ui, sans-serif"; pen.textAlign = "center";
+      pen.fillText("nobody in sight", width / 2, height / 2);
+    }
   }
 
-  drawFloor(pen, place) {
-    const floor = this.floorHeight();
+  drawFloor(pen, place, floor) {
     pen.strokeStyle = colours.floor; pen.lineWidth = 1;
     pen.beginPath();
+    // A square of the clip's size.
+    const half = Math.min(0.5, this.measure().aside);
     for (let step = -2; step <= 2; step++) {
-      for (const ends of [[[step / 4, -0.5], [step / 4, 0.5]], [[-0.5, step / 4], [0.5, step / 4]]]) {
+      for (const ends of [[[step * half / 2, -half], [step * half / 2, half]], [[-half, step * half / 2], [half, step * half / 2]]]) {
         ends.forEach(([x, z], end) => pen[end ? "lineTo" : "moveTo"](...place(x, floor, z)));
       }
     }
