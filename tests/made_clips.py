@@ -15,7 +15,7 @@ from i2md.data.store import ClipsWriter
 from i2md.skeletons import get_layout
 
 LAYOUT = get_layout("kinect-v1")
-FLAT = get_layout("coco-17")
+FLAT = get_layout("coco-17").with_channels(2)
 
 
 def write_clips(folder: Path, recordings: list[Recording], layout: Any = LAYOUT, **about: Any) -> Path:

@@ -29,7 +29,7 @@ def view(
     preset: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write a page on which clips or recordings can be looked at: skeletons that play, timelines, what is missing.
+    """Write a page that shows clips or recordings: skeletons that play, timelines, what is missing.
 
     The page is one file that needs no server and no network. It shows clips as recorded beside as prepared, where the
     recordings are still at hand, and what was left out and why.
