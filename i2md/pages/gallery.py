@@ -112,7 +112,7 @@ def timelines(clips: Sequence[ViewedClip], layout: Layout, class_names: Sequence
                     for start, end, label in clip.intervals
                 ],
                 "missing": _over_time(missing),
-                "absent": _over_time(~np.asarray(clip.prepared.any(axis=(2, 3))).any(axis=0)[None, :, None]),
+                "absent": _over_time(~_present(clip.prepared).any(axis=0, keepdims=True)[..., None]),
             }
         )
     figures = pack_skeletons(
@@ -150,7 +150,7 @@ def _drawn(clip: ViewedClip, layout: Layout) -> tuple[Positions, States]:
     positions, states = carry_over_gaps(clip.prepared, missing)
     lacking = _aligned(clip, layout)
     if lacking is not None:
-        states[lacking & ~missing & clip.prepared.any(axis=(2, 3))[..., None]] = FILLED
+        states[lacking & ~missing & _present(clip.prepared)[..., None]] = FILLED
     return positions, states
 
 
@@ -175,7 +175,7 @@ def _card(
     whole: ViewedClip, clip: ViewedClip, begin: int | None, states: States, layout: Layout, class_names: Sequence[str]
 ) -> dict[str, Any]:
     lacking = states > 0
-    present = np.asarray(clip.prepared.any(axis=(2, 3)))
+    present = _present(clip.prepared)
     joints = int(present.sum()) * len(layout.joints)
     by_joint = {name: int((states[..., j] > FILLED).sum()) for j, name in enumerate(layout.joints)}
     worst = sorted((name for name, count in by_joint.items() if count), key=lambda name: -by_joint[name])
@@ -197,6 +197,10 @@ def _card(
     }
 
 
+def _present(positions: Positions) -> Bool[np.ndarray, "persons frames"]:
+    return np.any(positions, axis=(2, 3))
+
+
 def _over_time(flags: Bool[np.ndarray, "persons frames joints"]) -> list[int]:
     """The share of joints that are flagged, in percent, in at most _STEPS equal parts of the time."""
     by_frame = flags.mean(axis=(0, 2))
@@ -206,7 +210,7 @@ def _over_time(flags: Bool[np.ndarray, "persons frames joints"]) -> list[int]:
 
 def _followed(positions: Positions) -> Positions:
     """Positions without the path of the persons' middle, averaged over a twentieth of a minute's frames."""
-    present = np.asarray(positions.any(axis=(2, 3)))
+    present = _present(positions)
     if not present.any():
         return positions
     weights = present[..., None, None].astype(np.float64)
