@@ -112,7 +112,7 @@ def timelines(clips: Sequence[ViewedClip], layout: Layout, class_names: Sequence
                     for start, end, label in clip.intervals
                 ],
                 "missing": _over_time(missing),
-                "absent": _over_time(~_present(clip.prepared).any(axis=0, keepdims=True)[..., None]),
+                "absent": _over_time((_present(clip.prepared).sum(axis=0) == 0)[None, :, None]),
             }
         )
     figures = pack_skeletons(
