@@ -21,6 +21,11 @@ def prepare(
     units: str | None = None,
     axes: str | None = None,
     joints: str | None = None,
+    columns: str | None = None,
+    fps: float | None = None,
+    resample: float | None = None,
+    smooth: float | None = None,
+    max_gap: int | None = None,
     preset: str | None = None,
     strict: bool = False,
     overwrite: bool = False,
@@ -38,7 +43,8 @@ def prepare(
     left out, filled in or converted is counted and shown.
 
     Args:
-        format: Format of the recordings: ntu-rgbd, pku-mmd, kinetics-skeleton, utd-mhad, msr-action3d, nw-ucla,
+        format: Format of the recordings: auto (recognise it), mediapipe, openpose, coco, table, sleap, deeplabcut, bvh,
+            asf-amc, c3d, humanml3d, ntu-rgbd, pku-mmd, kinetics-skeleton, utd-mhad, msr-action3d, nw-ucla,
             utkinect-action3d, sbu-interaction, arrays, cmd-arrays, ctr-gcn, pyskl, synthetic, or a plug-in's.
         source: Folder, .zip or file of recordings, or its URL (any word for synthetic).
         clips: Folder to write, or its URL.
@@ -50,7 +56,13 @@ def prepare(
             z-up recordings and a layout that is y-up, as those of Kinect are.
         joints: Names of the layout's joints in the order of the recordings, separated by commas, for formats that do
             not decide it.
-        preset: Preparation: facing, facing-scaled, facing-rigid, ntu, denoised or none; by default the format's own.
+        columns: Where a table has what, for formats of tables: "x={joint}_x,y={joint}_y,frame=t".
+        fps: Frames per second of the recordings, for formats that do not decide it.
+        resample: Resample recordings to so many frames per second, by linear interpolation in time.
+        smooth: Smooth recordings by a Savitzky-Golay filter of degree 2 over a window of so many seconds.
+        max_gap: Interpolate a joint that is missing (NaN) for up to so many frames; 30 by default.
+        preset: Preparation: facing, facing-scaled, facing-rigid, centred-scaled, ntu, denoised or none; by default the
+            format's own.
         strict: Stop at the first recording that cannot be read instead of leaving it out.
         overwrite: Replace the clips that are there.
         jobs: Number of worker processes; by default one a core where it is worth it. The bytes written are the same.
@@ -70,6 +82,7 @@ def prepare(
     """
     from i2md.data import prepare as preparing
     from i2md.data.split_by import SplitBy
+    from i2md.data.timing import Timing
     from i2md.errors import InputError
 
     drawn: dict[str, Any] = {
@@ -78,10 +91,22 @@ def prepare(
     if drawn and split_by is None:
         raise InputError("test_share and split_seed belong to a split; say which by --split_by")
     how = None if split_by is None else SplitBy(split_by, **drawn)
-    described = {"layout": layout, "units": units, "axes": axes, "joints": joints}
+    described = {"layout": layout, "units": units, "axes": axes, "joints": joints, "columns": columns, "fps": fps}
     of_reader = {**(options or {}), **{name: value for name, value in described.items() if value is not None}}
     return preparing.prepare(
-        format, source, clips, preset, strict, overwrite, jobs, precision, cluster, how, **of_reader
+        format,
+        source,
+        clips,
+        preset,
+        strict,
+        overwrite,
+        jobs,
+        precision,
+        cluster,
+        how,
+        Timing(resample, smooth),
+        max_gap,
+        **of_reader,
     )
 
 

@@ -12,6 +12,8 @@ Positions = Float[np.ndarray, "persons frames joints channels"]
 # A bone is not stretched to more than so many times what is seen of it in a frame: a joint that two sensors' glitches
 # put on top of its parent has no direction.
 MAX_STRETCH = 3.0
+# A body spans about so many lengths of its trunk.
+SPAN_OF_TRUNK = 3.5
 
 
 def to_unit_trunk(persons: Positions, layout: Layout) -> Positions:
@@ -22,12 +24,25 @@ def to_unit_trunk(persons: Positions, layout: Layout) -> Positions:
         layout: The joints.
 
     Returns:
-        Positions of the same shape; unchanged where the trunk is never seen.
+        Positions of the same shape. Where the trunk is never seen, its length is taken for 1 / SPAN_OF_TRUNK of what
+        the body spans; where nothing is, positions are unchanged.
     """
+    held = _held(persons, layout)[0]
     lower, upper = layout.spine
-    lengths = np.linalg.norm(persons[0, :, upper] - persons[0, :, lower], axis=-1)
+    both = held[:, lower] & held[:, upper]
+    lengths = np.linalg.norm(persons[0, both, upper] - persons[0, both, lower], axis=-1)
     lengths = lengths[lengths > 0]
+    if not len(lengths):
+        lengths = _spans(persons[0], held) / SPAN_OF_TRUNK
     return persons / np.median(lengths) if len(lengths) else persons
+
+
+def _spans(person: Float[np.ndarray, "frames joints channels"], held: Bool[np.ndarray, "frames joints"]) -> np.ndarray:
+    """The diagonal of the box around the joints seen, in frames where there are at least two."""
+    several = held.sum(axis=1) > 1
+    low, high = (np.where(held[several, :, None], person[several], beyond) for beyond in (np.inf, -np.inf))
+    spans = np.linalg.norm(high.max(axis=1) - low.min(axis=1), axis=-1)
+    return spans[spans > 0]
 
 
 def to_rigid_bodies(persons: Positions, layout: Layout) -> Positions:

@@ -74,7 +74,7 @@ def convert(
         read=wrapped(source.read),
         read_all_bodies=None if all_bodies is None else wrapped(all_bodies),
         untrimmed=None if source.untrimmed is None else convert(source.untrimmed, units, axes, names),
-        converted=converted,
+        converted={**source.converted, **converted},
     )
 
 

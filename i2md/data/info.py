@@ -30,8 +30,9 @@ def info(clips: Clips) -> dict[str, Any]:
         Plain data. `splits` counts the clips of each part of each split. `copies` counts the clips that repeat an
         earlier one exactly, and `duplicates`, for each split, its test clips that repeat a training clip.
         `untrimmed` counts the recordings that the clips were cut from and the actions labelled in them, if they are
-        kept. `converted` is how the file's units, axes and joints were described. `report` is what preparation changed
-        and left out, `warnings` one sentence each.
+        kept. `recognised` is what the format was taken for, `converted` how the file's units, axes and joints were
+        described, `options` what else was given. `report` is what preparation changed and left out, `warnings` one
+        sentence each.
 
     >>> import tempfile
     >>> from i2md.data.prepare import prepare
@@ -51,7 +52,7 @@ def info(clips: Clips) -> dict[str, Any]:
         "layout": f"{dataset.layout.name} ({len(dataset.layout.joints)} joints, {dataset.layout.channels}-D)",
         "preparation": dataset.preparation,
         "units": dataset.units,
-        **{name: dataset.report[name] for name in ("converted",) if name in dataset.report},
+        **{name: dataset.report[name] for name in ("recognised", "converted", "options") if name in dataset.report},
         "frames": dict(zip(("min", "25%", "median", "75%", "max"), quartiles, strict=True)),
         "persons": {int(p): int(c) for p, c in zip(persons, counts, strict=True)},
         "bytes": int(clips.frames.nbytes),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from i2md.data.presets import LeftOut, prepare_positions
 from i2md.data.readers.name_tables import shown
-from i2md.data.recording import Recording, Unreadable
+from i2md.data.recording import MAX_GAP, Recording, Unreadable
 from i2md.skeletons import Layout
 
 # dataset.json lists as many recordings that were left out; left_out.txt lists all.
@@ -42,13 +42,16 @@ class SkippedRecording(NamedTuple):
 Outcome = PreparedClip | SkippedRecording
 
 
-def prepare_each(recordings: Iterable[Recording | Unreadable], layout: Layout, preset: str) -> Iterator[Outcome]:
+def prepare_each(
+    recordings: Iterable[Recording | Unreadable], layout: Layout, preset: str, max_gap: int = MAX_GAP
+) -> Iterator[Outcome]:
     """Prepare recordings one by one.
 
     Args:
         recordings: what a reader yields.
         layout: their joints.
         preset: a name of `i2md.data.presets`.
+        max_gap: as in `prepare_positions`.
 
     Yields:
         A PreparedClip or a SkippedRecording for each.
@@ -57,7 +60,7 @@ def prepare_each(recordings: Iterable[Recording | Unreadable], layout: Layout, p
         if isinstance(recording, Unreadable):
             yield SkippedRecording(recording.source, recording.reason, unreadable=True)
             continue
-        prepared = prepare_positions(recording.positions, layout, preset, recording.actors)
+        prepared = prepare_positions(recording.positions, layout, preset, recording.actors, max_gap=max_gap)
         if isinstance(prepared, LeftOut):
             yield SkippedRecording(recording.source, prepared.reason, unreadable=False)
         else:
@@ -89,6 +92,7 @@ class Report:
                 self.counts["persons_absent"] += outcome.persons_absent
                 for part in outcome.clip.not_read:
                     _count(self.not_read, part, 1, outcome.clip.name)
+                self.counts.update({name: count for name, count in outcome.clip.counts.items() if count})
                 for reason in ("joints_interpolated", "joints_missing"):
                     if count := getattr(outcome, reason):
                         self.counts[reason] += count

@@ -53,7 +53,7 @@ def prepare_recordings(
     """
     if not isinstance(source.read, Divisible):
         rest = islice(source.read(), start, None)
-        for done, outcome in enumerate(prepare_each(rest, source.layout, preset), start + 1):
+        for done, outcome in enumerate(prepare_each(rest, source.layout, preset, source.max_gap), start + 1):
             yield done, [outcome]
         return
     chunks = _Chunks(source, preset, start)
@@ -73,9 +73,10 @@ class _Chunk:
     read: Callable[[], Iterator[Recording | Unreadable]]
     layout: Layout
     preset: str
+    max_gap: int
 
     def outcomes(self) -> list[Outcome]:
-        return list(prepare_each(self.read(), self.layout, self.preset))
+        return list(prepare_each(self.read(), self.layout, self.preset, self.max_gap))
 
 
 @dataclass
@@ -101,7 +102,9 @@ class _Chunks:
         """The next chunk, and the unit at which it ends."""
         wanted = _CHUNK_BYTES * self.units // self.size if self.size else 1
         start, self.begun = self.begun, min(self.begun + max(1, min(wanted, _MAX_CHUNK)), len(self._read))
-        return self.begun, _Chunk(self._read.part(start, self.begun), self.source.layout, self.preset)
+        return self.begun, _Chunk(
+            self._read.part(start, self.begun), self.source.layout, self.preset, self.source.max_gap
+        )
 
     def record_size(self, found: Sequence[Outcome], units: int) -> None:
         """Note how much a chunk of so many units yielded."""

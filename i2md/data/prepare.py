@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from i2md.data.recording import Divisible, Source
 from i2md.data.split_by import SplitBy, draw_split, with_split
 from i2md.data.storage.remote import to_path
 from i2md.data.store import UNTRIMMED, Clips, open_clips
+from i2md.data.timing import Timing, retime
 from i2md.data.writer import ClipsWriter
 from i2md.errors import InputError, name_file_in_errors
 from i2md.runtime.exit_codes import stop_signals_as_interrupt
@@ -45,6 +46,8 @@ def prepare(
     precision: str = "float32",
     cluster: str | None = None,
     split_by: SplitBy | None = None,
+    timing: Timing | None = None,
+    max_gap: int | None = None,
     **options: Any,
 ) -> Clips:
     """Read recordings, prepare them and write them to a folder of clips.
@@ -64,6 +67,8 @@ def prepare(
         precision: float32, or float16 for half the size.
         cluster: a Ray cluster that does the work (`auto`, `local`, `ray://HOST:PORT`); it has to reach `source`.
         split_by: a split to draw, in addition to those of the reader.
+        timing: the frame rate to resample recordings to, and how to smooth them.
+        max_gap: a joint that has no value for up to so many frames is interpolated; 30 by default.
         **options: the reader's own.
 
     Returns:
@@ -85,12 +90,15 @@ def prepare(
         raise InputError(f"precision {precision!r} is not known; choose one of {', '.join(PRECISIONS)}")
     if jobs is not None and cluster is not None:
         raise InputError(f"jobs {jobs} counts processes of this machine; leave it out with a cluster")
+    if max_gap is not None and max_gap < 0:
+        raise InputError(f"max_gap {max_gap} must be at least 0, a number of frames")
     where, target = to_path(source), to_path(clips)
-    recordings = open_source(format, where, **options)
+    recordings = _with_options(open_source(format, where, **options), options, timing or Timing(), max_gap)
     preset = preset_for(recordings, preset)
     if preset in CHOOSING and recordings.read_all_bodies is not None:
         recordings = replace(recordings, read=recordings.read_all_bodies)
     arguments = {"format": format, "options": options, "preset": preset, "strict": strict, "precision": precision}
+    arguments |= {"timing": timing, "max_gap": max_gap}
     key = fingerprint(where, target, version=version("i2md"), joints=recordings.layout.joints, **arguments)
     with (
         stop_signals_as_interrupt(),
@@ -111,6 +119,16 @@ def prepare(
         else:
             _finish_with_split(writer, dataset, split_by, target)
     return open_clips(target)
+
+
+def _with_options(source: Source, given: Mapping[str, Any], timing: Timing, max_gap: int | None) -> Source:
+    """The source, retimed, with all options that decide what the clips hold."""
+    described = {name: value for name, value in asdict(timing).items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None and name not in source.converted}
+    if max_gap is not None:
+        described["max_gap"] = max_gap
+        source = replace(source, max_gap=max_gap)
+    return replace(retime(source, timing), options={**given, **source.options, **described})
 
 
 def preset_for(source: Source, asked: str | None) -> str:
@@ -226,5 +244,7 @@ def _describe(source: Source, preset: str, report: Report, origin: Mapping[str, 
             "not_read": {**source.left_out, **counts["not_read"]},
             **({"converted": dict(source.converted)} if source.converted else {}),
             **({MADE_FROM: dict(origin)} if origin else {}),
+            **({"recognised": source.recognised} if source.recognised else {}),
+            **({"options": dict(source.options)} if source.options else {}),
         },
     )

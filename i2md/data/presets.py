@@ -10,6 +10,8 @@ A preset is a sequence of steps, each a pure function of positions and layout:
   What is up stays up, and left stays left.
 - `facing-scaled`: `facing`, and divided by the length of the first person's trunk.
 - `facing-rigid`: `facing`, each bone of constant length, and divided by the person's size (i2md.data.body_size).
+- `centred-scaled`: the first person's centre is at the origin in the first frame, and all are divided by the length of
+  the first person's trunk; in 2-D or 3-D, without a turn.
 - `denoised`: that of much later work on NTU (i2md.data.denoise): the actors are chosen among all bodies that
   were tracked, frames without them are cut, and the first person's centre joint is at the origin in the
   first frame. No person is turned.
@@ -18,8 +20,8 @@ A preset is a sequence of steps, each a pure function of positions and layout:
 In all of them an all-zero frame means that the person is not seen, and persons never seen are left out. A joint without
 a value is one whose coordinates are not finite (NaN), or all zero while the person's other joints are not; the centre
 joint may lie at the origin. A NaN is interpolated in time over gaps of up to 30 frames and is zeros, which means
-missing, in longer ones. Presets that face treat zeros the same way; in `ntu`, `denoised` and `none` they
-stay, as published. Both kinds are counted.
+missing, in longer ones. Presets that face, and `centred-scaled`, treat zeros the same way; in `ntu`, `denoised` and
+`none` they stay, as published. Both kinds are counted.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from jaxtyping import Bool, Float, Float32
 
 from i2md.data.body_size import to_rigid_bodies, to_unit_trunk
 from i2md.data.denoise import MAX_ACTORS, choose_actors, start_at_first
-from i2md.data.recording import UNKNOWN
+from i2md.data.gaps import interpolated, with_gaps_filled
+from i2md.data.recording import MAX_GAP, UNKNOWN
 from i2md.errors import InputError
 from i2md.skeletons import Layout
 
@@ -41,15 +44,15 @@ Step = Callable[[Positions, Layout], Positions]
 
 # The body's first direction is averaged over this many frames: one frame's shoulders are noisy.
 FIRST_FRAMES = 5
-# A joint that is not finite (NaN) for up to so many frames is interpolated, one second at 30 frames a second.
-MAX_GAP = 30
 # Shoulders seen this much shorter from above than they are do not show which way the body faces.
 MIN_SHOULDER_RATIO = 0.2
 
 
-_INTERPOLATING_ZEROS = frozenset({"facing", "facing-scaled", "facing-rigid"})
+_INTERPOLATING_ZEROS = frozenset({"facing", "facing-scaled", "facing-rigid", "centred-scaled"})
 # Presets whose unit is a size of the body.
-SCALED = frozenset({"facing-scaled", "facing-rigid"})
+SCALED = frozenset({"facing-scaled", "facing-rigid", "centred-scaled"})
+# Presets that need no third dimension.
+_IN_IMAGE = frozenset({"centred-scaled"})
 # Presets that choose the actors among all bodies that were tracked.
 CHOOSING = frozenset({"denoised"})
 
@@ -80,6 +83,7 @@ def prepare_positions(
     actors: int = UNKNOWN,
     *,
     choose: bool = True,
+    max_gap: int = MAX_GAP,
 ) -> Prepared | LeftOut:
     """Prepare the positions of one recording.
 
@@ -89,6 +93,7 @@ def prepare_positions(
         preset: One of `preset_names`.
         actors: How many persons take part in the action, if known; a preset of CHOOSING looks for as many.
         choose: Whether a preset of CHOOSING chooses; not where its choice has been made before.
+        max_gap: A joint without a value for up to so many frames is interpolated; in longer gaps it is missing.
 
     Returns:
         The prepared clip, or the reason why nothing of the recording is left.
@@ -106,8 +111,8 @@ def prepare_positions(
         raise InputError(f"positions are {found} a frame, layout {layout.name} is {wanted}; give their layout")
     # A damaged file may hold signalling NaNs, of which NumPy warns.
     with np.errstate(invalid="ignore"):
-        persons, interpolated, missing = _with_gaps_filled(
-            positions.astype(np.float64, order="C"), layout.centre, zeros_too=preset in _INTERPOLATING_ZEROS
+        persons, interpolated, missing = with_gaps_filled(
+            positions.astype(np.float64, order="C"), layout.centre, preset in _INTERPOLATING_ZEROS, max_gap
         )
     ever = _seen(persons).any(axis=1)
     if not ever.any():
@@ -137,50 +142,15 @@ def preset_names() -> tuple[str, ...]:
 def _steps(preset: str, layout: Layout) -> tuple[Step, ...]:
     if preset not in _PRESETS:
         raise InputError(f"preset {preset!r} is not known; choose one of {', '.join(preset_names())}")
-    if _PRESETS[preset] and layout.channels != 3:
-        raise InputError(f"preset {preset!r} turns bodies in space but the positions are 2-D; use 'none'")
+    if _PRESETS[preset] and layout.channels != 3 and preset not in _IN_IMAGE:
+        raise InputError(
+            f"preset {preset!r} turns bodies in space but the positions are 2-D; use 'none' or 'centred-scaled'"
+        )
     return _PRESETS[preset]
 
 
 def _seen(persons: Positions) -> Bool[np.ndarray, "persons frames"]:
     return np.any(persons, axis=(2, 3))
-
-
-def _with_gaps_filled(persons: Positions, centre: int, zeros_too: bool) -> tuple[Positions, int, int]:
-    """Interpolate joints without a value over gaps of up to MAX_GAP frames; beyond that they are zeros.
-
-    Returns the positions, how many joints were interpolated, and how many are missing. A frame without a joint that
-    has a value is one in which the person is not seen. Of joints at zero, the centre may be the origin.
-    """
-    finite = np.isfinite(persons).all(axis=-1)
-    held = np.asarray(persons.any(axis=-1))
-    held[..., centre] = True
-    if finite.all() and held.all():
-        return persons, 0, 0
-    persons = np.where(finite[..., None], persons, 0.0)
-    zeros = finite & ~held & _seen(persons)[..., None]
-    known = finite & ~zeros if zeros_too else finite
-    interpolated, missing = 0, 0 if zeros_too else int(zeros.sum())
-    for person, frames_known in zip(persons, known, strict=True):
-        present = np.flatnonzero(person.any(axis=(1, 2)))
-        for joint in np.flatnonzero((~frames_known[present]).any(axis=0)):
-            held = present[frames_known[present, joint]]
-            lost = present[~frames_known[present, joint]]
-            after = np.searchsorted(held, lost)
-            bounds = np.concatenate([[present[0] - 1], held, [present[-1] + 1]])
-            short = lost[bounds[after + 1] - bounds[after] - 1 <= MAX_GAP] if len(held) else lost[:0]
-            if len(short):
-                person[short, joint] = _interpolated(short, held, person[held, joint])
-            interpolated += len(short)
-            missing += len(lost) - len(short)
-    return persons, interpolated, missing
-
-
-def _interpolated(
-    at: np.ndarray, frames: np.ndarray, values: Float[np.ndarray, "frames ..."]
-) -> Float[np.ndarray, "at ..."]:
-    flat = values.reshape(len(frames), -1)
-    return np.stack([np.interp(at, frames, column) for column in flat.T], axis=-1).reshape(-1, *values.shape[1:])
 
 
 def _close_up(persons: Positions, layout: Layout) -> Positions:
@@ -256,7 +226,7 @@ def _fill_gaps(persons: Positions, layout: Layout) -> Positions:
     held = occupied - occupied[0]
     if len(persons) > 1 or len(held) == len(at):
         return persons
-    return _interpolated(at, held, persons[0, held])[None]
+    return interpolated(at, held, persons[0, held])[None]
 
 
 def _face(persons: Positions, layout: Layout) -> Positions:
@@ -268,6 +238,16 @@ def _face(persons: Positions, layout: Layout) -> Positions:
     axis = np.eye(3)[0] if abs(up[0]) < 0.9 else np.eye(3)[1]
     ahead = axis - (axis @ up) * up
     return _turned(moved, up, np.arctan2(up @ np.cross(across, ahead), across @ ahead))
+
+
+def _centre(persons: Positions, layout: Layout) -> Positions:
+    """The first person's centre, or the mean of the joints seen, in the first frame with the person, is the origin."""
+    present = np.any(persons != 0, axis=-1, keepdims=True)
+    first = present[0].any(axis=(1, 2)).argmax()
+    seen = present[0, first, :, 0]
+    body = persons[0, first]
+    centre = body[layout.centre] if seen[layout.centre] else body[seen].mean(axis=0)
+    return (persons - centre) * present
 
 
 def _first_across(
@@ -289,6 +269,7 @@ _PRESETS: dict[str, tuple[Step, ...]] = {
     "facing": (_fill_gaps, _face),
     "facing-scaled": (_fill_gaps, _face, to_unit_trunk),
     "facing-rigid": (_fill_gaps, _face, to_rigid_bodies),
+    "centred-scaled": (_fill_gaps, _centre, to_unit_trunk),
     "denoised": (start_at_first,),
     "none": (),
 }

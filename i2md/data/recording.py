@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -14,6 +14,8 @@ from i2md.errors import InputError
 from i2md.skeletons import Layout
 
 UNKNOWN = -1
+# One second at 30 frames a second.
+MAX_GAP = 30
 
 
 class Interval(NamedTuple):
@@ -43,6 +45,7 @@ class Recording:
         intervals: The actions labelled in an untrimmed recording.
         actors: How many persons take part in the labelled action.
         not_read: What of its file or label is not in the recording, a phrase each; prepare counts them.
+        counts: What the reader took for missing, put in order or left out within the recording; prepare adds them up.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Recording:
     intervals: tuple[Interval, ...] = ()
     actors: int = UNKNOWN
     not_read: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,9 @@ class Source:
         untrimmed: The untrimmed recordings that the clips are cut from, with their intervals, if there are any.
         prepared: The preparation that the recordings have had already; no other can follow it.
         converted: How units, axes and joints of the file were described, where the recordings were converted.
+        recognised: What the format was taken for and why, where it was recognised rather than given.
+        options: Further options that decide what the recordings hold, by name.
+        max_gap: A joint that has no value (NaN) for up to so many frames is interpolated in time.
         read_all_bodies: A pass like `read` that yields all bodies that were tracked, if `read` chooses among them.
     """
 
@@ -120,3 +127,6 @@ class Source:
     prepared: str | None = None
     read_all_bodies: Callable[[], Iterator[Recording | Unreadable]] | None = None
     converted: Mapping[str, str] = field(default_factory=dict)
+    recognised: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    max_gap: int = MAX_GAP

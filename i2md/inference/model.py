@@ -17,7 +17,8 @@ from jaxtyping import Float
 
 from i2md.data.conversion import changed_joints, converted, map_positions, mapping_for
 from i2md.data.packed import PackedClips, pack, pack_arrays
-from i2md.data.presets import MAX_GAP, LeftOut, Prepared, prepare_positions
+from i2md.data.presets import LeftOut, Prepared, prepare_positions
+from i2md.data.recording import MAX_GAP
 from i2md.data.storage.remote import is_remote, remote_errors
 from i2md.data.store import Clips
 from i2md.distributed import collectives

@@ -9,7 +9,8 @@ import pytest
 
 from i2md.cli.main import main
 from i2md.data.prepare import prepare
-from i2md.data.presets import MAX_GAP, Prepared, prepare_positions
+from i2md.data.presets import Prepared, prepare_positions
+from i2md.data.recording import MAX_GAP
 from i2md.inference.model import Model
 from i2md.skeletons import get_layout
 

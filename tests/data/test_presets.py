@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from i2md.data.presets import MAX_GAP, LeftOut, Prepared, prepare_positions, preset_names
+from i2md.data.presets import LeftOut, Prepared, prepare_positions, preset_names
+from i2md.data.recording import MAX_GAP
 from i2md.errors import InputError
 from i2md.skeletons import get_layout
 
@@ -185,7 +186,8 @@ def test_bodies_without_direction_or_size_stay_finite(preset):
 
 def test_invalid_arguments_are_refused_with_a_fix():
     clip = random_clip(0)
-    with pytest.raises(InputError, match="choose one of denoised, facing, facing-rigid, facing-scaled, none, ntu"):
+    wanted = "choose one of centred-scaled, denoised, facing, facing-rigid, facing-scaled, none, ntu"
+    with pytest.raises(InputError, match=wanted):
         prepare_positions(clip, V2, "forward")
     with pytest.raises(InputError, match="layout kinect-v1 is"):
         prepare_positions(clip, get_layout("kinect-v1"), "facing")

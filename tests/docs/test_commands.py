@@ -39,6 +39,7 @@ PRODUCTS = {"view.md": ("clips/mine/view.html", "clips.gif", "clips.png")}
 # Options in the text that belong to other programs.
 FOREIGN = {
     *("--ntasks-per-node", "--gpus-per-node", "--signal", "--max_restarts", "--rdzv_endpoint"),
+    *("--write_json", "--outdir", "--pose_track"),
     *("--index-url", "--strict", "--logdir"),
     *("--threads", "--scikit-learn", "--precisions", "--exact"),
     *("--clips", "--recordings", "--phase", "--edition", "--zipped", "--actions"),

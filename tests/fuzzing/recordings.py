@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pose_files
+import pyarrow as pa
+import pyarrow.parquet as pq
 from fuzzing.campaign import Target
 from fuzzing.mutations import npy_bytes, zip_bytes
 from scipy.io import savemat
@@ -19,6 +22,10 @@ from i2md.data.dataset import Dataset
 from i2md.data.outcomes import SkippedRecording, prepare_each
 from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
+from i2md.skeletons import get_layout
+
+# Files that other libraries have written.
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 _NTU_NAME = "S001C002P003R002A007"
 _rng = np.random.default_rng(0)
@@ -94,6 +101,7 @@ def _files() -> dict[str, tuple[str, str, dict[str, bytes]]]:
     sbu = np.column_stack([np.arange(1, 4), _rng.uniform(size=(3, 90))])
     msr = {"a01_s01_e01_skeleton3D.txt": text, "a02_s02_e01_skeleton3D.txt": text}
     return {
+        **pose_targets(),
         "arrays of one .npy": ("arrays", "x.npy", {"x.npy": npy_bytes(arrays["positions"])}),
         "arrays of one .npz": ("arrays", "x.npz", {"x.npz": _npz(**arrays)}),
         "arrays of one compressed .npz": ("arrays", "x.npz", {"x.npz": _npz(np.savez_compressed, **arrays)}),
@@ -113,6 +121,70 @@ def _files() -> dict[str, tuple[str, str, dict[str, bytes]]]:
         "utd-mhad": ("utd-mhad", ".", {f"a{n}_s{n}_t1_skeleton.mat": _mat(bool(n - 1)) for n in (1, 2)}),
         "utkinect-action3d": ("utkinect-action3d", ".", utk),
         "utkinect-action3d of a .zip": ("utkinect-action3d", "x.zip", {"x.zip": zip_bytes(utk)}),
+    }
+
+
+def pose_targets() -> dict[str, tuple[str, str, dict[str, bytes]]]:
+    """Files of pose estimators and of motion capture; `auto` reads what it recognises."""
+    body = np.concatenate([_rng.uniform(0, 500, (4, 2, 25, 2)), _rng.uniform(0.2, 1, (4, 2, 25, 1))], axis=-1).round(2)
+    landmarks = [{"x": 0.1, "y": 0.2, "z": 0.3, "visibility": 0.9}] * 33
+    frame = {"pose_landmarks": [landmarks], "pose_world_landmarks": [landmarks], "timestamp_ms": 0}
+    frames = [{**frame, "timestamp_ms": 33 * at} for at in range(3)]
+    npz = {"world_landmarks": _rng.normal(size=(3, 33, 4)), "fps": np.array(30.0)}
+    long = ["recording,frame,person,joint,x,y,z,label,subject"]
+    names = get_layout("openni-15").joints
+    long += [f"a,{at},p,{name},0.5,{at},1,walk,3" for at in range(3) for name in names]
+    wide = ",".join(["time", *(f"{name}_{axis}" for name in names for axis in "xyz"), "frame"])
+    rows = np.column_stack([np.arange(4) / 30, _rng.normal(size=(4, 45)), np.arange(4)]).round(3)
+    parquet = io.BytesIO()
+    columns = {"frame": np.arange(3)} | {f"{name}_{axis}": _rng.normal(size=3) for name in names for axis in "xyz"}
+    pq.write_table(pa.table(columns), parquet)
+    openpose = {
+        f"v/v_{at:012d}_keypoints.json": json.dumps(
+            {
+                "version": 1.3,
+                "people": [{"person_id": [-1], "pose_keypoints_2d": each.ravel().tolist()} for each in people],
+            }
+        ).encode()
+        for at, people in enumerate(body)
+    }
+    coco = {
+        "a.json": json.dumps(pose_files.alphapose(body[:, :, :17])).encode(),
+        "b.json": json.dumps(pose_files.mmpose(body[:, :, :17])).encode(),
+    }
+    images = [{"id": 7, "file_name": "v/000001.jpg"}, {"id": 8, "file_name": "v/000002.jpg"}]
+    listed = [{"image_id": at, "id": at, "keypoints": body[0, 0, :17].ravel().tolist()} for at in (7, 8)]
+    parts = [part for name in names for part in (name, name, name)]
+    lines = (["scorer", *(["net"] * 45)], ["bodyparts", *parts], ["coords", *(["x", "y", "likelihood"] * 15)])
+    dlc = "".join(",".join(line) + "\n" for line in lines)
+    asf, amc = pose_files.ASF.encode(), pose_files.AMC.encode()
+    openni = get_layout("openni-15")
+    bvh = pose_files.bvh_of_positions(_rng.normal(size=(3, 15, 3)), openni).encode()
+    sleap = SAMPLES / "sleap"
+    return {
+        "table, a frame a row": ("auto", "x.csv", {"x.csv": f"{wide}\n".encode() + _numbers(rows, ",")}),
+        "table, a joint a row": ("auto", "x.csv", {"x.csv": "\n".join(long).encode()}),
+        "table in Parquet": ("table", "x.parquet", {"x.parquet": parquet.getvalue()}),
+        "mediapipe in JSON": ("auto", "x.json", {"x.json": json.dumps(frames).encode()}),
+        "mediapipe in .npz": ("auto", "x.npz", {"x.npz": _npz(**npz)}),
+        "openpose": ("auto", ".", openpose),
+        "coco": ("auto", ".", coco),
+        "coco annotations": (
+            "coco",
+            "x.json",
+            {"x.json": json.dumps({"images": images, "annotations": listed}).encode()},
+        ),
+        "deeplabcut": (
+            "auto",
+            ".",
+            {"x.csv": dlc.encode() + _numbers(np.column_stack([np.arange(3), _rng.uniform(size=(3, 45))]), ",")},
+        ),
+        "sleap": ("sleap", ".", {"x.slp": (sleap / "walk.slp").read_bytes()}),
+        "sleap analysis": ("sleap", ".", {"x.h5": (sleap / "walk.analysis.h5").read_bytes()}),
+        "bvh": ("auto", "x.bvh", {"x.bvh": bvh}),
+        "asf-amc": ("auto", ".", {"x.asf": asf, "x_120.amc": amc}),
+        "c3d": ("c3d", "x.c3d", {"x.c3d": (SAMPLES / "c3d" / "walk.c3d").read_bytes()}),
+        "humanml3d": ("humanml3d", ".", {"new_joints/000000.npy": npy_bytes(_clip(4, 22)), "train.txt": b"000000\n"}),
     }
 
 

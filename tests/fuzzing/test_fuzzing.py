@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 from fuzzing.campaign import attack
+from fuzzing.recordings import pose_targets
 from fuzzing.targets import targets
 
 MUTATIONS = 200
 # Each mutation of these builds a model, trains or writes a page, which takes ten times as long.
 SLOW = {"state of a run": 20, "log and results of a run": 40, "run": 40, "checkpoint of cmd": 20, "recipe": 40}
+# These share most of what happens to their bytes with others.
+SLOW |= dict.fromkeys(pose_targets(), 25)
 NAMES = list(targets(Path()))
 
 

@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from i2md.data.readers.listing import listed
 from i2md.data.recording import Source
 from i2md.data.storage.remote import is_remote, to_path
@@ -22,16 +24,27 @@ from i2md.runtime.registry import Registry
 
 _BUILT_IN = {
     "arrays": "i2md.data.readers.arrays.arrays:open_source",
+    "asf-amc": "i2md.data.readers.asf_amc:open_source",
+    "auto": "i2md.data.readers.auto:open_source",
+    "bvh": "i2md.data.readers.bvh:open_source",
+    "c3d": "i2md.data.readers.c3d_markers:open_source",
     "cmd-arrays": "i2md.data.readers.arrays.cmd_arrays:open_source",
+    "coco": "i2md.data.readers.coco:open_source",
     "ctr-gcn": "i2md.data.readers.arrays.ctr_gcn:open_source",
+    "deeplabcut": "i2md.data.readers.deeplabcut:open_source",
+    "humanml3d": "i2md.data.readers.humanml3d:open_source",
     "kinetics-skeleton": "i2md.data.readers.kinetics_skeleton:open_source",
+    "mediapipe": "i2md.data.readers.mediapipe:open_source",
     "msr-action3d": "i2md.data.readers.msr_action3d:open_source",
     "ntu-rgbd": "i2md.data.readers.ntu_rgbd:open_source",
     "nw-ucla": "i2md.data.readers.nw_ucla:open_source",
+    "openpose": "i2md.data.readers.openpose:open_source",
     "pku-mmd": "i2md.data.readers.pku_mmd:open_source",
     "pyskl": "i2md.data.readers.arrays.pyskl:open_source",
     "sbu-interaction": "i2md.data.readers.sbu_interaction:open_source",
+    "sleap": "i2md.data.readers.sleap:open_source",
     "synthetic": "i2md.synthetic.reader:open_source",
+    "table": "i2md.data.readers.table:open_source",
     "utd-mhad": "i2md.data.readers.utd_mhad:open_source",
     "utkinect-action3d": "i2md.data.readers.utkinect:open_source",
 }
@@ -69,7 +82,8 @@ def open_source(format: str, path: Path, **options: Any) -> Source:
     _check_path(path)
     if is_remote(path) and not (format in _REMOTE or getattr(reader, "reads_remote", False)):
         raise InputError(f"{path}: format {format!r} is read from a local disk; copy it to one first")
-    with listed() as listing:
+    # NumPy warns of numbers beyond float32 and of signalling NaNs in what readers look into.
+    with listed() as listing, np.errstate(over="ignore", invalid="ignore"):
         source = reader(path, **options)
     return replace(source, left_out={**source.left_out, **listing.not_read()})
 

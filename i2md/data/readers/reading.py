@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Num
@@ -36,7 +37,7 @@ class Reading:
     """Files, in the order in which they are read."""
     layout: Layout
     """Joints and channels that every recording must have."""
-    parse: Callable[[File, bytes], Recording | Sequence[Recording | Unreadable]]
+    parse: Callable[[File, Any], Recording | Sequence[Recording | Unreadable]]
     """Turns a file and its bytes into a recording, or into several; raises BadFile if it cannot."""
     nan_is_missing: bool = False
     """Whether NaN is a missing joint, which preparation interpolates, rather than damage."""
@@ -51,9 +52,10 @@ class Reading:
     def __call__(self) -> Iterator[Recording | Unreadable]:
         """Yield the recordings of each file, or an Unreadable for a file (or a recording) that is invalid."""
         for file, load in load_each(self.files):
-            yield from self._read_one(file, load)
+            yield from self.read_one(file, load)
 
-    def _read_one(self, file: File, load: Callable[[], bytes]) -> Iterator[Recording | Unreadable]:
+    def read_one(self, file: File, load: Callable[[], Any]) -> Iterator[Recording | Unreadable]:
+        """Yield the recordings of one file, given what loads what `parse` takes."""
         try:
             # NumPy warns of numbers beyond float32 and of signalling NaNs, which `check_positions` refuses.
             with np.errstate(over="ignore", invalid="ignore"):

@@ -1,11 +1,7 @@
 """A folder or .zip of arrays, one file for each clip: .npy, or .npz with the key `positions`.
 
 An array is (frames, joints, channels) or (frames, persons, joints, channels). Label, split and subject come from
-
-- `labels.csv` in the same folder, with the columns `name` and, if known, `label`, `split` and `subject`; a name is
-  the file's path in the folder, with or without its suffix;
-- or else from folders: the innermost folder is the class, if there are several, and a folder named train, val or
-  test is the part of the split `given`.
+i2md.data.readers.clip_table.
 """
 
 from __future__ import annotations
@@ -13,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -21,19 +17,16 @@ import numpy as np
 from jaxtyping import Num
 
 from i2md.data.readers.arrays.axis_order import check_axes, with_channels_of
-from i2md.data.readers.arrays.labels_csv import Labelled, read_labels_csv
+from i2md.data.readers.clip_table import ClipTable, clip_table
 from i2md.data.readers.files import BadFile, File, find_files, load_file
 from i2md.data.readers.limits import DAMAGE, array_keys, parse_npy, read_member
-from i2md.data.readers.name_tables import compare_names, shown
+from i2md.data.readers.name_tables import shown
 from i2md.data.readers.reading import Reading, without_padding
-from i2md.data.recording import UNKNOWN, Recording, Source, Unreadable
-from i2md.data.splits import Split
+from i2md.data.recording import Recording, Source, Unreadable
 from i2md.errors import InputError
 from i2md.skeletons import Layout
 
 _FILE = re.compile(r"[^.].*\.np[yz]", re.IGNORECASE)
-_TABLE = re.compile(r"labels\.csv", re.IGNORECASE)
-_PARTS = ("train", "val", "test")
 _AXES = ("frames", "persons", "joints", "channels")
 # Files that are tried to find whether positions are 2-D or 3-D.
 _TRIED = 10
@@ -60,23 +53,18 @@ def open_folder(path: Path, layout: Layout, fps: float) -> Source:
     if len(names) < len(files):
         twice = next(file for file in files if names[_name(file)] is not file)
         raise InputError(f"{path}: {_name(twice)} appears twice, once as {twice.base}; keep one of the files")
-    tables = find_files(path, _TABLE, "labels.csv", unique_parts=_WHOLE_PATH, required=False)
-    known, unread = read_labels_csv(path, tables) if tables else (_from_folders(files), {})
-    class_names = _ordered({known[name].label for name in names if name in known} - {""})
+    table = clip_table(path, names)
     layout = _as_the_first(files, layout)
     return Source(
         name=path.stem,
         layout=layout,
-        class_names=class_names,
+        class_names=table.class_names,
         units="unknown",
         preset="facing" if layout.channels == 3 else "none",
-        read=_Pass(files, {name: known[name] for name in names if name in known}, class_names, layout, fps),
+        read=_Pass(files, table, layout, fps),
         count=len(files),
-        splits=_splits(names, known),
-        left_out={
-            **(compare_names(path, "labels.csv", known, names, "label") if tables else {}),
-            **unread,
-        },
+        splits=table.splits,
+        left_out=table.left_out,
     )
 
 
@@ -85,8 +73,7 @@ class _Pass:
     """A pass over the files, which can be divided."""
 
     files: tuple[File, ...]
-    known: Mapping[str, Labelled]
-    class_names: tuple[str, ...]
+    table: ClipTable
     layout: Layout
     fps: float
 
@@ -95,20 +82,18 @@ class _Pass:
 
     def part(self, start: int, stop: int) -> _Pass:
         files = self.files[start:stop]
-        known = {_name(file): self.known[_name(file)] for file in files if _name(file) in self.known}
-        return replace(self, files=files, known=known)
+        return replace(self, files=files, table=self.table.part([_name(file) for file in files]))
 
     def __call__(self) -> Iterator[Recording | Unreadable]:
         yield from Reading(self.files, self.layout, self._parse, nan_is_missing=True)()
 
     def _parse(self, file: File, data: bytes) -> Recording:
         name = _name(file)
-        row = self.known.get(name, Labelled())
         return Recording(
             name=name,
             positions=without_padding(persons_first(array_in(data), self.layout), self.layout, nan_is_missing=True),
-            label=self.class_names.index(row.label) if row.label else UNKNOWN,
-            subject=row.subject,
+            label=self.table.label(name),
+            subject=self.table.subject(name),
             fps=self.fps,
             source=file.name,
             not_read=_other_keys(data),
@@ -189,34 +174,3 @@ def persons_first(array: np.ndarray, layout: Layout) -> Num[np.ndarray, "persons
 
 def _name(file: File) -> str:
     return str(PurePosixPath(file.name).with_suffix(""))
-
-
-def _from_folders(files: Sequence[File]) -> dict[str, Labelled]:
-    """Class and part by the folders of the files, relative to the one given."""
-    folders = {_name(file): PurePosixPath(file.name).parts[:-1] for file in files}
-    classes = {name: parts[-1] for name, parts in folders.items() if parts and parts[-1].lower() not in _PARTS}
-    several = len(set(classes.values())) > 1
-    return {
-        name: Labelled(
-            classes.get(name, "") if several else "", next((p.lower() for p in parts if p.lower() in _PARTS), "")
-        )
-        for name, parts in folders.items()
-    }
-
-
-def _ordered(labels: set[str]) -> tuple[str, ...]:
-    """Numbers in ascending order, then other labels in alphabetical order."""
-    # Numbers compare by the length of their digits first: a label of thousands of digits is no number for Python.
-    return tuple(
-        sorted(labels, key=lambda label: (0, len(label.lstrip("0")), label) if label.isdecimal() else (1, 0, label))
-    )
-
-
-def _splits(names: Mapping[str, File], known: Mapping[str, Labelled]) -> dict[str, Split]:
-    parts: dict[str, list[str]] = {}
-    for name in names:
-        if name in known and known[name].split:
-            parts.setdefault(known[name].split, []).append(name)
-    # The part to train on first, as in the splits of other readers.
-    order = sorted(parts, key=lambda part: (_PARTS.index(part) if part in _PARTS else len(_PARTS), part))
-    return {"given": {part: {"name": tuple(parts[part])} for part in order}} if parts else {}

@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -27,12 +27,15 @@ class Labelled(NamedTuple):
     subject: int = UNKNOWN
 
 
-def read_labels_csv(path: Path, tables: Sequence[File]) -> tuple[dict[str, Labelled], dict[str, int]]:
+def read_labels_csv(
+    path: Path, tables: Sequence[File], names: Collection[str]
+) -> tuple[dict[str, Labelled], dict[str, int]]:
     """Read labels.csv.
 
     Args:
         path: The folder or .zip, for messages.
         tables: The files of this name that are in it.
+        names: Names of the clips; a name in the table may have the suffix of the clip's file.
 
     Returns:
         What is known of the clips, by their names, and a count of the columns that are not read.
@@ -49,7 +52,7 @@ def read_labels_csv(path: Path, tables: Sequence[File]) -> tuple[dict[str, Label
     try:
         columns, lines = _lines(load_file(table))
         for line, row in lines:
-            name, known_of_clip = _row(inside, line, row)
+            name, known_of_clip = _row(inside, line, row, names)
             if name in known:
                 raise BadFile(f"line {line}: {shown(name)} is named a second time; keep one line")
             known[name] = known_of_clip
@@ -91,7 +94,9 @@ def _numbered(rows: csv.DictReader) -> Iterator[tuple[int, Mapping[str | None, A
         raise BadFile(f"line {before + 1}: {error}; check its quotes") from None
 
 
-def _row(inside: PurePosixPath, line: int, row: Mapping[str | None, Any]) -> tuple[str, Labelled]:
+def _row(
+    inside: PurePosixPath, line: int, row: Mapping[str | None, Any], names: Collection[str]
+) -> tuple[str, Labelled]:
     """The clip's name on a line of labels.csv, and the rest of the line."""
     name, label, split, subject = ((row.get(key) or "").strip() for key in _COLUMNS)
     if not name or None in row:
@@ -102,5 +107,7 @@ def _row(inside: PurePosixPath, line: int, row: Mapping[str | None, Any]) -> tup
         raise BadFile(f"line {line}: {shown(name)}: {fault}")
     # Windows separates folders by backslashes.
     name = name.replace("\\", "/").removeprefix("./")
-    file = inside / (name[:-4] if name.lower().endswith((".npy", ".npz")) else name)
-    return str(file), Labelled(label, split, int(subject) if subject else UNKNOWN)
+    clip = str(inside / name)
+    stem = str(PurePosixPath(clip).with_suffix("")) if PurePosixPath(clip).suffix else clip
+    known = Labelled(label, split, int(subject) if subject else UNKNOWN)
+    return (stem if clip not in names and stem in names else clip), known

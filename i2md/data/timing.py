@@ -1,0 +1,184 @@
+"""Frame rates and smoothing: recordings resampled by time, and filtered, before preparation.
+
+Both are off by default. Joints without a value (NaN, or all zeros while the person's other joints are not) stay without
+one: a new frame has a value only where the frames on both sides of it have, and a filter sees each run of frames with
+values by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64
+
+from i2md.data.recording import Divisible, Interval, Recording, Source, Unreadable
+from i2md.errors import InputError
+
+# Degree of the polynomials that the Savitzky-Golay filter fits.
+_DEGREE = 2
+
+_Read = Callable[[], Iterator[Recording | Unreadable]]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What is changed about the frames of each recording."""
+
+    resample: float | None = None
+    """Frames per second that recordings are resampled to, by linear interpolation in time."""
+    smooth: float | None = None
+    """Seconds of the window of a Savitzky-Golay filter of degree 2, applied before resampling."""
+
+    def __post_init__(self) -> None:
+        if self.resample is not None and not 0 < self.resample <= 1000:
+            raise InputError(f"resample {self.resample:g}: give frames per second, for example --resample 30")
+        if self.smooth is not None and not 0 < self.smooth <= 10:
+            raise InputError(f"smooth {self.smooth:g}: give seconds, for example --smooth 0.3")
+
+
+def retime(source: Source, timing: Timing) -> Source:
+    """Smooth and resample the recordings of a source.
+
+    Args:
+        source: Recordings as their reader yields them.
+        timing: What to do.
+
+    Returns:
+        The source. A recording whose frame rate is not known is Unreadable.
+    """
+    if timing == Timing():
+        return source
+
+    def wrapped(read: _Read) -> _Read:
+        return _DivisiblePass(read, timing) if isinstance(read, Divisible) else _Pass(read, timing)
+
+    return replace(
+        source,
+        read=wrapped(source.read),
+        read_all_bodies=None if source.read_all_bodies is None else wrapped(source.read_all_bodies),
+        untrimmed=None if source.untrimmed is None else retime(source.untrimmed, timing),
+    )
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A pass over recordings with another timing."""
+
+    read: _Read
+    timing: Timing
+
+    def __call__(self) -> Iterator[Recording | Unreadable]:
+        for each in self.read():
+            yield _retimed(each, self.timing) if isinstance(each, Recording) else each
+
+
+@dataclass(frozen=True)
+class _DivisiblePass(_Pass):
+    def __len__(self) -> int:
+        assert isinstance(self.read, Divisible)
+        return len(self.read)
+
+    def part(self, start: int, stop: int) -> _Pass:
+        assert isinstance(self.read, Divisible)
+        return _Pass(self.read.part(start, stop), self.timing)
+
+
+def _retimed(recording: Recording, timing: Timing) -> Recording | Unreadable:
+    if not recording.fps > 0:
+        return Unreadable(recording.source, f"{recording.source}: its frame rate is not known; give it by --fps")
+    known = _without_missing(recording.positions)
+    absent = ~np.isfinite(known).any(axis=(2, 3))
+    if timing.smooth is not None:
+        known = smoothed(known, 2 * int(timing.smooth * recording.fps / 2) + 1)
+    if timing.resample is None:
+        return replace(recording, positions=_with_absent(known, absent))
+    times = np.arange(known.shape[1]) / recording.fps
+    frames = int(times[-1] * timing.resample + 1e-6) + 1
+    at = np.arange(frames) / timing.resample
+    known = resampled(known, times, at)
+    absent = ~np.isfinite(known).any(axis=(2, 3))
+    intervals = tuple(_moved(interval, timing.resample / recording.fps, frames) for interval in recording.intervals)
+    return replace(recording, positions=_with_absent(known, absent), fps=timing.resample, intervals=intervals)
+
+
+def _moved(interval: Interval, ratio: float, frames: int) -> Interval:
+    start = min(round(interval.start * ratio), frames - 1)
+    return Interval(start, max(start + 1, min(round(interval.end * ratio), frames)), interval.label)
+
+
+def _without_missing(
+    positions: Float32[np.ndarray, "persons frames joints channels"],
+) -> Float64[np.ndarray, "persons frames joints channels"]:
+    """The positions, NaN where a joint has no value and in frames without the person."""
+    return np.where(positions.any(axis=-1, keepdims=True), positions, np.nan).astype(np.float64)
+
+
+def _with_absent(
+    positions: Float64[np.ndarray, "persons frames joints channels"], absent: Bool[np.ndarray, "persons frames"]
+) -> Float32[np.ndarray, "persons frames joints channels"]:
+    return np.where(absent[:, :, None, None], 0.0, positions).astype(np.float32)
+
+
+def resampled(
+    positions: Float[np.ndarray, "persons frames joints channels"],
+    times: Float[np.ndarray, " frames"],
+    at: Float[np.ndarray, " new"],
+) -> Float[np.ndarray, "persons new joints channels"]:
+    """Interpolate positions linearly in time.
+
+    Args:
+        positions: Positions, NaN where there is none.
+        times: Time of each frame, ascending.
+        at: Times wanted; before the first frame and after the last the positions are those of that frame.
+
+    Returns:
+        The positions at these times, NaN where a frame that they lie between has none.
+
+    Example:
+        >>> x = np.array([0.0, 2.0, np.nan, 3.0]).reshape(1, 4, 1, 1)
+        >>> resampled(x, np.arange(4.0), np.array([0.5, 1.0, 1.5, 3.0])).ravel().tolist()
+        [1.0, 2.0, nan, 3.0]
+    """
+    after = np.clip(np.searchsorted(times, at, side="left"), 0, len(times) - 1)
+    before = np.maximum(after - 1, 0)
+    width = times[after] - times[before]
+    share = np.clip(np.where(width > 0, (at - times[before]) / np.where(width > 0, width, 1), 1.0), 0.0, 1.0)
+    share = share[:, None, None]
+    # At a frame itself the other one does not count, even if it has no value.
+    first = np.where(share < 1, positions[:, before], 0.0)
+    second = np.where(share > 0, positions[:, after], 0.0)
+    return first * (1 - share) + second * share
+
+
+def smoothed(
+    positions: Float[np.ndarray, "persons frames joints channels"], window: int
+) -> Float[np.ndarray, "persons frames joints channels"]:
+    """Apply a Savitzky-Golay filter of degree 2 to each coordinate.
+
+    Args:
+        positions: Positions, NaN where there is none.
+        window: Frames of the window, an odd number; below 5 nothing changes.
+
+    Returns:
+        The filtered positions; runs of frames that are shorter than the window stay as they are.
+
+    Example:
+        >>> line = np.arange(8.0).reshape(1, 8, 1, 1)
+        >>> bool(np.allclose(smoothed(line, 5), line))
+        True
+    """
+    from scipy.signal import savgol_filter
+
+    if window <= _DEGREE + 2:
+        return positions
+    filtered = positions.copy()
+    for person, joint in np.ndindex(positions.shape[0], positions.shape[2]):
+        known = np.isfinite(positions[person, :, joint]).all(axis=-1)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))
+        for start, end in zip(edges[::2], edges[1::2], strict=True):
+            if end - start >= window:
+                run = positions[person, start:end, joint]
+                filtered[person, start:end, joint] = savgol_filter(run, window, _DEGREE, axis=0)
+    return filtered

@@ -1,0 +1,128 @@
+"""The pages on a user's own recordings: their commands run on made-up files of the kinds that the pages describe."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pose_files
+import pytest
+
+from i2md.cli.main import main
+from i2md.data.store import open_clips
+from i2md.skeletons import get_layout
+
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "docs" / "my-data"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+RNG = np.random.default_rng(0)
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (PAGES / page).read_text(encoding="utf-8")
+    return [body for found, body in BLOCK.findall(text) if found == language]
+
+
+def run(command: str, clips: str) -> None:
+    """Run a command of a page, which writes these clips."""
+    assert main(shlex.split(command)[1:]) == 0
+    assert len(open_clips(clips)) > 0
+
+
+def commands(page: str) -> list[str]:
+    return [line for body in blocks(page, "bash") for line in body.splitlines() if line.startswith("i2md prepare")]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def body(frames: int, joints: int) -> np.ndarray:
+    moved = RNG.uniform(0, 100, (1, joints, 2)) + np.cumsum(RNG.normal(size=(frames, 1, 2)), axis=0)
+    return np.concatenate([moved, np.full((frames, joints, 1), 0.9)], axis=-1)
+
+
+def test_every_page_has_its_commands() -> None:
+    assert all(commands(page.name) for page in PAGES.glob("*.md"))
+
+
+def test_mediapipe() -> None:
+    (program,) = blocks("mediapipe.md", "python")
+    compile(program, "mediapipe.md", "exec")
+    landmark = {"x": 0.1, "y": 0.2, "z": 0.3, "visibility": 0.9, "presence": 0.9, "name": None}
+    # What the program on the page writes.
+    frames = [
+        {"timestamp_ms": 40 * at, "pose_world_landmarks": [[landmark | {"x": 0.01 * at * j} for j in range(33)]]}
+        for at in range(6)
+    ]
+    Path("poses").mkdir()
+    Path("poses/walk.json").write_text(json.dumps(frames))
+    (command,) = commands("mediapipe.md")
+    run(command, "clips/mine")
+    found = open_clips("clips/mine")
+    assert found.columns["fps"].tolist() == [25.0] and found.dataset.layout.name == "mediapipe-33"
+
+
+def test_openpose() -> None:
+    pose_files.openpose_folder(Path("output/walk"), "walk", [[each] for each in body(5, 25)])
+    (command,) = commands("openpose.md")
+    run(command, "clips/mine")
+
+
+def test_sleap_and_deeplabcut() -> None:
+    pytest.importorskip("h5py")
+    Path("predictions").mkdir()
+    sample = ROOT / "tests/samples/sleap/walk.slp"
+    Path("predictions/walk.slp").write_bytes(sample.read_bytes())
+    auto, mice = commands("sleap-deeplabcut.md")
+    run(auto, "clips/mine")
+    (layout,) = blocks("sleap-deeplabcut.md", "yaml")
+    Path("mouse.yaml").write_text(layout)
+    parts = ("spine", "head", "left_ear", "RightEar", "tail", "left paw")
+    names = [part for part in parts for _ in range(3)]
+    lines = [["scorer", *["net"] * 18], ["bodyparts", *names], ["coords", *(["x", "y", "likelihood"] * 6)]]
+    lines += [[str(at), *map(str, row.ravel())] for at, row in enumerate(body(5, 6))]
+    Path("predictions/mouse.csv").write_text("\n".join(map(",".join, lines)))
+    run(mice, "clips/mice")
+    assert open_clips("clips/mice").dataset.layout.joints[3] == "right ear"
+
+
+def test_motion_capture() -> None:
+    pytest.importorskip("c3d")
+    openni = get_layout("openni-15")
+    Path("takes").mkdir()
+    Path("takes/walk.bvh").write_text(pose_files.bvh_of_positions(RNG.normal(size=(5, 15, 3)), openni))
+    auto, markers = commands("mocap.md")
+    run(auto, "clips/mine")
+    (table,) = blocks("mocap.md", "yaml")
+    Path("markers.yaml").write_text(table.replace("LELM", "LWRA").replace("LFIN", "LWRB"))
+    Path("takes/walk.c3d").write_bytes((ROOT / "tests/samples/c3d/walk.c3d").read_bytes())
+    run(f"{markers} --overwrite", "clips/mine")
+
+
+def test_tables(refused: Callable[..., str]) -> None:
+    joints = get_layout("openni-15").joints
+    pose_files.wide_csv(Path("tables/a.csv"), joints, RNG.normal(size=(4, 15, 3)))
+    auto, wide, long, numbers = commands("table.md")
+    run(auto, "clips/mine")
+    names = ["No", "Who", *(f"{joint} pos {axis}" for joint in joints for axis in "XY")]
+    rows = [[str(at), "me", *map(str, RNG.normal(size=30))] for at in range(4)]
+    Path("day1.csv").write_text("\n".join(map(",".join, [names, *rows])))
+    run(f"{wide} --overwrite", "clips/mine")
+    rows = [[str(at), joint, "1", str(at)] for at in range(4) for joint in joints]
+    Path("long.csv").write_text("\n".join(map(",".join, [["n", "part", "px", "py"], *rows])))
+    run(f"{long} --overwrite", "clips/mine")
+    Path("kinect").mkdir()
+    np.savetxt("kinect/a.txt", RNG.normal(size=(4, 75)))
+    run(f"{numbers} --overwrite", "clips/mine")
+
+
+def test_the_first_page() -> None:
+    pose_files.wide_csv(Path("recordings/a.csv"), get_layout("openni-15").joints, RNG.normal(size=(4, 15, 3)))
+    (command,) = commands("index.md")
+    run(command, "clips/mine")
