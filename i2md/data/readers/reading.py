@@ -62,13 +62,12 @@ class Reading:
                 parsed = self.parse(file, load())
         except BadFile as error:
             yield Unreadable(file.name, f"{shown(file.base)}: {str(error)[:300]}")
-            return
         except (RecursionError, MemoryError, OverflowError) as error:
             # No parser can foresee all of these: JSON that is nested too deeply, a number without a machine type.
             yield Unreadable(file.name, f"{shown(file.base)}: cannot be read ({type(error).__name__})")
-            return
-        for clip in [parsed] if isinstance(parsed, Recording) else parsed:
-            yield clip if isinstance(clip, Unreadable) else self._checked(file, clip)
+        else:
+            for clip in [parsed] if isinstance(parsed, Recording) else parsed:
+                yield clip if isinstance(clip, Unreadable) else self._checked(file, clip)
 
     def _checked(self, file: File, recording: Recording) -> Recording | Unreadable:
         try:
