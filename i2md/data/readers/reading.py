@@ -28,10 +28,7 @@ _MAX_DIGITS = 18
 
 @dataclass(frozen=True)
 class Reading:
-    """A pass over files: each call starts a fresh stream that holds one recording in memory at a time.
-
-    A Reading is Divisible (i2md.data.recording) file by file, and pickles if its parser does.
-    """
+    """A pass over files, one recording in memory at a time; Divisible file by file, and pickles if its parser does."""
 
     files: tuple[File, ...]
     """Files, in the order in which they are read."""
