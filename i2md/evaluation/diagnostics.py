@@ -30,9 +30,11 @@ from i2md.objectives.levels import BatchLevels
 from i2md.objectives.neighbours import nearest_positions
 from i2md.pretraining.log import DIAGNOSTICS
 from i2md.pretraining.model import I2MD
+from i2md.pretraining.models import Model
 from i2md.pretraining.pretrain import ALL
 from i2md.runtime.random import generator
 from i2md.views.augment import ViewDraws
+from i2md.views.settings import ViewSettings
 from i2md.views.view import make_view
 
 # Clips that are measured, and folds of the subjects among them.
@@ -84,7 +86,7 @@ class Diagnostics:
     subjects: Int64[Tensor, " train"]
     """Of all training clips; -1 where unknown."""
 
-    def __call__(self, model: I2MD) -> dict[str, Any]:
+    def __call__(self, model: Model) -> dict[str, Any]:
         """The diagnostics of a model, which is left as it was."""
         with _evaluating(model):
             found = {**self._representation(model), **self._classifiers(model), **self._comparisons(model)}
@@ -97,7 +99,7 @@ class Diagnostics:
         left_out = {name: values for name, values in found.items() if isinstance(values, str)}
         return numbers | ({"left_out": left_out} if left_out else {})
 
-    def _representation(self, model: I2MD) -> dict[str, Measured]:
+    def _representation(self, model: Model) -> dict[str, Measured]:
         """Of the features of training views: alignment and uniformity; of evaluation crops: effective rank."""
         if len(self.packed) < 3:
             return dict.fromkeys(("alignment", "uniformity", "effective_rank"), "fewer than three clips")
@@ -114,7 +116,7 @@ class Diagnostics:
             "effective_rank": {name: effective_rank(values) for name, values in plain.items()},
         }
 
-    def _classifiers(self, model: I2MD) -> dict[str, Measured]:
+    def _classifiers(self, model: Model) -> dict[str, Measured]:
         """kNN and ridge regression with the clips of some subjects held out, one fold at a time."""
         known = torch.where(self.labels[self.rows] >= 0)[0]
         labels = self.labels[self.rows[known]]
@@ -133,17 +135,16 @@ class Diagnostics:
             found["subjects"] = "knn and ridge hold out clips, since the subjects are not known or a single one"
         return found
 
-    def _comparisons(self, model: I2MD) -> dict[str, Measured]:
+    def _comparisons(self, model: Model) -> dict[str, Measured]:
         """Of the levels, streams and terms of the loss, by training views of some batches."""
         names = ("cluster_cosine", "tv_levels", "tv_streams", "same_class", "gradient_cosine")
+        if not isinstance(model, I2MD):
+            return dict.fromkeys(names, f"method {model.settings.method} compares no clips")
         if not model.queues_ready:
             return dict.fromkeys(names, "the queues are not filled yet")
         draws = _generator(model, self.rows.device)
         spread = torch.randperm(len(self.rows), generator=_generator(model)).to(self.rows.device)
-        batches = [
-            (self._view(model, some, draws), self._view(model, some, draws), self.rows[some])
-            for some in spread.split(model.settings.batch_size)[:BATCHES]
-        ]
+        batches = [self._batch(model, some, draws) for some in spread.split(model.settings.batch_size)[:BATCHES]]
         measured = []
         with torch.no_grad():
             for batch in batches:
@@ -160,6 +161,8 @@ class Diagnostics:
             found["tv_levels"] = {
                 name: total_variation(teachers[name], batch.teacher(level).p) for name, level in batch.cluster.items()
             }
+            if model.settings.objectives.cluster_target == "soft_positives":
+                found["cluster_cosine"] = "soft positives are not aggregated"
         else:
             found |= dict.fromkeys(("cluster_cosine", "tv_levels"), f"method {model.settings.method} has no clusters")
         pairs = [(a, b) for i, a in enumerate(teachers) for b in list(teachers)[i + 1 :]]
@@ -172,13 +175,17 @@ class Diagnostics:
         if not (self.labels >= 0).any():
             return "no labels"
         shares = {}
+        near = model.near_clips({name: level.key for name, level in batch.instance.items()}, clips)
         for name in batch.streams:
-            queue = model.cluster_queues[name] if batch.cluster else model.queues[name]
-            key = (batch.cluster or batch.instance)[name].key
-            nearest = nearest_positions(
-                queue.similarity(key), model.settings.objectives.dna_num_neighbours, queue.holds(clips)
-            )
-            neighbours = queue.clips[nearest]
+            if near:
+                neighbours = near[name].clips.where(near[name].valid, -1)
+            else:
+                queue = model.cluster_queues[name] if batch.cluster else model.queues[name]
+                similarity, count = (
+                    queue.similarity((batch.cluster or batch.instance)[name].key),
+                    model.settings.objectives.dna_num_neighbours,
+                )
+                neighbours = queue.clips[nearest_positions(similarity, count, queue.holds(clips))]
             own = self.labels[clips][:, None]
             counted = (neighbours >= 0) & (neighbours != clips[:, None]) & (own >= 0)
             of_neighbours = self.labels[neighbours.clamp_min(0)]
@@ -187,21 +194,28 @@ class Diagnostics:
                 shares[name] = float((of_neighbours == own)[counted].float().mean())
         return shares or "no labelled neighbours"
 
-    def _features(self, model: I2MD) -> Features:
+    def _features(self, model: Model) -> Features:
         frames = model.settings.views.frames
         return clip_features(_encoders(model), model.layout, self.packed, frames, model.persons)
 
-    def _view(self, model: I2MD, indices: Tensor, draws: torch.Generator) -> Tensor:
+    def _batch(self, model: Model, indices: Tensor, draws: torch.Generator) -> tuple[Tensor, ...]:
+        """What the model's forward takes for some of the clips."""
         views = model.settings.views
+        first, second = (self._view(model, indices, draws) for _ in range(2))
+        short = [self._view(model, indices, draws, views.short) for _ in range(views.short_crops)]
+        return (first, second, self.rows[indices], *([torch.cat(short)] if short else []))
+
+    def _view(self, model: Model, indices: Tensor, draws: torch.Generator, views: ViewSettings | None = None) -> Tensor:
+        views = views or model.settings.views
         numbers = ViewDraws.for_views(views, model.layout, len(indices), model.persons, draws)
         return make_view(self.packed, indices, views, model.layout, model.persons, numbers)
 
 
-def _encoders(model: I2MD) -> Encoders:
+def _encoders(model: Model) -> Encoders:
     return {name: branch.encoder for name, branch in model.query.items()}
 
 
-def _generator(model: I2MD, device: torch.device | str = "cpu") -> torch.Generator:
+def _generator(model: Model, device: torch.device | str = "cpu") -> torch.Generator:
     return generator(model.settings.seed, "diagnostics", model.steps, device)
 
 
@@ -227,7 +241,7 @@ def _averaged(measured: list[dict[str, Measured]]) -> dict[str, Measured]:
     return found
 
 
-def _gradient_cosines(model: I2MD, batch: tuple[Tensor, Tensor, Tensor]) -> Measured:
+def _gradient_cosines(model: I2MD, batch: tuple[Tensor, ...]) -> Measured:
     """Cosine between the gradients of the contrast and of every other term, with respect to each stream's encoder."""
     if len(model.terms) < 2:
         return f"method {model.settings.method} has a single term"

@@ -11,12 +11,12 @@ from i2md.data.packed import pack
 from i2md.data.store import Clips
 from i2md.evaluation.features import Encoders, clip_features
 from i2md.evaluation.neighbours import knn_predictions
-from i2md.pretraining.model import I2MD
+from i2md.pretraining.models import Model
 
 MONITORED_CLIPS = 2000
 
 
-def knn_monitor(clips: Clips, split: str | None, device: torch.device) -> Callable[[I2MD], Mapping[str, float]] | None:
+def knn_monitor(clips: Clips, split: str | None, device: torch.device) -> Callable[[Model], Mapping[str, float]] | None:
     """Make a function from the model to its kNN accuracy (k = 1) by stream.
 
     Args:
@@ -43,7 +43,7 @@ def knn_monitor(clips: Clips, split: str | None, device: torch.device) -> Callab
     train_labels = torch.as_tensor(np.array(parts["train"].labels), device=device)
     test_labels = torch.as_tensor(np.array(parts["test"].labels), device=device)
 
-    def monitor(model: I2MD) -> dict[str, float]:
+    def monitor(model: Model) -> dict[str, float]:
         encoders: Encoders = {name: branch.encoder for name, branch in model.query.items()}
         frames, persons = model.settings.views.frames, model.persons
         train_features = clip_features(encoders, model.layout, train, frames, persons)

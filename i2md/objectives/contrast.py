@@ -30,6 +30,24 @@ def contrast_logits(
     return torch.cat([positive[:, None], negatives], dim=1).div_(temperature)
 
 
+def soft_contrast(logits: Float[Tensor, "batch choices"], weights: Float[Tensor, "batch queue"]) -> Float[Tensor, ""]:
+    """Cross-entropy against several positives.
+
+    Args:
+        logits: Of each clip, over its positive and the queue entries.
+        weights: Of the queue entries as positives; the positive at index 0 has what is missing to 1.
+
+    Returns:
+        The mean over the batch.
+
+    Source: docs/method.md section 5, cluster target "soft_positives".
+    """
+    target = torch.cat([1 - weights.sum(dim=1, keepdim=True), weights], dim=1)
+    # Entries that are left out have a logit of minus infinity and no weight.
+    terms = torch.where(target > 0, -target * F.log_softmax(logits, dim=1), 0.0)
+    return terms.sum(dim=1).mean()
+
+
 def contrast(logits: Float[Tensor, "batch choices"]) -> Float[Tensor, ""]:
     """Cross-entropy against index 0, where `contrast_logits` puts the positive.
 

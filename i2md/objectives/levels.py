@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from i2md.errors import InputError
 from i2md.objectives.distillation import Teacher, distil, neighbour_mask, teach
-from i2md.objectives.neighbours import aggregate, nearest_positions, positions_mask
 from i2md.objectives.queue import KeyQueue
 from i2md.objectives.settings import TERMS, ObjectiveSettings
 from i2md.runtime.registry import checked_options
@@ -34,6 +33,8 @@ class Level:
     """Similarity of the target with each queue entry."""
     not_negatives: Bool[Tensor, "batch queue"] | None
     """True at entries that are left out of the negatives."""
+    soft: Float[Tensor, "batch queue"] | None = None
+    """Weights of entries that are positives too; None without."""
 
 
 def instance_level(query: Tensor, key: Tensor, queue: KeyQueue, clips: Tensor, o: ObjectiveSettings) -> Level:
@@ -52,30 +53,14 @@ def instance_level(query: Tensor, key: Tensor, queue: KeyQueue, clips: Tensor, o
     return Level(query, key, key, queue.similarity(query), queue.similarity(key), own)
 
 
-def cluster_level(query: Tensor, key: Tensor, queue: KeyQueue, clips: Tensor, o: ObjectiveSettings) -> Level:
-    """The cluster level: a clip and its neighbours are one class; the key is aggregated with them.
+@dataclass(frozen=True)
+class Crops:
+    """Further short views of a batch in one stream, one view of all clips after another, at the instance level."""
 
-    Neighbours are chosen from the key's side.
-
-    Args:
-        query: (batch, width) embeddings.
-        key: (batch, width) embeddings.
-        queue: The level's queue.
-        clips: (batch,) indices of the clips in the data set.
-        o: Settings.
-
-    Source: docs/method.md section 5.
-    """
-    own = queue.holds(clips) if o.mask_self else None
-    neighbours = nearest_positions(queue.similarity(key), o.dna_num_neighbours, own)
-    target = aggregate(key, queue.keys, neighbours, o.dna_temperature, own)
-    if o.aggregate == "both":
-        query = aggregate(query, queue.keys, neighbours, o.dna_temperature, own)
-    not_negatives = own
-    if o.negatives == "exclude_neighbours":
-        aggregated = positions_mask(neighbours, len(queue.keys))
-        not_negatives = aggregated if own is None else aggregated | own
-    return Level(query, key, target, queue.similarity(query), queue.similarity(target), not_negatives)
+    query: Float[Tensor, "crops width"]
+    """Embeddings of the views, of unit length."""
+    query_queue: Float[Tensor, "crops queue"]
+    """Similarity of each with each queue entry."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +77,8 @@ class BatchLevels:
     """The instance level by stream, in the order of the run's streams."""
     cluster: Mapping[str, Level]
     """The cluster level by stream; empty for methods without one."""
+    crops: Mapping[str, Crops] = field(default_factory=dict)
+    """Further short views by stream; empty without `views.short_crops`."""
 
     @property
     def streams(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from i2md.objectives.contrast import contrast, contrast_logits
+from i2md.objectives.contrast import contrast, contrast_logits, soft_contrast
 from i2md.objectives.levels import BatchLevels, Level
 
 
@@ -38,6 +38,23 @@ def imd_term(batch: BatchLevels) -> dict[str, Tensor]:
     return dict(batch.intra_modal)
 
 
+def multi_crop_term(batch: BatchLevels) -> dict[str, Tensor]:
+    """InfoNCE of further short views of each clip against the key of its key view, by stream; mean over the views.
+
+    Source: Caron et al., "Unsupervised Learning of Visual Features by Contrasting Cluster Assignments" (SwAV, NeurIPS
+    2020), whose multi-crop this is in time.
+    """
+    losses = {}
+    for name, crops in batch.crops.items():
+        level = batch.instance[name]
+        count = len(crops.query) // len(level.key)
+        positive = (crops.query * level.key.repeat(count, 1)).sum(dim=1)
+        excluded = None if level.not_negatives is None else level.not_negatives.repeat(count, 1)
+        losses[name] = contrast(contrast_logits(positive, crops.query_queue, batch.settings.temperature, excluded))
+    return losses
+
+
 def _info_nce(level: Level, temperature: float) -> Tensor:
     positive = (level.query * level.target).sum(dim=1)
-    return contrast(contrast_logits(positive, level.query_queue, temperature, level.not_negatives))
+    logits = contrast_logits(positive, level.query_queue, temperature, level.not_negatives)
+    return contrast(logits) if level.soft is None else soft_contrast(logits, level.soft)

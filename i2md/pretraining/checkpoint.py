@@ -15,7 +15,7 @@ from i2md.encoders.readout import read_out_by
 from i2md.encoders.registry import build_encoder
 from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError, refused_by_system
-from i2md.pretraining.model import I2MD
+from i2md.pretraining.models import build_model
 from i2md.pretraining.run import MODEL, STATE, RunConfig
 from i2md.runtime.io import atomic_write
 from i2md.runtime.random import derive_seed
@@ -81,7 +81,8 @@ def load_model_tensors(run: Path) -> dict[str, Tensor]:
 
 
 def new_encoders(config: RunConfig, readout: WeightlessReadout | None = None) -> dict[str, Encoder]:
-    """Randomly initialised encoders, one a stream, with the weights that a run of this configuration starts from.
+    """Randomly initialised encoders, one a stream, with the weights that a run of this configuration starts from
+    unless it starts from another run.
 
     Args:
         config: The run's configuration; its seed decides the weights.
@@ -92,7 +93,7 @@ def new_encoders(config: RunConfig, readout: WeightlessReadout | None = None) ->
     """
     # The whole model: a stream's heads are drawn between its encoder and the next stream's.
     torch.manual_seed(derive_seed(config.settings.seed, "weights"))
-    model = I2MD(config.settings, config.layout, config.persons)
+    model = build_model(config.settings, config.layout, config.persons)
     encoders = {name: branch.encoder.eval() for name, branch in model.query.items()}
     read_out_by(encoders, readout)
     return encoders

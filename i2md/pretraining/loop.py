@@ -17,17 +17,19 @@ from i2md.distributed.process_group import is_main_process, world_size
 from i2md.errors import InputError
 from i2md.pretraining.checkpoint import load_tensors, save_tensors, with_prefix
 from i2md.pretraining.log import RunLog
-from i2md.pretraining.model import I2MD
+from i2md.pretraining.masked import masked_frames
+from i2md.pretraining.models import Model
 from i2md.pretraining.optimizer import build_optimizer, learning_rate, optimizer_tensors, restore_optimizer
 from i2md.pretraining.run import MODEL, STATE
 from i2md.pretraining.step import CapturedStep, ComputeGradients, GraphRecorder, train_step
 from i2md.runtime.progress import progress
 from i2md.runtime.random import generator
 from i2md.views.augment import ViewDraws
+from i2md.views.settings import ViewSettings
 from i2md.views.view import make_view
 
 # Called with the model every few epochs; returns what to log, such as {"knn/joint": 0.61}.
-Monitor = Callable[[I2MD], Mapping[str, Any]]
+Monitor = Callable[[Model], Mapping[str, Any]]
 # Monitors, each with the number of epochs between two of its measurements; 0: never.
 Monitors = Sequence[tuple[int, Monitor]]
 
@@ -42,7 +44,7 @@ class Training:
         device: Where to train.
     """
 
-    def __init__(self, model: I2MD, clips: PackedClips, run: Path, device: torch.device) -> None:
+    def __init__(self, model: Model, clips: PackedClips, run: Path, device: torch.device) -> None:
         self.model, self.clips, self.run, self.device = model, clips, run, device
         self.settings = model.settings
         self.optimizer = build_optimizer(model.query.parameters(), self.settings.optimizer)
@@ -112,28 +114,33 @@ class Training:
     def _step(self, indices: Tensor) -> dict[str, Tensor]:
         s = self.settings
         mine = collectives.local_rows(indices)
-        query_view, key_view = (self._view(mine, draws) for draws in self._draws())
+        numbers = generator(s.seed, "views", self.step, self.device)
+        first = self._view(mine, s.views, numbers)
+        second = self._hidden(numbers) if s.method == "masked" else self._view(mine, s.views, numbers)
+        short = [self._view(mine, s.views.short, numbers) for _ in range(s.views.short_crops)]
         rate = learning_rate(s.optimizer, self.step / self.steps_per_epoch, s.epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.steps = self.step
-        losses = train_step(self.model, self.optimizer, query_view, key_view, mine, self.compute)
+        crops = torch.cat(short) if short else None
+        losses = train_step(self.model, self.optimizer, first, second, mine, self.compute, crops)
         self.step += 1
         return losses
 
-    def _view(self, clips: Tensor, draws: ViewDraws) -> Tensor:
-        model = self.model
-        return make_view(self.clips, clips, self.settings.views, model.layout, model.persons, draws)
+    def _view(self, clips: Tensor, views: ViewSettings, numbers: torch.Generator) -> Tensor:
+        """A view of this process's part of the batch."""
+        model, own = self.model, collectives.local_range(self.settings.batch_size)
+        # Drawn for the whole batch by every process, so that no view depends on how many they are.
+        draws = ViewDraws.for_views(views, model.layout, self.settings.batch_size, model.persons, numbers)
+        rows = draws.rows(slice(own.start, own.stop))
+        return make_view(self.clips, clips, views, model.layout, model.persons, rows)
 
-    def _draws(self) -> Iterator[ViewDraws]:
-        """The random numbers of this process's part of the query and the key view."""
-        numbers = generator(self.settings.seed, "views", self.step, self.device)
-        s, model = self.settings, self.model
-        own = collectives.local_range(self.settings.batch_size)
-        for _ in ("query", "key"):
-            # Drawn for the whole batch by every process, so that no view depends on how many they are.
-            draws = ViewDraws.for_views(s.views, model.layout, s.batch_size, model.persons, numbers)
-            yield draws.rows(slice(own.start, own.stop))
+    def _hidden(self, numbers: torch.Generator) -> Tensor:
+        """The frames of this process's views that masked motion prediction hides."""
+        o, frames = self.settings.objectives, self.settings.views.frames
+        stretches = -(-frames // o.mask_frames)
+        drawn = torch.rand(self.settings.batch_size, stretches, generator=numbers, device=self.device)
+        return masked_frames(collectives.local_rows(drawn), frames, o.mask_frames, o.mask_fraction)
 
     def _add(self, losses: Mapping[str, Tensor]) -> None:
         for name, value in losses.items():
@@ -217,7 +224,7 @@ class Training:
         return {name: value for name, value in self.model.state_dict().items() if name.startswith("query.")}
 
 
-def _captured(model: I2MD, device: torch.device) -> ComputeGradients | None:
+def _captured(model: Model, device: torch.device) -> ComputeGradients | None:
     """A step replayed from a CUDA graph, on one GPU: with several, batch norm communicates within the step."""
     return CapturedStep(model, GraphRecorder(device)) if device.type == "cuda" and world_size() == 1 else None
 
@@ -232,4 +239,4 @@ def _summary(numbers: Mapping[str, Any]) -> str:
             kinds.setdefault(kind, {}).setdefault(of, 0.0)
             kinds[kind][of] += value
     words = [f"{kind} " + "/".join(f"{value:.2f}" for value in streams.values()) for kind, streams in kinds.items()]
-    return f"epoch {numbers['epoch']}, {'/'.join(kinds['contrast'])}: {', '.join(words)}"
+    return f"epoch {numbers['epoch']}, {'/'.join(next(iter(kinds.values())))}: {', '.join(words)}"

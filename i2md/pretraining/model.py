@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from i2md.encoders.base import Encoder
 from i2md.encoders.registry import build_encoder
 from i2md.errors import InputError
-from i2md.objectives.levels import BatchLevels, Level, build_term, cluster_level, instance_level
+from i2md.objectives.clusters import cluster_level
+from i2md.objectives.levels import BatchLevels, Crops, Level, build_term, instance_level
+from i2md.objectives.memory import ClipMemory, NearClips, nearest_clips
 from i2md.objectives.queue import KeyQueue
 from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.settings import PretrainSettings
@@ -22,6 +24,8 @@ from i2md.skeletons import Layout
 from i2md.views.streams import stream
 
 View = Float[Tensor, "batch frames joints channels persons"]
+# Further views of a batch, of another length, one view of all clips after another.
+ShortViews = Float[Tensor, "crops short_frames joints channels persons"]
 # By stream, embeddings at the instance and at the cluster level.
 Embeddings = Sequence[tuple[Tensor, Tensor]]
 
@@ -111,11 +115,12 @@ class I2MD(nn.Module):
         settings: Everything that decides the weights.
         layout: Joints of the clips.
         persons: Persons in a clip.
+        clips: Number of training clips, which the memories of cluster target "memory" have to hold.
 
     Source: docs/method.md sections 3 to 6.
     """
 
-    def __init__(self, settings: PretrainSettings, layout: Layout, persons: int = 1) -> None:
+    def __init__(self, settings: PretrainSettings, layout: Layout, persons: int = 1, clips: int = 0) -> None:
         super().__init__()
         self.settings = settings
         self.layout = layout
@@ -139,6 +144,13 @@ class I2MD(nn.Module):
             self.cluster_queues: ByStream[KeyQueue] = ByStream(
                 {name: KeyQueue(o.queue_size, o.embedding_dim) for name in settings.streams}
             )
+        if settings.memory:
+            self.memories, self.cluster_memories = (
+                ByStream[ClipMemory](
+                    {name: ClipMemory(clips, o.embedding_dim, o.memory_momentum) for name in settings.streams}
+                )
+                for _ in ("instance", "cluster")
+            )
         self.key: ByStream[Branch] = copy.deepcopy(self.query).requires_grad_(False)
 
     @torch.no_grad()
@@ -149,7 +161,7 @@ class I2MD(nn.Module):
         torch._foreach_lerp_(keys, queries, 1 - self.settings.objectives.momentum)
 
     def forward(
-        self, query_view: View, key_view: View, clips: Int64[Tensor, " batch"]
+        self, query_view: View, key_view: View, clips: Int64[Tensor, " batch"], crops: ShortViews | None = None
     ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]:
         """Compute the losses of a batch.
 
@@ -157,12 +169,13 @@ class I2MD(nn.Module):
             query_view: One view of each clip.
             key_view: The other.
             clips: Indices of the clips in the data set.
+            crops: Further short views, one of all clips after another.
 
         Returns:
             Weighted losses by name ("contrast/joint", "cmd/motion>joint", ...), and by stream the keys of both levels
             that `enqueue` takes once gradients are computed.
         """
-        return self._losses_and_keys(self.levels(query_view, key_view, clips))
+        return self._losses_and_keys(self.levels(query_view, key_view, clips, crops))
 
     def compare(
         self, queries: Embeddings, keys: Embeddings, clips: Int64[Tensor, " batch"]
@@ -174,28 +187,52 @@ class I2MD(nn.Module):
         keys = {name: self._keys(level, batch.cluster.get(name)) for name, level in batch.instance.items()}
         return self.losses(batch), keys
 
-    def levels(self, query_view: View, key_view: View, clips: Int64[Tensor, " batch"]) -> BatchLevels:
+    def levels(
+        self, query_view: View, key_view: View, clips: Int64[Tensor, " batch"], crops: ShortViews | None = None
+    ) -> BatchLevels:
         """What the terms of the loss receive for a batch.
 
         Args:
             query_view: One view of each clip.
             key_view: The other.
             clips: Indices of the clips in the data set.
+            crops: Further short views, one of all clips after another.
         """
         queries = self._embed(self.query, query_view)
         with torch.no_grad():
             keys = self._embed(self.key, key_view)
-        return self._levels(queries, keys, clips)
+        return self._levels(queries, keys, clips, [] if crops is None else self._embed(self.query, crops))
 
-    def _levels(self, queries: Embeddings, keys: Embeddings, clips: Int64[Tensor, " batch"]) -> BatchLevels:
+    def _levels(
+        self, queries: Embeddings, keys: Embeddings, clips: Int64[Tensor, " batch"], crops: Embeddings = ()
+    ) -> BatchLevels:
         s, o = self.settings, self.settings.objectives
+        near = self.near_clips({name: k for name, (k, _) in zip(s.streams, keys, strict=True)}, clips)
         instance: dict[str, Level] = {}
         cluster: dict[str, Level] = {}
         for name, (z, u), (k, v) in zip(s.streams, queries, keys, strict=True):
             instance[name] = instance_level(z, k, self.queues[name], clips, o)
             if s.intra_modal:
-                cluster[name] = cluster_level(u, v, self.cluster_queues[name], clips, o)
-        return BatchLevels(o, tuple(self.terms), self.queues_ready, instance, cluster)
+                memory = self.cluster_memories[name] if near else None
+                cluster[name] = cluster_level(u, v, self.cluster_queues[name], clips, o, memory, near.get(name))
+        # Not zipped strictly: there may be none.
+        short = {
+            name: Crops(z, self.queues[name].similarity(z)) for name, (z, _) in zip(s.streams, crops, strict=False)
+        }
+        return BatchLevels(o, tuple(self.terms), self.queues_ready, instance, cluster, short)
+
+    def near_clips(self, keys: dict[str, Tensor], clips: Tensor) -> dict[str, NearClips]:
+        """Neighbours in the memories by stream; none where there are no memories.
+
+        Args:
+            keys: (batch, width) of the instance level, by stream.
+            clips: (batch,) indices of the clips in the data set.
+        """
+        if not self.settings.memory:
+            return {}
+        o = self.settings.objectives
+        together = o.memory_neighbours == "all_streams"
+        return nearest_clips(dict(self.memories.items()), keys, clips, o.dna_num_neighbours, together)
 
     def losses(self, batch: BatchLevels) -> dict[str, Tensor]:
         """The weighted losses of a batch, by name."""
@@ -230,6 +267,9 @@ class I2MD(nn.Module):
             clips: Indices of the clips in the data set.
         """
         for name, (instance, cluster) in keys.items():
+            if self.settings.memory:
+                self.memories[name].update(instance, clips)
+                self.cluster_memories[name].update(cluster, clips)
             self.queues[name].enqueue(instance, clips)
             if self.settings.intra_modal:
                 self.cluster_queues[name].enqueue(cluster, clips)

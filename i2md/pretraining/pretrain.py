@@ -20,9 +20,10 @@ from i2md.pretraining.checkpoint import load_tensors
 from i2md.pretraining.checks import small_run_warnings, unused_settings
 from i2md.pretraining.log import DIAGNOSTICS, read_log
 from i2md.pretraining.loop import Monitor, Monitors, Training
-from i2md.pretraining.model import I2MD
+from i2md.pretraining.models import Model, build_model
 from i2md.pretraining.run import MODEL, STATE, RunConfig, claimed, versions
 from i2md.pretraining.settings import PretrainSettings
+from i2md.pretraining.start import load_start, start_of
 from i2md.runtime.device import choose_device, fast_cpu_matmul, keep_freed_memory, tf32_matmul
 from i2md.runtime.exit_codes import deferred_signals
 from i2md.runtime.random import derive_seed
@@ -163,7 +164,8 @@ def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) ->
         The training part of the chosen split, and the configuration.
 
     Raises:
-        InputError: The split or an option of an augmentation is unknown, or a setting does not fit the clips' layout.
+        InputError: The split or an option of an augmentation is unknown, a setting does not fit the clips' layout, or
+            the run to start from is of another encoder.
     """
     split = settings.split or clips.default_split() or ALL
     chosen = clips if split == ALL else clips.part(split, "train")
@@ -187,6 +189,7 @@ def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) ->
         },
         versions=versions(),
         recipe=recipe,
+        start=start_of(settings, layout, chosen.max_persons, clips.dataset.preparation),
     )
 
 
@@ -197,7 +200,7 @@ def train(
     device: torch.device,
     monitors: Monitors = (),
     longer: bool = False,
-) -> I2MD:
+) -> Model:
     """Pretrain on all of `clips`, from the run's checkpoint where there is one.
 
     Killed at any moment and called again, it ends with the same weights as if it had never been killed (CPU, same
@@ -223,7 +226,7 @@ def train(
     settings = config.settings
     _require_whole_batches(clips, settings)
     torch.manual_seed(derive_seed(settings.seed, "weights"))
-    model = I2MD(settings, config.layout, config.persons).to(device)
+    model = build_model(settings, config.layout, config.persons, len(clips)).to(device)
     with ExitStack() as claims:
         collectives.run_on_main(lambda: claims.enter_context(claimed(run, config, longer)))
         _require_same_settings(config)
@@ -231,6 +234,8 @@ def train(
         # Only the first process looks for it: a file system that machines share may show it to them at different times.
         if collectives.broadcast((run / STATE).is_file()):
             training.restore()
+        elif config.start is not None:
+            load_start(model, config.start)
         # A kill may have come between the last checkpoint and the finished model, or that may be damaged since.
         if collectives.broadcast(training.step < training.last_step or not _is_whole(run / MODEL)):
             with deferred_signals() as stopped:

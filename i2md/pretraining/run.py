@@ -33,6 +33,8 @@ _DECIDING_NO_WEIGHT = (
     "settings.knn_every",
     "settings.diagnostics_every",
     "settings.checkpoint_",
+    "settings.start_from",
+    "start.run",
 )
 
 
@@ -49,6 +51,8 @@ class RunConfig:
     versions: Mapping[str, str]
     recipe: str | None = None
     """The recipe that the settings were taken from, some of them perhaps changed; None without."""
+    start: Mapping[str, Any] | None = None
+    """The run whose encoders' weights this one starts from, and their SHA-256; None where they are drawn."""
 
     def to_yaml(self) -> str:
         """The text of config.yaml."""
@@ -91,6 +95,7 @@ def read_config(run: Path) -> RunConfig:
             clips=data["clips"],
             versions=data["versions"],
             recipe=data.get("recipe"),
+            start=data.get("start"),
         )
         _check_types(config)
         return config
@@ -122,6 +127,8 @@ def _check_types(config: RunConfig) -> None:
         raise ValueError("preparation and recipe must be texts")
     if not isinstance(config.clips, dict) or not isinstance(config.versions, dict):
         raise ValueError("clips and versions must be mappings")
+    if not isinstance(config.start, dict | None):
+        raise ValueError("start must be a mapping")
 
 
 def settings_from_dict(data: Mapping[str, Any]) -> PretrainSettings:

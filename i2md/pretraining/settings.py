@@ -35,7 +35,8 @@ class PretrainSettings:
     """Everything that decides a run's weights, and how often it saves."""
 
     method: Method = "i2md"
-    """moco: contrast alone; cmd: and across streams; imd: and within each stream; i2md: all."""
+    """moco: contrast alone; cmd: and across streams; imd: and within each stream; i2md: all; masked: masked motion
+    prediction, a stage before these (start_from)."""
     epochs: int = 450
     """Passes over the training clips."""
     batch_size: int = 64
@@ -47,6 +48,8 @@ class PretrainSettings:
     streams: tuple[str, ...] = ("joint", "motion", "bone")
     """Streams to pretrain on: joint, motion, bone, acceleration, angle (cosines at the joints), distance (between
     joints), or one that another package registers (group i2md.streams)."""
+    start_from: str | None = None
+    """Folder of a finished run of the same encoder and streams, whose encoders' weights these start from."""
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     """bf16 computes the encoders' products in bfloat16; weights and objectives stay float32. tf32 lets a GPU round the
     factors of its float32 products to 10 bits; a CPU has no such products, and takes exact ones."""
@@ -83,10 +86,11 @@ class PretrainSettings:
 
     @property
     def terms(self) -> dict[str, float]:
-        """The terms of the loss with their weights: those of the method, then `objectives.extra`."""
+        """The terms of the loss with their weights: those of the method, multi-crop, then `objectives.extra`."""
         o = self.objectives
-        weights = {"contrast": 1.0, "dna": o.w_dna, "cmd": o.w_cmd, "imd": o.w_imd}
-        return {name: weights[name] for name in METHODS[self.method]} | dict(o.extra)
+        weights = {"contrast": o.w_contrast, "dna": o.w_dna, "cmd": o.w_cmd, "imd": o.w_imd, "masked_motion": 1.0}
+        own = {name: weights[name] for name in METHODS[self.method]}
+        return own | ({"multi_crop": o.w_multi_crop} if self.views.short_crops else {}) | dict(o.extra)
 
     @property
     def warmup_steps(self) -> int:
@@ -104,6 +108,11 @@ class PretrainSettings:
         """Whether each stream has a cluster level."""
         return "dna" in self.terms or "imd" in self.terms
 
+    @property
+    def memory(self) -> bool:
+        """Whether each level has a memory of all clips."""
+        return self.intra_modal and self.objectives.cluster_target == "memory"
+
 
 def _contradictions(s: PretrainSettings) -> list[tuple[bool, str]]:
     o, v = s.objectives, s.views
@@ -112,7 +121,32 @@ def _contradictions(s: PretrainSettings) -> list[tuple[bool, str]]:
         [f"objectives.options.{name}" for name in o.options if name not in o.extra]
         + [f"views.options.{name}" for name in v.options if name not in v.augmentations]
     )
+    masked = s.method == "masked"
     return [
+        (
+            masked and bool(o.extra or v.short_crops),
+            "method masked: objectives.extra and views.short_crops are of the contrastive methods; leave them out",
+        ),
+        (
+            "multi_crop" in o.extra,
+            "objectives.extra: multi_crop begins with views.short_crops; its weight is objectives.w_multi_crop",
+        ),
+        (not 0 < o.mask_fraction <= 1, f"objectives.mask_fraction {o.mask_fraction} must be above 0 and at most 1"),
+        (
+            masked and not 0 < o.mask_frames < v.frames,
+            f"objectives.mask_frames {o.mask_frames} must be between 1 and views.frames {v.frames}",
+        ),
+        (not 0 <= o.memory_momentum < 1, f"objectives.memory_momentum {o.memory_momentum} must be from 0 to below 1"),
+        (
+            o.aggregate == "both" and o.cluster_target != "nearest",
+            f"objectives.aggregate both aggregates the query too, which cluster_target {o.cluster_target} does not",
+        ),
+        (
+            o.cluster_queue == "aggregates" and o.cluster_target in ("memory", "soft_positives"),
+            f"objectives.cluster_queue aggregates: cluster_target {o.cluster_target} needs a queue of features",
+        ),
+        (v.short_crops < 0 or v.short_frames < 1, "views: short_crops must be at least 0, short_frames at least 1"),
+        (not 0 < v.short_crop[0] <= v.short_crop[1] <= 1, f"views.short_crop {v.short_crop} must rise within 0 and 1"),
         (not s.streams, f"streams: none; choose among {', '.join(STREAMS)}"),
         (bool(repeated), f"objectives.extra: {repeated} is a term of method {s.method} already; change its weight"),
         (

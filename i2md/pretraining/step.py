@@ -18,12 +18,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from i2md.distributed import collectives
-from i2md.pretraining.model import I2MD
+from i2md.pretraining.models import Model
 
 # Losses of a batch by name, and by stream the keys of both levels.
 LossesAndKeys = tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]
-# From the two views of a batch and its clips' indices; gradients are left with the query's parameters.
-ComputeGradients = Callable[[Tensor, Tensor, Tensor], LossesAndKeys]
+# From what the model's forward takes; gradients are left with the query's parameters.
+ComputeGradients = Callable[..., LossesAndKeys]
 
 # Steps before a capture: libraries choose and compile their kernels in the first ones.
 WARM_UP = 3
@@ -32,12 +32,13 @@ Result = TypeVar("Result")
 
 
 def train_step(
-    model: I2MD,
+    model: Model,
     optimizer: torch.optim.Optimizer,
     query_view: Tensor,
     key_view: Tensor,
     clips: Tensor,
     compute: ComputeGradients | None = None,
+    crops: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Update the key branches, compute losses and gradients, update the weights, and then the queues.
 
@@ -47,9 +48,10 @@ def train_step(
         model: The model; `model.steps` has to be up to date.
         optimizer: Of the query branches' parameters.
         query_view: (batch, frames, joints, channels, persons), this process's rows of the batch.
-        key_view: The other view of the same clips.
+        key_view: The other view of the same clips; of method masked, the frames of the first one that are hidden.
         clips: (batch,) indices of the clips in the data set.
         compute: Replaces `compute_gradients`, as a `CapturedStep` does.
+        crops: Further short views, one of all clips after another.
 
     Returns:
         The weighted losses by name, means over this process's rows.
@@ -58,7 +60,8 @@ def train_step(
     """
     model.train()
     model.update_keys()
-    losses, keys = (compute or partial(compute_gradients, model))(query_view, key_view, clips)
+    batch = (query_view, key_view, clips, *(() if crops is None else (crops,)))
+    losses, keys = (compute or partial(compute_gradients, model))(*batch)
     collectives.all_reduce_mean(weight.grad for weight in model.query.parameters() if weight.grad is not None)
     optimizer.step()
     gathered = {name: (collectives.all_gather_rows(k), collectives.all_gather_rows(v)) for name, (k, v) in keys.items()}
@@ -66,21 +69,19 @@ def train_step(
     return losses
 
 
-def compute_gradients(model: I2MD, query_view: Tensor, key_view: Tensor, clips: Tensor) -> LossesAndKeys:
+def compute_gradients(model: Model, *batch: Tensor) -> LossesAndKeys:
     """Losses and keys of a batch; gradients are left with the query's parameters.
 
     Args:
         model: The model.
-        query_view: (batch, frames, joints, channels, persons).
-        key_view: The other view of the same clips.
-        clips: (batch,) indices of the clips in the data set.
+        batch: What its forward takes: two views, (batch, frames, joints, channels, persons), and the clips' indices.
 
     Returns:
         The weighted losses by name, and by stream the keys of the instance and the cluster level, (batch, width) each.
     """
     # None, not zero: heads without a loss yet must not decay, and a capture's gradients stay in its memory.
     model.zero_grad(set_to_none=True)
-    losses, keys = model(query_view, key_view, clips)
+    losses, keys = model(*batch)
     torch.stack(list(losses.values())).sum().backward()
     return {name: loss.detach() for name, loss in losses.items()}, keys
 
@@ -129,16 +130,15 @@ class CapturedStep:
     `model.steps` has to be up to date at each call. A step that cannot be captured runs without a graph.
     """
 
-    def __init__(self, model: I2MD, recorder: Recorder) -> None:
+    def __init__(self, model: Model, recorder: Recorder) -> None:
         self.model, self.recorder = model, recorder
         self.kind: tuple[object, ...] = ()
         self.taken = 0
         self.recording: _Recording | None = None
         self.impossible = False
 
-    def __call__(self, query_view: Tensor, key_view: Tensor, clips: Tensor) -> LossesAndKeys:
+    def __call__(self, *batch: Tensor) -> LossesAndKeys:
         """As `compute_gradients`; gradients and keys are valid until the next call."""
-        batch = (query_view, key_view, clips)
         kind = (self.model.queues_ready, *(x.shape for x in batch))
         if kind != self.kind:
             self.kind, self.taken, self.recording = kind, 0, None
@@ -161,11 +161,11 @@ class CapturedStep:
 class _Recording:
     """A captured step, with the memory that it reads and writes."""
 
-    def __init__(self, model: I2MD, recorder: Recorder, batch: tuple[Tensor, ...]) -> None:
+    def __init__(self, model: Model, recorder: Recorder, batch: tuple[Tensor, ...]) -> None:
         self.batch = tuple(x.clone() for x in batch)
         (self.names, self.losses, self.keys), self.replay = recorder.record(lambda: self._compute(model))
 
-    def _compute(self, model: I2MD) -> tuple[list[str], Tensor, dict[str, tuple[Tensor, Tensor]]]:
+    def _compute(self, model: Model) -> tuple[list[str], Tensor, dict[str, tuple[Tensor, Tensor]]]:
         losses, keys = compute_gradients(model, *self.batch)
         return list(losses), torch.stack(list(losses.values())), keys
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from i2md.runtime.registry import Registry
@@ -46,8 +46,19 @@ class ViewSettings:
     """Share of the joints that a corruption touches."""
     rotation: float = 0.0
     """Largest angle, in degrees, of a view's rotation about the y axis, which is the vertical of most presets."""
+    short_crops: int = 0
+    """Further views of each clip, shorter crops, that are contrasted with the clip's key too (multi-crop)."""
+    short_crop: tuple[float, float] = (0.3, 0.6)
+    """Share of the clip's frames that a short crop keeps, drawn uniformly."""
+    short_frames: int = 16
+    """Length of a short view, which is also the least length of its crop."""
     augmentations: tuple[str, ...] = ()
     """Further augmentations, applied in this order: limb_lengths, time_warp, mirror, noise, drop_joints
     (i2md.views.body), or registered ones (entry point group i2md.augmentations)."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Settings of further augmentations: --views.options.NAME.SETTING VALUE."""
+
+    @property
+    def short(self) -> ViewSettings:
+        """The same for the short views."""
+        return replace(self, frames=self.short_frames, crop=self.short_crop, min_crop_frames=None)

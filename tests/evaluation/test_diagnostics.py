@@ -25,6 +25,7 @@ from i2md.evaluation.features import clip_features
 from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.log import read_log
 from i2md.pretraining.model import I2MD
+from i2md.pretraining.models import Model, build_model
 from i2md.pretraining.settings import PretrainSettings
 from i2md.views.settings import ViewSettings
 
@@ -43,10 +44,12 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     return open_clips(tiny.clips(tmp_path_factory.getbasetemp()))
 
 
-def model_of(clips: Clips, **changes) -> I2MD:
+def model_of(clips: Clips, **changes) -> Model:
     """A model whose queues hold keys of the training clips, twice each."""
     torch.manual_seed(0)
-    model = I2MD(replace(SETTINGS, **changes), clips.dataset.layout).train()
+    model = build_model(replace(SETTINGS, **changes), clips.dataset.layout, clips=16).train()
+    if not isinstance(model, I2MD):
+        return model
     queues = [*model.queues.values(), *(model.cluster_queues.values() if model.settings.intra_modal else ())]
     for queue in queues:
         queue.enqueue(F.normalize(torch.randn(32, 5), dim=1), torch.arange(32) % 16)
@@ -55,7 +58,7 @@ def model_of(clips: Clips, **changes) -> I2MD:
     return model
 
 
-def measured(clips: Clips, model: I2MD, split: str = "xsub") -> dict:
+def measured(clips: Clips, model: Model, split: str = "xsub") -> dict:
     return diagnostics_monitor(clips, split, torch.device("cpu"))(model)
 
 
@@ -163,11 +166,14 @@ def test_what_cannot_be_measured_is_left_out_with_its_reason(clips: Clips) -> No
     unlabelled = relabelled(clips, label=np.full(len(clips), -1))
     one_subject = relabelled(clips, subject=np.full(len(clips), 3))
     waiting = replace(SETTINGS.objectives, warmup_steps=9)
+    soft = replace(SETTINGS.objectives, cluster_target="soft_positives")
     for of, changes, reasons in (
         (unlabelled, {}, {"knn": "labelled", "ridge": "labelled", "same_class": "no labels"}),
         (one_subject, {}, {"subjects": "a single one"}),
         (clips, {"method": "cmd"}, {"cluster_cosine": "method cmd", "tv_levels": "method cmd"}),
         (clips, {"method": "imd", "streams": ("bone",)}, {"tv_streams": "one stream"}),
+        (clips, {"method": "masked"}, {"tv_streams": "compares no clips", "gradient_cosine": "compares no clips"}),
+        (clips, {"objectives": soft}, {"cluster_cosine": "not aggregated"}),
         (clips, {"objectives": waiting}, dict.fromkeys(("tv_levels", "tv_streams", "same_class"), "not filled")),
     ):
         split = "all" if of is one_subject else "xsub"
@@ -178,6 +184,21 @@ def test_what_cannot_be_measured_is_left_out_with_its_reason(clips: Clips) -> No
         assert set(found) < everything or of is one_subject
         assert not {name for name in found if name.split("/")[1] in left_out}
         assert {"diagnostics/alignment/bone", "diagnostics/effective_rank/bone"} <= set(found)
+
+
+def test_neighbours_are_those_of_the_memory_and_further_terms_have_gradients(clips: Clips) -> None:
+    objectives = replace(SETTINGS.objectives, cluster_target="memory", extra={"decorrelation": 0.1})
+    model = model_of(clips, objectives=objectives, views=ViewSettings(frames=8, short_crops=1, short_frames=4))
+    labels = clips.part("xsub", "train").labels
+    for memory in (*model.memories.values(), *model.cluster_memories.values()):
+        # Clips of a class share a direction.
+        keys = torch.eye(5)[torch.as_tensor(labels)] + 0.01 * torch.randn(16, 5)
+        memory.update(F.normalize(keys, dim=1), torch.arange(16))
+        memory.momentum = 0.999
+    found = measured(clips, model)
+    assert [found[f"diagnostics/same_class/{name}"] for name in SETTINGS.streams] == [1.0, 1.0, 1.0]
+    terms = {name.split("/")[2] for name in found if name.startswith("diagnostics/gradient_cosine")}
+    assert terms == {"dna", "cmd", "imd", "multi_crop", "decorrelation"}
 
 
 def test_of_many_clips_some_are_measured(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:

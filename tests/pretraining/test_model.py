@@ -161,8 +161,11 @@ def test_method_equals_the_same_terms_given_as_a_list(method, extra, other):
     assert any(name.startswith(tuple(extra)) for name in losses[0][-1])
 
 
+CONTRASTIVE = [method for method in METHODS if method != "masked"]
+
+
 def test_all_methods_start_from_the_same_encoders_for_one_seed():
-    states = [start(replace(TINY, method=method))[0].state_dict() for method in METHODS]
+    states = [start(replace(TINY, method=method))[0].state_dict() for method in CONTRASTIVE]
     for state in states[1:]:
         for name, value in states[0].items():
             assert torch.equal(state[name], value), name
@@ -171,7 +174,7 @@ def test_all_methods_start_from_the_same_encoders_for_one_seed():
 KINDS = {"moco": set(), "cmd": {"cmd"}, "imd": {"dna", "imd"}, "i2md": {"cmd", "dna", "imd"}}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", CONTRASTIVE)
 @pytest.mark.parametrize(("warmup", "first"), [(None, 2), (0, 0), (3, 3)])
 def test_aggregation_and_distillation_start_with_full_queues_or_at_warmup_steps(method, warmup, first):
     model, optimizer = start(with_objectives(method, warmup_steps=warmup))
