@@ -45,6 +45,7 @@ CHECKED = [
     "i2md.evaluation.features",
     "i2md.evaluation.linear_probe",
     "i2md.evaluation.diagnostics",
+    "i2md.evaluation.held_out",
     "i2md.evaluation.representation",
     "i2md.evaluation.metrics",
     "i2md.evaluation.neighbours",

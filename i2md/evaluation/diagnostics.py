@@ -7,7 +7,7 @@ come from a generator of their own, and the model is left as it was, so that tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 from torch import Tensor, nn
 
 from i2md.data.packed import PackedClips, pack
 from i2md.data.store import Clips
-from i2md.evaluation.features import Encoders, Features, clip_features, extract, with_ensemble
-from i2md.evaluation.neighbours import knn_predictions
+from i2md.evaluation.features import Encoders, Features, clip_features, extract
+from i2md.evaluation.held_out import held_out_accuracies
 from i2md.evaluation.protocols.linear import subject_folds
 from i2md.evaluation.representation import alignment, effective_rank, total_variation, uniformity
-from i2md.evaluation.ridge_regression import fit_ridge
-from i2md.evaluation.settings import RidgeSettings
 from i2md.objectives.levels import BatchLevels
 from i2md.objectives.neighbours import nearest_positions
 from i2md.pretraining.log import DIAGNOSTICS
@@ -125,12 +123,7 @@ class Diagnostics:
         subjects = self.subjects[self.rows[known].cpu()]
         folds = subject_folds(subjects, model.settings.seed, FOLDS)
         features = {name: values[known] for name, values in self._features(model).items()}
-        right = {"knn": _Right(), "ridge": _Right()}
-        for fold in folds:
-            held_out = fold.to(labels.device)
-            for name, predict in (("knn", _by_knn), ("ridge", _by_ridge)):
-                right[name].count(predict(features, labels, held_out), labels[held_out])
-        found: dict[str, Measured] = {name: counted.shares() for name, counted in right.items()}
+        found: dict[str, Measured] = {**held_out_accuracies(features, labels, folds)}
         if len(subjects.unique()) < 2:
             found["subjects"] = "knn and ridge hold out clips, since the subjects are not known or a single one"
         return found
@@ -272,30 +265,3 @@ def _gradients(model: I2MD, loss: Tensor) -> dict[str, Tensor]:
         for name, some in parts.items()
         if some
     }
-
-
-def _by_knn(features: Features, labels: Tensor, held_out: Bool[Tensor, " clips"]) -> Mapping[str, Tensor]:
-    kept, tested = ({name: f[part] for name, f in features.items()} for part in (~held_out, held_out))
-    return knn_predictions(kept, tested, labels[~held_out])
-
-
-def _by_ridge(features: Features, labels: Tensor, held_out: Bool[Tensor, " clips"]) -> Mapping[str, Tensor]:
-    classes, known, penalties = int(labels.max()) + 1, labels[~held_out], RidgeSettings().penalties
-    scores = {n: fit_ridge(f[~held_out], known, classes, penalties).scores(f[held_out]) for n, f in features.items()}
-    return {name: value.argmax(dim=1) for name, value in with_ensemble(scores).items()}
-
-
-class _Right:
-    """Counts of right predictions, by stream."""
-
-    def __init__(self) -> None:
-        self.right: dict[str, int] = {}
-        self.clips = 0
-
-    def count(self, predictions: Mapping[str, Tensor], labels: Tensor) -> None:
-        self.clips += len(labels)
-        for name, predicted in predictions.items():
-            self.right[name] = self.right.get(name, 0) + int((predicted == labels).sum())
-
-    def shares(self) -> dict[str, float]:
-        return {name: right / self.clips for name, right in self.right.items()}

@@ -22,6 +22,7 @@ from i2md.encoders.settings import EncoderSettings
 from i2md.evaluation import diagnostics
 from i2md.evaluation.diagnostics import Diagnostics, diagnostics_monitor
 from i2md.evaluation.features import clip_features
+from i2md.evaluation.settings import RidgeSettings
 from i2md.objectives.settings import ObjectiveSettings
 from i2md.pretraining.log import read_log
 from i2md.pretraining.model import I2MD
@@ -93,9 +94,7 @@ def test_knn_and_ridge_hold_out_subjects_one_fold_at_a_time(clips: Clips) -> Non
         for held_out in np.unique(subjects):
             kept = subjects != held_out
             scaler = StandardScaler().fit(x[kept].double())
-            probe = RidgeClassifierCV(diagnostics.RidgeSettings().penalties).fit(
-                scaler.transform(x[kept].double()), labels[kept]
-            )
+            probe = RidgeClassifierCV(RidgeSettings().penalties).fit(scaler.transform(x[kept].double()), labels[kept])
             right += (probe.predict(scaler.transform(x[~kept].double())) == labels[~kept]).sum()
         assert found[f"diagnostics/ridge/{name}"] == pytest.approx(right / len(train), abs=1 / len(train))
 
