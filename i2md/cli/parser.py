@@ -20,6 +20,10 @@ from i2md.recipes import read_recipe, recipe_path
 
 Command = Callable[..., Any]
 
+# The recipe that is chosen for the clips at hand, and the commands that choose it where none is named.
+AUTO = "auto"
+_CHOOSING_RECIPES = ("pretrain",)
+
 # The help of a setting is the text below the dataclass's attribute.
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -92,7 +96,9 @@ def parse(command: Command, words: Sequence[str]) -> tuple[dict[str, Any], str |
     words = _joined_lists(_known_options(command, parser, words), dict(_list_options(command)))
     parsed = _parsed(parser, words)
     recipe = parsed.get("recipe")
-    if recipe is not None:
+    if command.__name__ in _CHOOSING_RECIPES and recipe in (None, AUTO):
+        parsed, recipe = _with_chosen_recipe(parser, words, parsed), AUTO
+    elif recipe is not None:
         path = recipe_path(recipe)
         parser.set_defaults(_recipe_settings(parser, path))
         parsed = _parsed(parser, words, f"{path}: ")
@@ -106,7 +112,21 @@ def parse(command: Command, words: Sequence[str]) -> tuple[dict[str, Any], str |
         else:
             left = {field.name for field in fields(settings)} - _parameters_themselves(settings, hints)
             arguments[name] = settings(**{field: parsed[field] for field in left})
+    if recipe == AUTO:
+        arguments["recipe"] = AUTO
     return arguments, parsed["json"]
+
+
+def _with_chosen_recipe(parser: ArgumentParser, words: Sequence[str], parsed: Namespace) -> Namespace:
+    """The arguments with the defaults of recipe auto, for the clips that they name."""
+    from i2md.data.store import open_clips
+    from i2md.recipes.auto import auto_recipe, chosen_batch
+
+    own_encoder = any(word.startswith("--encoder.") for word in words)
+    chosen = auto_recipe(open_clips(parsed["clips"]), parsed["split"], chosen_batch(parsed), own_encoder)
+    known = list(parser.get_defaults().keys())
+    parser.set_defaults(dict(_known_settings(chosen, known, Path(AUTO))))
+    return _parsed(parser, words, "recipe auto: ")
 
 
 def _parsed(parser: ArgumentParser, words: Sequence[str], where: str = "") -> Namespace:

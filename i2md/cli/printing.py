@@ -202,7 +202,8 @@ def _recipes(data: Mapping[str, Any]) -> str:
         return data["text"].rstrip()
     if "file" in data:
         return f"{data['file']} holds recipe {data['recipe']}; use it by --recipe {data['file']}"
-    return "\n".join(f"{name:13} {text}" for name, text in data["recipes"].items())
+    lines = [f"{name:13} {text}" for name, text in data["recipes"].items()]
+    return "\n".join([*lines, "", "without --recipe, pretrain chooses settings for the clips at hand (recipe auto)"])
 
 
 def _layouts(data: Mapping[str, Any]) -> str:

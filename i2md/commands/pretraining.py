@@ -34,8 +34,9 @@ def pretrain(
         clips: Folder of clips.
         run: Folder of the run, written here; an interrupted run resumes, and one of fewer
             epochs by a step schedule continues.
-        recipe: Recipe that the settings start from: a name (see i2md recipes) or a YAML file.
-        settings: Settings; by default those of the recipe, or the published ones.
+        recipe: Recipe that the settings start from: a name (see i2md recipes) or a YAML file; by default auto, which
+            is chosen for the clips. The published settings are recipe ntu60.
+        settings: Settings; by default those of the recipe.
         device: auto, cpu, cuda or cuda:N.
 
     Returns:
@@ -49,11 +50,14 @@ def pretrain(
     from i2md.evaluation.monitor import knn_monitor
     from i2md.pretraining.pretrain import pretrain_run
     from i2md.recipes import load_recipe
+    from i2md.recipes.auto import AUTO, auto_settings
 
+    opened = clips if isinstance(clips, Clips) else open_clips(clips)
     if settings is None:
-        settings = load_recipe(recipe) if recipe else PretrainSettings()
+        recipe = recipe or AUTO
+        settings = auto_settings(opened) if recipe == AUTO else load_recipe(recipe)
     return pretrain_run(
-        clips if isinstance(clips, Clips) else open_clips(clips),
+        opened,
         Path(run),
         settings,
         device=device,

@@ -9,6 +9,9 @@ from i2md.encoders.settings import EncoderSettings, GRUSettings
 from i2md.objectives.settings import METHODS
 from i2md.pretraining.settings import PretrainSettings
 
+# Recipe auto warns below so many clips.
+FEW_CLIPS = 300
+
 
 def small_run_warnings(clips: int, settings: PretrainSettings) -> list[str]:
     """What happens to a run of few clips that its settings were not made for.
@@ -37,6 +40,34 @@ def small_run_warnings(clips: int, settings: PretrainSettings) -> list[str]:
             f" of {batch}; choose another --batch_size to use more"
         )
     return found
+
+
+def describe_sizes(clips: int, settings: PretrainSettings) -> str:
+    """The settings that follow from the number and the length of the clips, in a line.
+
+    Args:
+        clips: Number of clips to train on.
+        settings: The run's settings.
+    """
+    o, steps = settings.objectives, clips // settings.batch_size
+    return (
+        f"{clips} clips: batch_size {settings.batch_size}, objectives.queue_size {o.queue_size}, num_neighbours"
+        f" {o.num_neighbours}, views.frames {settings.views.frames}, epochs {settings.epochs} of {steps} steps"
+    )
+
+
+def few_clips_warnings(clips: int) -> list[str]:
+    """A sentence where there are too few clips to expect much of pretraining on them alone.
+
+    Args:
+        clips: Number of clips to train on.
+    """
+    if clips >= FEW_CLIPS:
+        return []
+    return [
+        f"{clips} clips are few to pretrain on (the settings were chosen on 431); compare with baselines that need no"
+        " pretraining before you rely on the features: i2md evaluate --baselines positions minirocket"
+    ]
 
 
 def unused_settings(encoder: EncoderSettings) -> list[str]:

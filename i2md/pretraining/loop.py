@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from i2md.data.packed import PackedClips
 from i2md.distributed import collectives
@@ -32,6 +34,46 @@ from i2md.views.view import make_view
 Monitor = Callable[[Model], Mapping[str, Any]]
 # Monitors, each with the number of epochs between two of its measurements; 0: never.
 Monitors = Sequence[tuple[int, Monitor]]
+
+
+class Duration:
+    """Says once, on stderr of the first process, how long the steps that are left will take.
+
+    Args:
+        steps: Number of steps to take.
+        clock: Seconds; replaced in tests.
+    """
+
+    # Steps that are not measured, in which memory is claimed and code compiled, and steps that are.
+    SKIPPED, MEASURED = 3, 5
+    # Shorter runs are over before it is read.
+    MIN_SECONDS = 20.0
+
+    def __init__(self, steps: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.steps, self.done, self.started, self._clock = steps, 0, 0.0, clock
+
+    def step(self) -> None:
+        """Count a step that was taken."""
+        self.done += 1
+        if self.done == self.SKIPPED:
+            self.started = self._clock()
+        elif self.done == self.SKIPPED + self.MEASURED and is_main_process():
+            each = (self._clock() - self.started) / self.MEASURED
+            left = each * (self.steps - self.done)
+            if left >= self.MIN_SECONDS:
+                text = f"i2md: {self.steps} steps of {each:.2g} s each: {_in_words(left)} left"
+                tqdm.write(text, file=sys.stderr)
+
+
+def _in_words(seconds: float) -> str:
+    """A duration in its largest unit.
+
+    >>> _in_words(95), _in_words(8000), _in_words(40)
+    ('2 minutes', '2.2 hours', '40 seconds')
+    """
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} hours"
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
 
 
 class Training:
@@ -65,6 +107,7 @@ class Training:
         """
         s = self.settings
         collectives.run_on_main(self._open_log)
+        duration = Duration(self.last_step - self.step)
         with progress(self.last_step, s.method, "step", initial=self.step, show=is_main_process()) as bar:
             while self.step < self.last_step:
                 started = time.monotonic()
@@ -72,6 +115,7 @@ class Training:
                 for indices in self._rest_of_epoch():
                     self._add(self._step(indices))
                     bar.update()
+                    duration.step()
                     # At the end of an epoch its line in the log comes first.
                     if self.step % self.steps_per_epoch:
                         self._pause(stopped)

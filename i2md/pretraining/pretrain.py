@@ -17,7 +17,7 @@ from i2md.distributed import collectives
 from i2md.distributed.process_group import is_main_process, process_group, world_size
 from i2md.errors import InputError, RankLost
 from i2md.pretraining.checkpoint import load_tensors
-from i2md.pretraining.checks import small_run_warnings, unused_settings
+from i2md.pretraining.checks import describe_sizes, few_clips_warnings, small_run_warnings, unused_settings
 from i2md.pretraining.log import DIAGNOSTICS, read_log
 from i2md.pretraining.loop import Monitor, Monitors, Training
 from i2md.pretraining.models import Model, build_model
@@ -29,6 +29,8 @@ from i2md.runtime.exit_codes import deferred_signals
 from i2md.runtime.random import derive_seed
 from i2md.views.augment import build_augmentations
 
+# The recipe that was chosen for the clips.
+AUTO = "auto"
 # The name of a split that takes every clip.
 ALL = "all"
 # From the clips, the name of the run's split and the device to the run's monitor; None without labels or such a split.
@@ -106,7 +108,11 @@ def pretrain_run(
     split = config.clips["split"]
     _require_whole_batches(chosen, settings)
     warnings = [*small_run_warnings(len(chosen), settings), *unused_settings(settings.encoder)]
+    if recipe == AUTO:
+        warnings += few_clips_warnings(len(chosen))
     if is_main_process():
+        if recipe == AUTO:
+            print(f"i2md: recipe auto: {describe_sizes(len(chosen), settings)}", file=sys.stderr)
         for warning in warnings:
             print(f"i2md: warning: {warning}", file=sys.stderr)
     monitors = [

@@ -34,6 +34,8 @@ def recipe_path(name: str) -> Path:
         return Path(str(files(__name__) / f"{name}.yaml"))
     if Path(name).is_file():
         return Path(name)
+    if name == "auto":
+        raise InputError("recipe 'auto' is chosen for the clips at hand, by i2md pretrain; name another here")
     near = difflib.get_close_matches(name, recipe_names(), n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
     raise InputError(f"unknown recipe {name!r}: {hint}Known: {', '.join(recipe_names())}, or give a YAML file")
@@ -63,7 +65,7 @@ def load_recipe(name: str, **changes: Any) -> PretrainSettings:
     Raises:
         InputError: There is no such recipe, or a setting is unknown or invalid.
     """
-    return settings_from_dict(_merge(read_recipe(recipe_path(name)), changes))
+    return settings_from_dict(merged(read_recipe(recipe_path(name)), changes))
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
@@ -87,9 +89,18 @@ def read_recipe(path: Path) -> dict[str, Any]:
     return data or {}
 
 
-def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings with changes.
+
+    Args:
+        base: Settings by name.
+        changes: Settings that replace those of the same name; a mapping changes nested settings.
+
+    Returns:
+        Both together.
+    """
+    together = dict(base)
     for key, value in changes.items():
-        inner = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if inner else value
-    return merged
+        inner = isinstance(value, Mapping) and isinstance(together.get(key), Mapping)
+        together[key] = merged(together[key], value) if inner else value
+    return together

@@ -170,7 +170,7 @@ def test_another_seed_gives_other_weights(clips: Path, run: Path, tmp_path: Path
 
 def test_own_recipe_is_used_and_typed_options_take_precedence(clips: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("method: cmd\nepochs: 1\nobjectives:\n  temperature: 0.2\n")
-    words = [str(clips), str(tmp_path / "run"), f"--recipe={tmp_path / 'mine.yaml'}", *tiny.SETTINGS]
+    words = [str(clips), str(tmp_path / "run"), *tiny.SETTINGS, f"--recipe={tmp_path / 'mine.yaml'}"]
     assert main(["pretrain", *words]) == 0
     settings = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["settings"]
     assert settings["method"] == "cmd"

@@ -119,7 +119,7 @@ def test_rotation_of_2d_clips(refused: Refused, tmp_path: Path) -> None:
     np.savez(tmp_path / "flat.npz", positions=np.random.default_rng(0).normal(size=(3, 10, 17, 2)))
     flat = ["--preset", "none", "--options.layout", "coco-17"]
     assert main(["prepare", "arrays", str(tmp_path / "flat.npz"), str(tmp_path / "clips"), *flat]) == 0
-    line = refused("pretrain", tmp_path / "clips", tmp_path / "run", "--views.rotation", "30")
+    line = refused("pretrain", tmp_path / "clips", tmp_path / "run", "--recipe", "ntu60", "--views.rotation", "30")
     assert "are 2-D; leave it at 0" in line
 
 

@@ -72,13 +72,17 @@ def test_command_line_has_the_defaults_of_the_function(name: str) -> None:
     parameters = inspect.signature(command).parameters.values()
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters)
     required = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
-    arguments, json_file = parse(command, [f"some-{each}" for each in required])
+    # Without a recipe, pretrain chooses one for the clips.
+    recipe = ["--recipe", "ntu60"] if name == "pretrain" else []
+    arguments, json_file = parse(command, [*(f"some-{each}" for each in required), *recipe])
     assert json_file is None
     assert set(arguments) == {parameter.name for parameter in parameters}
     for parameter in parameters:
         value = arguments[parameter.name]
         if parameter.name == "settings":
             assert value == (EvaluationSettings() if name == "evaluate" else PretrainSettings())
+        elif recipe and parameter.name == "recipe":
+            assert value == "ntu60" and parameter.default is None
         elif parameter.name in required:
             assert value in (f"some-{parameter.name}", [f"some-{parameter.name}"])
         else:
@@ -152,7 +156,9 @@ def test_lists_of_numbers_are_read_as_typed(words: list[str], expected: tuple[in
 
 
 def test_lists_of_names_are_read_as_typed() -> None:
-    arguments, _ = parse(commands.pretrain, ["clips", "run", "--streams", "joint", "bone", "--epochs", "3"])
+    arguments, _ = parse(
+        commands.pretrain, ["clips", "run", "--recipe=ntu60", "--streams", "joint", "bone", "--epochs", "3"]
+    )
     assert arguments["settings"].streams == ("joint", "bone")
     assert arguments["settings"].epochs == 3
     arguments, _ = parse(commands.report, ["a", "b", "--out", "c.html"])
@@ -163,8 +169,8 @@ def test_lists_of_names_are_read_as_typed() -> None:
 
 def test_options_are_read_with_hyphens_or_underscores() -> None:
     for option in ("--batch-size", "--batch_size"):
-        assert parse(commands.pretrain, ["c", "r", option, "32"])[0]["settings"].batch_size == 32
-        assert parse(commands.pretrain, ["c", "r", f"{option}=32"])[0]["settings"].batch_size == 32
+        assert parse(commands.pretrain, ["c", "r", "--recipe=ntu60", option, "32"])[0]["settings"].batch_size == 32
+        assert parse(commands.pretrain, ["c", "r", "--recipe=ntu60", f"{option}=32"])[0]["settings"].batch_size == 32
     assert parse(commands.reproduce, ["t", "o", "--dry-run"])[0]["dry_run"] is True
 
 
@@ -191,8 +197,9 @@ def test_every_recipe_is_read_alike_by_the_command_line_and_by_load_recipe(name:
 def test_recipes_lists_shows_and_copies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes", "--json", str(tmp_path / "said.json")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(recipe_names())
-    assert all(len(line.split()) > 3 for line in lines)
+    assert lines[-1].startswith("without --recipe") and not lines[-2]
+    assert [line.split()[0] for line in lines[:-2]] == list(recipe_names())
+    assert all(len(line.split()) > 3 for line in lines[:-2])
     assert list(json.loads((tmp_path / "said.json").read_text())["recipes"]) == list(recipe_names())
     assert main(["recipes", "show", "utd-mhad"]) == 0
     shown = capsys.readouterr().out

@@ -62,7 +62,7 @@ def test_every_protocol_is_written_with_everything_it_depends_on(evaluated: tupl
     }
     for title, result in ((title, result) for title, results in found.items() for result in results):
         assert list(result.scores) == STREAMS, title
-        assert (result.dataset, result.split, result.seed, result.recipe) == ("synthetic", "xsub", 0, None)
+        assert (result.dataset, result.split, result.seed, result.recipe) == ("synthetic", "xsub", 0, "ntu60")
         assert (result.pretraining_dataset, result.pretraining_split) == ("synthetic", "xsub")
         assert result.versions["torch"] == torch.__version__
         assert result.method == "i2md" and result.baseline == ("untrained" if title == "supervised" else None)
