@@ -123,7 +123,7 @@ def _with_chosen_recipe(parser: ArgumentParser, words: Sequence[str], parsed: Na
     from i2md.recipes.auto import auto_recipe, chosen_batch
 
     own_encoder = any(word.startswith("--encoder.") for word in words)
-    chosen = auto_recipe(open_clips(parsed["clips"]), parsed["split"], chosen_batch(parsed), own_encoder)
+    chosen = auto_recipe(open_clips(parsed["clips"]), parsed["split"], chosen_batch(parsed["batch_size"]), own_encoder)
     known = list(parser.get_defaults().keys())
     parser.set_defaults(dict(_known_settings(chosen, known, Path(AUTO))))
     return _parsed(parser, words, "recipe auto: ")

@@ -12,7 +12,6 @@ their length:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -82,14 +81,13 @@ def auto_settings(clips: Clips) -> PretrainSettings:
     return settings_from_dict(auto_recipe(clips))
 
 
-def chosen_batch(settings: Mapping[str, Any]) -> int | None:
+def chosen_batch(batch_size: int) -> int | None:
     """The size of a batch where it is not the default, which stands for none.
 
     Args:
-        settings: Settings by name.
+        batch_size: As it was typed, or the default.
     """
-    batch = settings["batch_size"]
-    return None if batch == PretrainSettings().batch_size else int(batch)
+    return None if batch_size == PretrainSettings().batch_size else batch_size
 
 
 def _epochs(steps: int) -> int:
