@@ -12,6 +12,8 @@ import pose_files
 import pytest
 
 from i2md.cli.main import main
+from i2md.data.convert import convert
+from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
 from i2md.data.readers.auto import recognise
 from i2md.data.recording import Recording, Source
@@ -181,3 +183,42 @@ def test_what_is_not_recognised_is_an_input_error(tmp_path: Path, content: str) 
     (tmp_path / "x.json").rename(tmp_path / "x.mp4")
     with pytest.raises(InputError, match=r"x\.mp4 is of no format that is recognised"):
         recognise(tmp_path)
+
+
+def _write(form: str, folder: Path, each: Recording) -> None:
+    positions = each.positions[0]
+    if form == "mediapipe":
+        # y down and x to the right of the image, as MediaPipe has them.
+        placed = pose_files.as_mediapipe(positions) * [-1, -1, 1]
+        pose_files.wide_csv(folder / f"{each.name}.csv", pose_files.LANDMARKS, placed)
+    elif form == "openpose":
+        bodies = [[body] for body in as_layout(positions, "body-25")]
+        pose_files.openpose_folder(folder / each.name, each.name, bodies)
+    elif form == "coco":
+        bodies = [[body] for body in as_layout(positions, "coco-17")]
+        (folder / f"{each.name}.json").write_text(json.dumps(pose_files.alphapose(bodies)))
+    elif form == "bvh":
+        (folder / f"{each.name}.bvh").write_text(pose_files.bvh_of_positions(positions, KINECT))
+    else:
+        pose_files.long_csv(folder / "all.csv", KINECT.joints, {each.name: each.positions})
+
+
+@pytest.mark.parametrize("form", ["mediapipe", "openpose", "coco", "bvh", "long"])
+def test_prepared_and_converted_to_kinect_v1_within_a_millimetre(real_data: Path, tmp_path: Path, form: str) -> None:
+    (tmp_path / "in").mkdir()
+    each = recordings(real_data)[0]
+    _write(form, tmp_path / "in", each)
+    clips = prepare("auto", tmp_path / "in", tmp_path / "clips", preset="none", jobs=1)
+    (found,) = convert(clips, tmp_path / "kinect", "kinect-v1")
+    image = found.shape[-1] == 2
+    wanted = in_image(each.positions)[..., :2] / FOCAL if image else each.positions
+    found = found / FOCAL if image else found
+    held = [
+        joint
+        for joint, name in enumerate(KINECT.joints)
+        if found[..., joint, :].any() and ("left" in name or "right" in name or form in ("bvh", "long"))
+    ]
+    # A joint that the tool does not have, such as the hand of COCO, is not the same point.
+    assert len(held) >= {"mediapipe": 14, "openpose": 12, "coco": 12, "bvh": 20, "long": 20}[form]
+    shared = [joint for joint in held if not (form == "mediapipe" and "hand" in KINECT.joints[joint])]
+    np.testing.assert_allclose(found[:, :, shared], wanted[:, :, shared], atol=1e-3)
