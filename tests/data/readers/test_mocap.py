@@ -84,7 +84,6 @@ def test_a_real_bvh_is_read_as_pybvh_reads_it(real_data: Path, tmp_path: Path) -
     found = only(source)
     joints = [at for at, node in enumerate(theirs.nodes) if not node.is_end_site()]
     assert source.layout.joints == tuple(theirs.nodes[at].name for at in joints) and found.fps == 120.0
-    assert source.layout.across == tuple(source.layout.joints.index(name) for name in ("LeftArm", "RightArm"))
     np.testing.assert_allclose(100 * found.positions[0], theirs.node_positions()[:, joints], atol=1e-3)
 
 
@@ -161,10 +160,10 @@ def test_real_asf_amc_are_bodies_that_stand_upright(real_data: Path) -> None:
     assert source.recognised.startswith("asf-amc") and source.count == 287
     found = next(iter(source.read.part(0, 1)()))  # type: ignore[attr-defined]
     assert isinstance(found, Recording) and found.fps == 120.0
-    height = np.ptp(found.positions[0, ..., 1], axis=1)
-    joints = source.layout.joints
-    feet = found.positions[0][:, [joints.index("lfoot"), joints.index("rfoot")], 1].mean()
-    assert 1.2 < np.median(height) < 1.9 and feet < found.positions[0][:, joints.index("head"), 1].mean() - 1
+    # The subject puts something on the floor, and stands upright at first.
+    first, joints = found.positions[0, 0], source.layout.joints
+    head, feet = first[joints.index("head"), 1], first[[joints.index("lfoot"), joints.index("rfoot")], 1].mean()
+    assert 1.4 < np.ptp(first[:, 1]) < 1.8 and 1.3 < head - feet < 1.7
 
 
 def test_c3d_that_ezc3d_wrote(tmp_path: Path) -> None:
