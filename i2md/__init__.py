@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         split,
         sweep,
         view,
+        windows,
     )
     from i2md.data.recording import Recording, Source, Unreadable
     from i2md.data.store import Clips, open_clips
@@ -61,6 +62,7 @@ _MODULES = {
     "split": "i2md.commands",
     "sweep": "i2md.commands",
     "view": "i2md.commands",
+    "windows": "i2md.commands",
 }
 
 __all__ = [
@@ -90,6 +92,7 @@ __all__ = [
     "split",
     "sweep",
     "view",
+    "windows",
 ]
 
 

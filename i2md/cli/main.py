@@ -20,6 +20,7 @@ COMMANDS = (
     "info",
     "view",
     "split",
+    "windows",
     "convert",
     "join",
     "pretrain",

@@ -11,6 +11,7 @@ from i2md.commands.evaluation import embed, evaluate, report
 from i2md.commands.experiments import reproduce, sweep
 from i2md.commands.pretraining import import_cmd, pretrain
 from i2md.commands.viewing import view
+from i2md.commands.windows import windows
 
 __all__ = [
     "convert",
@@ -28,4 +29,5 @@ __all__ = [
     "split",
     "sweep",
     "view",
+    "windows",
 ]

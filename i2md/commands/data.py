@@ -35,6 +35,9 @@ def prepare(
     split_by: str | None = None,
     test_share: float | None = None,
     split_seed: int | None = None,
+    windows: str | None = None,
+    stride: str | None = None,
+    intervals: PathLike | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Clips:
     """Read recordings, prepare them and write them to a folder of clips.
@@ -72,6 +75,10 @@ def prepare(
             time.
         test_share: Share of test clips in that split; 0.3 by default.
         split_seed: Seed of that split; 0 by default.
+        windows: Take whole recordings, opened as windows of this length, such as 2s or 500ms; frames are not copied.
+        stride: Time from the beginning of a window to that of the next; by default half of the length.
+        intervals: File or folder of labelled intervals, which recordings are cut into: .csv, .tsv, .eaf (ELAN), .boris,
+            or .json of Label Studio.
         options: Options of the reader, as --options.NAME VALUE.
 
     Returns:
@@ -83,6 +90,7 @@ def prepare(
     from i2md.data import prepare as preparing
     from i2md.data.split_by import SplitBy
     from i2md.data.timing import Timing
+    from i2md.data.windows import parse_windows
     from i2md.errors import InputError
 
     drawn: dict[str, Any] = {
@@ -91,6 +99,9 @@ def prepare(
     if drawn and split_by is None:
         raise InputError("test_share and split_seed belong to a split; say which by --split_by")
     how = None if split_by is None else SplitBy(split_by, **drawn)
+    if stride is not None and windows is None:
+        raise InputError("stride belongs to windows; give their length by --windows, such as 2s")
+    divided = None if windows is None else parse_windows(windows, stride)
     described = {"layout": layout, "units": units, "axes": axes, "joints": joints, "columns": columns, "fps": fps}
     of_reader = {**(options or {}), **{name: value for name, value in described.items() if value is not None}}
     return preparing.prepare(
@@ -106,6 +117,8 @@ def prepare(
         how,
         Timing(resample, smooth),
         max_gap,
+        divided,
+        intervals,
         **of_reader,
     )
 
@@ -141,7 +154,7 @@ def split(*, clips: PathLike | Clips, by: str = "subject", test_share: float = 0
     return {
         "clips": str(found.path),
         "split": how.name,
-        "parts": {name: len(select_part(part, found.columns)) for name, part in parts.items()},
+        "parts": {name: len(select_part(part, found.split_columns)) for name, part in parts.items()},
         "warnings": [*noted, *split_warnings(found, how.name)],
     }
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from i2md.data.conversion import changed_joints, convert_clip, mapping_for
 from i2md.data.dataset import COLUMNS, PRECISIONS, Dataset
 from i2md.data.fingerprint import fingerprint
 from i2md.data.presets import LeftOut
-from i2md.data.recording import Interval, Recording
+from i2md.data.recording import Recording
 from i2md.data.storage.remote import to_path
 from i2md.data.store import UNTRIMMED, Clips, ClipsWriter, open_clips
 from i2md.errors import InputError
@@ -47,7 +44,7 @@ def convert(clips: PathLike | Clips, out: PathLike, layout: str, overwrite: bool
     Raises:
         InputError: There is no such layout, too few of its joints can be had, or `out` exists.
     """
-    opened = clips if isinstance(clips, Clips) else open_clips(clips)
+    opened = (clips if isinstance(clips, Clips) else open_clips(clips)).recordings
     target, wanted = Path(to_path(out)), get_layout(layout)
     with stop_signals_as_interrupt():
         _convert(opened, target, wanted, _key(opened, target, wanted), overwrite)
@@ -94,18 +91,12 @@ def _fill(writer: ClipsWriter, clips: Clips, mapping: JointMapping) -> tuple[Cou
                 lost.append(f"{row['name']}: {clip.reason}")
             else:
                 since.update(changed_joints(clip, mapping))
-                writer.add(Recording(positions=clip.positions, intervals=tuple(_intervals(clips, index)), **row))
+                writer.add(Recording(positions=clip.positions, intervals=clips.intervals_of(index), **row))
             bar.update(1)
             if writer.checkpoint_is_due:
                 checkpoint(index + 1)
     checkpoint(len(clips))
     return counts, left_out
-
-
-def _intervals(clips: Clips, index: int) -> Iterator[Interval]:
-    if clips.intervals is not None:
-        for row in np.flatnonzero(clips.intervals["clip"] == index):
-            yield Interval(*(int(clips.intervals[name][row]) for name in ("start", "end", "label")))
 
 
 def _described(dataset: Dataset, mapping: JointMapping, counts: Counter[str], left_out: list[str]) -> Dataset:

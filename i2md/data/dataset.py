@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from i2md.data.splits import Split
+from i2md.data.windows import Windows
 from i2md.errors import InputError, shortened
 from i2md.runtime.plain_data import parse_json
 from i2md.skeletons import Layout
@@ -49,6 +50,7 @@ class Dataset:
         preparation: The preset that was applied.
         splits: Named splits, each with its parts.
         report: Counts of what preparation changed or left out, and the files that were left out.
+        windows: Into which windows the recordings are divided when they are opened; None if they are not.
     """
 
     name: str
@@ -58,10 +60,14 @@ class Dataset:
     preparation: str
     splits: Mapping[str, Split] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
+    windows: Windows | None = None
 
     def to_json(self) -> str:
         """The text of dataset.json."""
-        return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, indent=1) + "\n"
+        data = asdict(self)
+        if self.windows is None:
+            del data["windows"]
+        return json.dumps({"format_version": FORMAT_VERSION, **data}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes, where: Path) -> Dataset:
@@ -73,6 +79,8 @@ class Dataset:
                 raise ValueError(f"format {shortened(version)}, this program reads {FORMAT_VERSION}")
             data["layout"] = Layout.from_dict(data["layout"])
             data["class_names"] = tuple(data["class_names"])
+            if data.get("windows") is not None:
+                data["windows"] = Windows(**data["windows"])
             dataset = cls(**data)
             _check_description(dataset)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as error:

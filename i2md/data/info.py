@@ -58,12 +58,13 @@ def info(clips: Clips) -> dict[str, Any]:
         "bytes": int(clips.frames.nbytes),
         "classes": _classes(clips),
         "splits": {
-            name: {part: len(select_part(values, clips.columns)) for part, values in split.items()}
+            name: {part: len(select_part(values, clips.split_columns)) for part, values in split.items()}
             for name, split in dataset.splits.items()
         },
         "copies": int((originals != np.arange(len(clips))).sum()),
         "duplicates": {name: len(copies.clips) for name, copies in duplicates.items()},
         **_untrimmed(clips),
+        **_windows(clips),
         "report": dict(dataset.report),
         "warnings": [*_warnings(clips), *_copy_warnings(clips, originals, duplicates)],
     }
@@ -75,6 +76,15 @@ def _untrimmed(clips: Clips) -> dict[str, Any]:
         return {}
     intervals = 0 if untrimmed.intervals is None else len(untrimmed.intervals["clip"])
     return {"untrimmed": {"recordings": len(untrimmed), "intervals": intervals}}
+
+
+def _windows(clips: Clips) -> dict[str, Any]:
+    """What the clips are windows of."""
+    if not clips.is_windowed:
+        return {}
+    whole = clips.recordings
+    intervals = 0 if whole.intervals is None else len(whole.intervals["clip"])
+    return {"windows": {"are": str(clips.dataset.windows), "recordings": len(whole), "intervals": intervals}}
 
 
 def _classes(clips: Clips) -> dict[str, int]:
@@ -137,7 +147,9 @@ def _digest(clips: Clips, index: int) -> bytes:
 def _duplicates(clips: Clips, originals: Int64[np.ndarray, " clips"]) -> dict[str, Copies]:
     """For each split the clips of its other parts that are copies of clips in its training part."""
     return {
-        name: copies_between(select_part(split[training_part(split)], clips.columns), _others(clips, split), originals)
+        name: copies_between(
+            select_part(split[training_part(split)], clips.split_columns), _others(clips, split), originals
+        )
         for name, split in clips.dataset.splits.items()
         if split
     }
@@ -146,7 +158,7 @@ def _duplicates(clips: Clips, originals: Int64[np.ndarray, " clips"]) -> dict[st
 def _others(clips: Clips, split: Split) -> Int64[np.ndarray, " clips"]:
     """The clips of all parts but the training part, each once."""
     train = training_part(split)
-    rows = [select_part(part, clips.columns) for name, part in split.items() if name != train]
+    rows = [select_part(part, clips.split_columns) for name, part in split.items() if name != train]
     return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *rows]))
 
 
@@ -192,7 +204,7 @@ def split_warnings(clips: Clips, name: str) -> Iterator[str]:
         One sentence each.
     """
     split = clips.dataset.splits[name]
-    rows = {part: select_part(values, clips.columns) for part, values in split.items()}
+    rows = {part: select_part(values, clips.split_columns) for part, values in split.items()}
     for part, chosen in rows.items():
         if not len(chosen):
             yield f"split {name!r}: its part {part!r} is empty"

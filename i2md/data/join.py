@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = Fal
         InputError: Layouts, preparations or units differ, too few joints of `layout` can be had, two data sets have
             the same name, or `out` exists.
     """
-    sets = [each if isinstance(each, Clips) else open_clips(each) for each in clips]
+    opened = [each if isinstance(each, Clips) else open_clips(each) for each in clips]
+    sets = [each.recordings for each in opened]
     if len(sets) < 2:
         raise InputError("join takes two folders of clips or more; give them after the folder to write")
     first = sets[0].dataset
@@ -58,6 +60,8 @@ def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = Fal
     mappings = [None if wanted is None else mapping_for(x.dataset.layout, wanted, x.dataset.preparation) for x in sets]
     for each in sets[1:]:
         _require_same(sets[0], each, same_joints=wanted is None)
+    if len(set(windows := [each.dataset.windows if each.is_windowed else None for each in opened])) > 1:
+        raise InputError("some of the clips are other windows than the rest; divide all alike by i2md windows")
     names = [each.dataset.name for each in sets]
     if len(set(names)) < len(names):
         raise InputError(f"two of the data sets have the same name ({', '.join(names)}); give each once")
@@ -81,7 +85,8 @@ def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = Fal
             report["converted"] = by_name
         if warnings := list(_scale_warnings(sets)):
             report["warnings"] = warnings
-        writer.finish(Dataset("+".join(names), joined, class_names, first.units, first.preparation, report=report))
+        about = Dataset("+".join(names), joined, class_names, first.units, first.preparation, report=report)
+        writer.finish(replace(about, windows=windows[0]))
     return open_clips(target)
 
 
@@ -131,7 +136,8 @@ def _recordings(sets: Sequence[Clips], mappings: Sequence[JointMapping | None], 
             for name in _NUMBERED:
                 row[name] = UNKNOWN if row[name] == UNKNOWN else row[name] + before[name]
             row["name"] = f"{each.dataset.name}/{row['name']}"
-            yield Recording(positions=_positions(each, index, mapping), **row)
+            intervals = tuple(at._replace(label=at.label + before["label"]) for at in each.intervals_of(index))
+            yield Recording(positions=_positions(each, index, mapping), intervals=intervals, **row)
         first = max(first - len(each), 0)
         persons = int(each.columns["subject"].max(initial=-1)) + 1
         before = {"label": before["label"] + len(each.dataset.class_names), "subject": before["subject"] + persons}

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from i2md.data.presets import LeftOut, prepare_positions
 from i2md.data.readers.name_tables import shown
-from i2md.data.recording import MAX_GAP, Recording, Unreadable
+from i2md.data.recording import MAX_GAP, Interval, Recording, Unreadable
 from i2md.skeletons import Layout
 
 # dataset.json lists as many recordings that were left out; left_out.txt lists all.
@@ -65,7 +67,22 @@ def prepare_each(
             yield SkippedRecording(recording.source, prepared.reason, unreadable=False)
         else:
             clip = replace(recording, positions=prepared.positions)
-            yield PreparedClip(clip, *prepared[1:])
+            yield PreparedClip(_with_moved_intervals(clip, recording), *prepared[1:])
+
+
+def _with_moved_intervals(clip: Recording, recording: Recording) -> Recording:
+    """Intervals in frames of the prepared recording, which may lack frames without anybody at either end."""
+    frames = clip.positions.shape[1]
+    if not recording.intervals or frames == recording.positions.shape[1]:
+        return clip
+    seen = np.nan_to_num(recording.positions).any(axis=(0, 2, 3))
+    first = int(seen.argmax())
+    kept, lost = [], []
+    for start, end, label in recording.intervals:
+        moved = Interval(max(start - first, 0), min(end - first, frames), label)
+        (kept if moved.start < moved.end else lost).append(moved)
+    why = ("labelled intervals in which nobody is seen",) if lost else ()
+    return replace(clip, intervals=tuple(kept), not_read=(*clip.not_read, *why))
 
 
 @dataclass

@@ -11,25 +11,28 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from i2md.data.store import Clips
+from i2md.data.windows import PERSON_STEP
 
 
 @dataclass(frozen=True)
 class PackedClips:
     """Ragged clips as rows and offsets, without padding.
 
-    Clip i owns persons[i] * frames[i] rows from start[i] on, person after person.
+    Clip i owns persons[i] * frames[i] rows from start[i] on, person after person. Windows of recordings share rows.
 
     Attributes:
         rows: The frames of all persons of all clips.
         start: The first row of each clip.
         frames: The number of frames of each clip.
         persons: The number of persons of each clip.
+        person_step: Rows from one person to the next; by default the number of frames.
     """
 
     rows: Float32[Tensor, "rows joints channels"]
     start: Int64[Tensor, " clips"]
     frames: Int64[Tensor, " clips"]
     persons: Int64[Tensor, " clips"]
+    person_step: Int64[Tensor, " clips"] | None = None
 
     def __len__(self) -> int:
         return len(self.start)
@@ -62,10 +65,27 @@ def pack_arrays(
 
 
 def pack(clips: Clips, device: torch.device | str = "cpu") -> PackedClips:
-    """Copy opened clips to a device; of a selection only those selected.
+    """Copy opened clips to a device; of a selection only those selected. Frames that windows share are copied once.
 
     Args:
         clips: Opened clips; of a selection only the selected clips are copied.
         device: Where the frames shall be: `cpu`, `cuda`, `cuda:1`.
     """
-    return pack_arrays(clips, device)
+    return _pack_windows(clips, device) if clips.is_windowed else pack_arrays(clips, device)
+
+
+def _pack_windows(clips: Clips, device: torch.device | str) -> PackedClips:
+    """Copy the rows that any of the windows uses, each stretch of them once."""
+    start, frames, persons, step = (clips.columns[name] for name in ("start", "frames", "persons", PERSON_STEP))
+    end = start + (persons - 1) * step + frames
+    order = np.argsort(start, kind="stable")
+    reached = np.maximum.accumulate(end[order])
+    # A stretch begins where no window before reaches.
+    begins = np.flatnonzero(np.concatenate([[True], start[order][1:] > reached[:-1]]))
+    firsts, lasts = start[order][begins], reached[np.append(begins[1:], len(order)) - 1]
+    rows = np.concatenate([clips.frames[first:last] for first, last in zip(firsts, lasts, strict=True)])
+    stretch = np.searchsorted(firsts, start, side="right") - 1
+    sizes = lasts - firsts
+    moved = start - firsts[stretch] + (np.cumsum(sizes) - sizes)[stretch]
+    columns = (torch.as_tensor(np.asarray(each), device=device) for each in (moved, frames, persons, step))
+    return PackedClips(torch.as_tensor(rows.astype(np.float32, copy=False), device=device), *columns)

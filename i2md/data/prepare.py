@@ -14,16 +14,19 @@ from typing import Any
 from i2md.data.dataset import PRECISIONS, Dataset
 from i2md.data.executor import open_executor
 from i2md.data.fingerprint import fingerprint
+from i2md.data.labelled import with_labels
+from i2md.data.labels import read_labels
 from i2md.data.outcomes import Outcome, PreparedClip, Report
 from i2md.data.pipeline import Done, prepare_recordings
-from i2md.data.presets import CHOOSING, preset_names
+from i2md.data.presets import CHOOSING, CLOSING_GAPS, preset_names
 from i2md.data.readers import open_source
 from i2md.data.recorded import MADE_FROM, made_from
 from i2md.data.recording import Divisible, Source
-from i2md.data.split_by import SplitBy, draw_split, with_split
+from i2md.data.split_by import SplitBy, add_split, draw_split, with_split
 from i2md.data.storage.remote import to_path
 from i2md.data.store import UNTRIMMED, Clips, open_clips
 from i2md.data.timing import Timing, retime
+from i2md.data.windows import Windows
 from i2md.data.writer import ClipsWriter
 from i2md.errors import InputError, name_file_in_errors
 from i2md.runtime.exit_codes import stop_signals_as_interrupt
@@ -48,6 +51,8 @@ def prepare(
     split_by: SplitBy | None = None,
     timing: Timing | None = None,
     max_gap: int | None = None,
+    windows: Windows | None = None,
+    intervals: PathLike | None = None,
     **options: Any,
 ) -> Clips:
     """Read recordings, prepare them and write them to a folder of clips.
@@ -69,6 +74,8 @@ def prepare(
         split_by: a split to draw, in addition to those of the reader.
         timing: the frame rate to resample recordings to, and how to smooth them.
         max_gap: a joint that has no value for up to so many frames is interpolated; 30 by default.
+        windows: whole recordings are the clips, opened as windows.
+        intervals: file or folder of labelled intervals (i2md.data.labels), which the recordings are cut into.
         **options: the reader's own.
 
     Returns:
@@ -93,12 +100,19 @@ def prepare(
     if max_gap is not None and max_gap < 0:
         raise InputError(f"max_gap {max_gap} must be at least 0, a number of frames")
     where, target = to_path(source), to_path(clips)
-    recordings = _with_options(open_source(format, where, **options), options, timing or Timing(), max_gap)
+    recordings = open_source(format, where, **options)
+    if intervals is not None:
+        recordings = with_labels(recordings, Path(intervals))
+    if windows is not None:
+        recordings = _whole(recordings, preset)
+    recordings = _with_options(recordings, options, timing or Timing(), max_gap)
     preset = preset_for(recordings, preset)
     if preset in CHOOSING and recordings.read_all_bodies is not None:
         recordings = replace(recordings, read=recordings.read_all_bodies)
     arguments = {"format": format, "options": options, "preset": preset, "strict": strict, "precision": precision}
     arguments |= {"timing": timing, "max_gap": max_gap}
+    if windows is not None or intervals is not None:
+        arguments |= {"windows": str(windows), "intervals": None if intervals is None else read_labels(Path(intervals))}
     key = fingerprint(where, target, version=version("i2md"), joints=recordings.layout.joints, **arguments)
     with (
         stop_signals_as_interrupt(),
@@ -113,12 +127,37 @@ def prepare(
         if recordings.untrimmed is not None:
             _write_untrimmed(recordings.untrimmed, writer.subfolder(UNTRIMMED), strict, by_workers, precision, key)
         _list_left_out(writer, target)
-        dataset = _describe(recordings, preset, report, made_from(format, where, options))
-        if split_by is None:
+        dataset = replace(_describe(recordings, preset, report, made_from(format, where, options)), windows=windows)
+        if split_by is None or windows is not None:
             writer.finish(dataset)
         else:
             _finish_with_split(writer, dataset, split_by, target)
-    return open_clips(target)
+    clips_of_target = open_clips(target)
+    if split_by is None or windows is None:
+        return clips_of_target
+    # Stratified by the labels of the windows, which are known now.
+    return add_split(clips_of_target, split_by)
+
+
+def _whole(source: Source, asked: str | None) -> Source:
+    """The whole recordings of a source, prepared in a way that keeps their time.
+
+    Args:
+        source: Opened recordings.
+        asked: The preset that was asked for.
+
+    Raises:
+        InputError: The preset closes gaps in time.
+    """
+    if asked in CLOSING_GAPS:
+        kept = ", ".join(name for name in preset_names() if name not in CLOSING_GAPS)
+        raise InputError(
+            f"preset {asked!r} moves frames in time, which whole recordings must keep; choose one of {kept}"
+        )
+    preset = "facing" if source.preset in CLOSING_GAPS else source.preset
+    if source.untrimmed is None:
+        return replace(source, preset=preset)
+    return replace(source.untrimmed, preset=preset, splits=source.splits, left_out=source.left_out)
 
 
 def _with_options(source: Source, given: Mapping[str, Any], timing: Timing, max_gap: int | None) -> Source:

@@ -55,6 +55,8 @@ SCALED = frozenset({"facing-scaled", "facing-rigid", "centred-scaled"})
 _IN_IMAGE = frozenset({"centred-scaled"})
 # Presets that choose the actors among all bodies that were tracked.
 CHOOSING = frozenset({"denoised"})
+# Presets that leave frames out between others: the frames of a whole recording would lose their time.
+CLOSING_GAPS = frozenset({"ntu", "denoised"})
 
 
 class Prepared(NamedTuple):

@@ -66,6 +66,8 @@ def recorded(clips: Clips, indices: Sequence[int]) -> Recorded:
     files = {str(clips.columns["source"][index]) for index in indices}
     try:
         source = open_source(str(described.get("format")), path, **dict(described.get("options") or {}))
+        if source.layout.joints != clips.dataset.layout.joints or source.layout.channels != clips.frames.shape[2]:
+            return Recorded({}, "The recordings have another joint layout than these clips, and are not shown.")
         read: Any = source.read
         if clips.dataset.preparation in CHOOSING and source.read_all_bodies is not None:
             read = source.read_all_bodies

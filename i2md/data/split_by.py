@@ -12,12 +12,11 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from i2md.data.dataset import Dataset
+from i2md.data.describe import change_description
 from i2md.data.recording import UNKNOWN
 from i2md.data.splits import Split
-from i2md.data.storage.remote import is_remote, write_bytes
 from i2md.data.store import Clips, open_clips
 from i2md.errors import InputError
-from i2md.runtime.io import locked, write_text
 
 SPLIT_BY = ("subject", "recording", "random", "time")
 # Up to so many subjects or recordings every split is compared, else some random ones.
@@ -134,18 +133,15 @@ def add_split(clips: Clips, how: SplitBy) -> Clips:
         InputError: As `draw_split`.
     """
     if how.name not in clips.dataset.splits:
+        if clips.is_windowed and how.by == "time":
+            raise InputError(
+                f"{clips.path}: by time, windows of one recording would be in both parts; split by recording instead"
+            )
         try:
-            drawn = draw_split(clips.columns, how)
+            drawn = draw_split(clips.split_columns, how)
         except InputError as error:
             raise InputError(f"{clips.path}: {error}") from None
-        path = clips.path / "dataset.json"
-        if is_remote(path):
-            write_bytes(path, with_split(clips.dataset, how, drawn).to_json().encode())
-        else:
-            with locked(path.with_name(f".{path.name}.lock"), wait=True):
-                # What another process has added meanwhile is kept.
-                dataset = Dataset.from_json(path.read_bytes(), path)
-                write_text(path, with_split(dataset, how, drawn).to_json())
+        return change_description(clips, lambda dataset: with_split(dataset, how, drawn))
     return open_clips(clips.path)
 
 
@@ -163,7 +159,9 @@ def with_split(dataset: Dataset, how: SplitBy, drawn: DrawnSplit) -> Dataset:
 
 
 def _by_name(columns: Columns, test: Bool[np.ndarray, " clips"]) -> Split:
-    return {part: {"name": tuple(columns["name"][side].tolist())} for part, side in (("train", ~test), ("test", test))}
+    # Windows of one recording have its name.
+    sides = (("train", ~test), ("test", test))
+    return {part: {"name": tuple(dict.fromkeys(columns["name"][side].tolist()))} for part, side in sides}
 
 
 def _files(columns: Columns) -> Int64[np.ndarray, " clips"]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import struct
 import tokenize
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,12 @@ from jaxtyping import Float32, Int64
 
 from i2md.data.dataset import COLUMNS, INTERVALS, PRECISIONS, Dataset
 from i2md.data.readers.limits import map_npy, max_bytes
+from i2md.data.recording import Interval
 from i2md.data.splits import select_part
 from i2md.data.storage.remote import is_remote, to_path
 from i2md.data.storage.remote_frames import RemoteFrames
 from i2md.data.validation import check_index, check_intervals
+from i2md.data.windows import PERSON_STEP, RECORDING, Windows, window_columns
 from i2md.data.writer import ClipsWriter
 from i2md.errors import InputError, name_file_in_errors, shortened
 
@@ -49,7 +52,8 @@ class Clips:
         frames: The rows of all clips, (rows, joints, channels).
         columns: The index (clips.parquet) as arrays, a row per clip.
         intervals: The actions labelled within untrimmed recordings, as arrays `clip`, `start`, `end` (exclusive) and
-            `label`, a row per action; None if there are none.
+            `label`, a row per action; None if there are none. Windows have none: their recordings have.
+        recordings: The whole recordings, if these clips are windows of them; else the clips themselves.
     """
 
     def __init__(
@@ -59,20 +63,31 @@ class Clips:
         frames: np.ndarray | RemoteFrames,
         columns: Mapping[str, np.ndarray],
         intervals: Mapping[str, np.ndarray] | None = None,
+        recordings: Clips | None = None,
     ) -> None:
         self.path = path
         self.dataset = dataset
         self.frames = frames
         self.columns = columns
         self.intervals = intervals
+        self.recordings = recordings or self
 
     def __len__(self) -> int:
         return len(self.columns["name"])
 
     def __getitem__(self, index: int) -> Float32[np.ndarray, "persons frames joints channels"]:
+        return self._by_person(index, lambda first, rows: self.frames[first : first + rows])
+
+    def _by_person(self, index: int, rows_from: Callable[[int, int], np.ndarray]) -> np.ndarray:
+        """A clip out of rows, which `rows_from` gives by the first one and their number."""
         persons, frames = int(self.columns["persons"][index]), int(self.columns["frames"][index])
-        start = int(self.columns["start"][index])
-        rows = self.frames[start : start + persons * frames]
+        start, step = int(self.columns["start"][index]), frames
+        if PERSON_STEP in self.columns:
+            step = int(self.columns[PERSON_STEP][index])
+        if step == frames or persons == 1:
+            rows = rows_from(start, persons * frames)
+        else:
+            rows = np.concatenate([rows_from(start + person * step, frames) for person in range(persons)])
         return rows.reshape(persons, frames, *rows.shape[1:]).astype(np.float32, copy=False)
 
     def read(self, index: int) -> Float32[np.ndarray, "persons frames joints channels"]:
@@ -81,13 +96,16 @@ class Clips:
         Args:
             index: Position of the clip.
         """
-        if not isinstance(self.frames, np.memmap) or self.frames.filename is None:
+        mapped = self.frames
+        if not isinstance(mapped, np.memmap) or mapped.filename is None:
             return self[index].copy()
-        persons, frames = int(self.columns["persons"][index]), int(self.columns["frames"][index])
-        shape = (persons, frames, *self.frames.shape[1:])
-        begin = self.frames.offset + int(self.columns["start"][index]) * self.frames.strides[0]
-        values = np.fromfile(self.frames.filename, self.frames.dtype, int(np.prod(shape)), offset=begin)
-        return values.reshape(shape).astype(np.float32, copy=False)
+        file, shape, dtype = mapped.filename, mapped.shape[1:], mapped.dtype
+
+        def from_file(first: int, rows: int) -> np.ndarray:
+            offset = mapped.offset + first * mapped.strides[0]
+            return np.fromfile(file, dtype, rows * int(np.prod(shape)), offset=offset).reshape(rows, *shape)
+
+        return self._by_person(index, from_file)
 
     def __iter__(self) -> Iterator[Float32[np.ndarray, "persons frames joints channels"]]:
         return (self[i] for i in range(len(self)))
@@ -110,7 +128,7 @@ class Clips:
         """
         columns = {name: values[indices] for name, values in self.columns.items()}
         intervals = None if self.intervals is None else _intervals_of(self.intervals, indices)
-        return Clips(self.path, self.dataset, self.frames, columns, intervals)
+        return Clips(self.path, self.dataset, self.frames, columns, intervals, self._whole)
 
     def span(self, start: int, stop: int) -> Clips:
         """Clips `start` to `stop` - 1 with only their own frames; those of remote clips are not yet fetched.
@@ -120,14 +138,56 @@ class Clips:
             stop: Position after the last clip.
         """
         columns = {name: values[start:stop] for name, values in self.columns.items()}
-        ends = columns["start"] + columns["persons"] * columns["frames"]
+        steps = columns.get(PERSON_STEP, columns["frames"])
+        ends = columns["start"] + (columns["persons"] - 1) * steps + columns["frames"]
         first, last = int(columns["start"].min()), int(ends.max())
         frames = self.frames.part(first, last) if isinstance(self.frames, RemoteFrames) else self.frames[first:last]
-        return Clips(self.path, self.dataset, frames, columns | {"start": columns["start"] - first})
+        moved = columns | {"start": columns["start"] - first}
+        return Clips(self.path, self.dataset, frames, moved, recordings=self._whole)
 
     def in_memory(self) -> Clips:
         """The same clips with all frames in memory; those of remote clips are fetched at once."""
-        return Clips(self.path, self.dataset, np.asarray(self.frames), self.columns, self.intervals)
+        return Clips(self.path, self.dataset, np.asarray(self.frames), self.columns, self.intervals, self._whole)
+
+    def intervals_of(self, index: int) -> tuple[Interval, ...]:
+        """The actions labelled within one recording.
+
+        Args:
+            index: Position of the recording.
+        """
+        if self.intervals is None:
+            return ()
+        rows = np.flatnonzero(self.intervals["clip"] == index)
+        columns = (self.intervals[name][rows].tolist() for name in ("start", "end", "label"))
+        return tuple(map(Interval, *columns))
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether the clips are windows of recordings."""
+        return PERSON_STEP in self.columns
+
+    @property
+    def _whole(self) -> Clips | None:
+        return self.recordings if self.is_windowed else None
+
+    @property
+    def split_columns(self) -> Mapping[str, np.ndarray]:
+        """The columns that splits are defined by: a window has the name of its recording, so it is on its side."""
+        if not self.is_windowed:
+            return self.columns
+        return {**self.columns, "name": self.recordings.columns["name"][self.columns[RECORDING]]}
+
+    def windows(self, windows: Windows | None) -> Clips:
+        """The windows of the recordings, over the same frames.
+
+        Args:
+            windows: Length and stride; None for the whole recordings.
+        """
+        whole = self.recordings
+        if windows is None:
+            return whole
+        columns = window_columns(whole.columns, whole.intervals, windows)
+        return Clips(whole.path, replace(whole.dataset, windows=windows), whole.frames, columns, recordings=whole)
 
     def part(self, split: str, part: str) -> Clips:
         """The clips of one part of a named split.
@@ -146,7 +206,7 @@ class Clips:
             raise InputError(f"{self.path}: no split {split!r}; {how}")
         if part not in splits[split]:
             raise InputError(f"{self.path}: split {split!r} has no part {part!r}, only {', '.join(splits[split])}")
-        return self.select(select_part(splits[split][part], self.columns))
+        return self.select(select_part(splits[split][part], self.split_columns))
 
     @property
     def untrimmed(self) -> Clips | None:
@@ -198,7 +258,7 @@ def open_clips(path: str | os.PathLike[str]) -> Clips:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise InputError(f"{folder}: the clips are damaged ({shortened(error)}); prepare them again") from None
-    return Clips(folder, dataset, frames, columns, intervals)
+    return Clips(folder, dataset, frames, columns, intervals).windows(dataset.windows)
 
 
 def _open_frames(path: Path) -> np.ndarray | RemoteFrames:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from i2md.data.outcomes import MAX_LISTED, PreparedClip, Report, SkippedRecording
 from i2md.data.presets import LeftOut, prepare_positions
-from i2md.data.recorded import recorded
+from i2md.data.recorded import Recorded, recorded
 from i2md.data.recording import Divisible, Recording, Source, Unreadable
 from i2md.data.store import Clips
+from i2md.data.windows import BEGIN, RECORDING
 from i2md.pages.choice import choose_clips, named_clips
 from i2md.pages.gallery import LONG, ViewedClip, gallery, timelines
 from i2md.pages.render import write_page
@@ -65,9 +67,9 @@ def view_clips(clips: Clips, patterns: Iterable[str] | None, most: int, notes: I
         chosen, how = named_clips(clips, wanted, most), "chosen by name"
     else:
         chosen, how = choose_clips(clips, most)
-    raw = recorded(clips, chosen.tolist())
+    raw = _recorded(clips, chosen)
     shown = [_of_clips(clips, int(index), raw.positions.get(int(index))) for index in chosen]
-    whole = clips.untrimmed or clips
+    whole = clips.untrimmed or clips.recordings
     long = _long(whole)
     whole_shown = [_of_clips(whole, int(long[place])) for place in even_steps(len(long), MOST_RECORDINGS)]
     return Viewed(
@@ -166,25 +168,36 @@ def write_view(viewed: Viewed, out: Path) -> Path:
     )
 
 
+def _recorded(clips: Clips, chosen: Int64[np.ndarray, " chosen"]) -> Recorded:
+    """The recordings of clips, of windows the same frames where preparation has cut none."""
+    if not clips.is_windowed:
+        return recorded(clips, chosen.tolist())
+    whole, of_window = clips.recordings, clips.columns[RECORDING]
+    found = recorded(whole, np.unique(of_window[chosen]).tolist())
+    pieces = {}
+    for index in chosen.tolist():
+        raw, recording = found.positions.get(int(of_window[index])), int(of_window[index])
+        if raw is not None and raw.shape[1] == whole.columns["frames"][recording]:
+            begin = int(clips.columns[BEGIN][index])
+            pieces[index] = raw[:, begin : begin + int(clips.columns["frames"][index])]
+    return Recorded(pieces, found.note)
+
+
 def _of_clips(clips: Clips, index: int, raw: np.ndarray | None = None) -> ViewedClip:
-    intervals: tuple[tuple[int, int, int], ...] = ()
-    if clips.intervals is not None:
-        rows = np.flatnonzero(clips.intervals["clip"] == index)
-        columns = (clips.intervals[name][rows].tolist() for name in ("start", "end", "label"))
-        intervals = tuple(zip(*columns, strict=True))
     return ViewedClip(
         name=str(clips.columns["name"][index]),
         prepared=clips.read(index),
         raw=raw,
         label=int(clips.labels[index]),
         fps=float(clips.columns["fps"][index]),
-        intervals=intervals,
+        intervals=clips.intervals_of(index),
     )
 
 
 def _of_recording(recording: Recording, positions: np.ndarray, raw: np.ndarray | None = None) -> ViewedClip:
-    intervals = tuple((each.start, each.end, each.label) for each in recording.intervals)
-    return ViewedClip(recording.name, np.nan_to_num(positions), raw, recording.label, recording.fps, intervals)
+    return ViewedClip(
+        recording.name, np.nan_to_num(positions), raw, recording.label, recording.fps, recording.intervals
+    )
 
 
 def _long(clips: Clips) -> np.ndarray:
@@ -223,6 +236,7 @@ def _facts(clips: Clips) -> dict[str, str]:
         "units": dataset.units,
         "preparation": dataset.preparation,
         "splits": ", ".join(dataset.splits) or "none",
+        **({"windows": f"{dataset.windows}, of {len(clips.recordings)} recordings"} if clips.is_windowed else {}),
     }
 
 

@@ -61,7 +61,8 @@ def _reading(
     person = torch.arange(persons, device=begin.device)[:, None]
     present = person < clips.persons[indices]
     # An absent person reads the first one's rows, with no weight.
-    first = clips.start[indices] + torch.where(present, person, 0) * clips.frames[indices] + begin
+    step = clips.frames if clips.person_step is None else clips.person_step
+    first = clips.start[indices] + torch.where(present, person, 0) * step[indices] + begin
     rows = first.int()[:, :, None] + torch.stack([lower, upper], dim=-1)[:, None]
     weights = torch.stack([1 - weight, weight], dim=-1)[:, None] * present[:, :, None]
     return rows.flatten(1, 2), weights.flatten(1, 2)
