@@ -11,7 +11,7 @@ from i2md.cli.main import main
 
 Refused = Callable[..., str]
 # What progress bars count.
-UNITS = ("step/s", "clip/s", "epoch/s", "it/s", "s/step", "s/clip", "s/epoch", "s/it")
+UNITS = ("step/s", "clip/s", "file/s", "epoch/s", "it/s", "s/step", "s/clip", "s/epoch", "s/it")
 
 
 def refusing(folder: Path, capsys: pytest.CaptureFixture[str]) -> Refused:

@@ -146,10 +146,9 @@ def _digest(clips: Clips, index: int) -> bytes:
 
 def _duplicates(clips: Clips, originals: Int64[np.ndarray, " clips"]) -> dict[str, Copies]:
     """For each split the clips of its other parts that are copies of clips in its training part."""
+    columns = clips.split_columns
     return {
-        name: copies_between(
-            select_part(split[training_part(split)], clips.split_columns), _others(clips, split), originals
-        )
+        name: copies_between(select_part(split[training_part(split)], columns), _others(clips, split), originals)
         for name, split in clips.dataset.splits.items()
         if split
     }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from i2md.data.labels import LabelledTime, class_names_of, read_labels
 from i2md.data.readers.intervals import Annotation, clips_of, with_intervals
+from i2md.data.readers.name_tables import shown
 from i2md.data.readers.reading import Reading
 from i2md.data.recording import UNKNOWN, Divisible, Recording, Source, Unreadable
 from i2md.errors import InputError
@@ -23,7 +27,7 @@ def with_labels(source: Source, path: Path) -> Source:
         path: File or folder of labelled intervals.
 
     Returns:
-        The source; labels of its own are replaced. Intervals of recordings that are not there are counted.
+        The source; labels of its own are replaced.
 
     Raises:
         InputError: The recordings have labelled intervals already, or the labels cannot be read.
@@ -32,18 +36,43 @@ def with_labels(source: Source, path: Path) -> Source:
         raise InputError(f"{source.name} comes with labelled intervals; leave out --intervals")
     labels = read_labels(path)
     classes = class_names_of(labels)
-    left_out = dict(source.left_out)
-    if isinstance(source.read, Reading):
-        present = {file.stem for file in source.read.files}
-        unused = sorted(set(labels) - present)
-        # A file may hold several recordings, which have names of their own.
-        if unused and set(labels) & present:
-            left_out[f"recordings named in {path.name} that are not there, such as {unused[0][:60]}"] = len(unused)
     number = {name: label for label, name in enumerate(classes)}
     clips = _wrapped(source.read, _Cut(labels, number, str(path.name)))
     whole = _wrapped(source.read, _Attach(labels, number, str(path.name)))
     untrimmed = replace(source, class_names=classes, preset="none", read=whole, left_out={}, splits={})
-    return replace(source, class_names=classes, read=clips, count=None, left_out=left_out, untrimmed=untrimmed)
+    return replace(source, class_names=classes, read=clips, count=None, untrimmed=untrimmed)
+
+
+def unused_labels(path: Path, columns: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Count the recordings that labels are of and of which there is no clip.
+
+    Args:
+        path: File or folder of labelled intervals.
+        columns: The index of the clips.
+
+    Returns:
+        The number by the reason, which names one; empty if there is none.
+    """
+    sources = [source.replace("\\", "/").rpartition("/")[2] for source in columns["source"].tolist()]
+    present = {*sources, *(source.rpartition(".")[0] for source in sources), *columns["name"].tolist()}
+    # The clips of a recording are named after it.
+    present |= {name[: match.start()] for name in columns["name"].tolist() for match in re.finditer(r"_\d{3}_", name)}
+    unused = sorted(set(read_labels(path)) - present)
+    if not unused:
+        return {}
+    return {f"recordings in {path.name} of which there is no clip, such as {shown(unused[0])}": len(unused)}
+
+
+def of_files(read: Read, names: Collection[str]) -> Read:
+    """A pass over some files only, where that is known; else over all recordings.
+
+    Args:
+        read: The `read` of a source.
+        names: Names of the files, as recordings state them.
+    """
+    if isinstance(read, Reading):
+        return replace(read, files=tuple(file for file in read.files if file.name in names))
+    return replace(read, read=of_files(read.read, names)) if isinstance(read, _Labelled) else read
 
 
 def _wrapped(read: Read, change: Callable[[Recording], Iterator[Recording | Unreadable]]) -> Read:

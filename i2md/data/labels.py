@@ -76,10 +76,9 @@ def read_labels(path: Path) -> Labels:
             raise InputError(f"{file}: intervals are read from {kinds} files; write them as one of these")
         try:
             for name, interval in reader(file):
-                if not all(map(math.isfinite, interval[:2])) or interval.end <= interval.start or interval.start < 0:
-                    raise ValueError(
-                        f"{interval.label!r} of {name} from {interval.start:g} to {interval.end:g} is empty"
-                    )
+                start, end, label, _ = interval
+                if not math.isfinite(start + end) or end <= start or start < 0:
+                    raise ValueError(f"{label!r} of {name}, from {start:g} to {end:g}, is not a stretch of time")
                 if interval.label.strip():
                     found[_stem(name)].append(interval._replace(label=interval.label.strip()))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, NotPlainData) as error:

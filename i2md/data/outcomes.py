@@ -77,7 +77,7 @@ def _with_moved_intervals(clip: Recording, recording: Recording) -> Recording:
         return clip
     seen = np.nan_to_num(recording.positions).any(axis=(0, 2, 3))
     first = int(seen.argmax())
-    kept, lost = [], []
+    kept, lost = list[Interval](), list[Interval]()
     for start, end, label in recording.intervals:
         moved = Interval(max(start - first, 0), min(end - first, frames), label)
         (kept if moved.start < moved.end else lost).append(moved)

@@ -14,7 +14,7 @@ from typing import Any
 from i2md.data.dataset import PRECISIONS, Dataset
 from i2md.data.executor import open_executor
 from i2md.data.fingerprint import fingerprint
-from i2md.data.labelled import with_labels
+from i2md.data.labelled import unused_labels, with_labels
 from i2md.data.labels import read_labels
 from i2md.data.outcomes import Outcome, PreparedClip, Report
 from i2md.data.pipeline import Done, prepare_recordings
@@ -127,7 +127,11 @@ def prepare(
         if recordings.untrimmed is not None:
             _write_untrimmed(recordings.untrimmed, writer.subfolder(UNTRIMMED), strict, by_workers, precision, key)
         _list_left_out(writer, target)
-        dataset = replace(_describe(recordings, preset, report, made_from(format, where, options)), windows=windows)
+        if intervals is not None:
+            unused = unused_labels(Path(intervals), writer.columns())
+            recordings = replace(recordings, left_out={**recordings.left_out, **unused})
+        origin = made_from(format, where, options, intervals)
+        dataset = replace(_describe(recordings, preset, report, origin), windows=windows)
         if split_by is None or windows is not None:
             writer.finish(dataset)
         else:
@@ -151,9 +155,7 @@ def _whole(source: Source, asked: str | None) -> Source:
     """
     if asked in CLOSING_GAPS:
         kept = ", ".join(name for name in preset_names() if name not in CLOSING_GAPS)
-        raise InputError(
-            f"preset {asked!r} moves frames in time, which whole recordings must keep; choose one of {kept}"
-        )
+        raise InputError(f"preset {asked!r} moves frames in time, which must be kept for windows; choose one of {kept}")
     preset = "facing" if source.preset in CLOSING_GAPS else source.preset
     if source.untrimmed is None:
         return replace(source, preset=preset)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from i2md.data.labelled import of_files, with_labels
 from i2md.data.presets import CHOOSING
 from i2md.data.readers import open_source
-from i2md.data.readers.reading import Reading
 from i2md.data.recording import Recording
 from i2md.data.storage.remote import is_remote
 from i2md.data.store import Clips
@@ -34,16 +34,20 @@ class Recorded(NamedTuple):
     """Why some or all are missing, a sentence; empty where none is."""
 
 
-def made_from(format: str, source: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+def made_from(
+    format: str, source: Path, options: Mapping[str, Any], intervals: str | os.PathLike[str] | None = None
+) -> dict[str, Any]:
     """Describe where recordings were read from, for the report of a data set.
 
     Args:
         format: Name of the reader.
         source: The recordings.
         options: Options of the reader.
+        intervals: File or folder of the labelled intervals that they were cut into.
     """
     path = str(source) if is_remote(source) else str(source.absolute())
-    return {"format": format, "path": path, "options": json.loads(json.dumps(dict(options), default=str))}
+    described = {"format": format, "path": path, "options": json.loads(json.dumps(dict(options), default=str))}
+    return described if intervals is None else {**described, "intervals": str(Path(intervals).absolute())}
 
 
 def recorded(clips: Clips, indices: Sequence[int]) -> Recorded:
@@ -68,17 +72,21 @@ def recorded(clips: Clips, indices: Sequence[int]) -> Recorded:
         source = open_source(str(described.get("format")), path, **dict(described.get("options") or {}))
         if source.layout.joints != clips.dataset.layout.joints or source.layout.channels != clips.frames.shape[2]:
             return Recorded({}, "The recordings have another joint layout than these clips, and are not shown.")
+        if described.get("intervals"):
+            source = with_labels(source, Path(str(described["intervals"])))
         read: Any = source.read
         if clips.dataset.preparation in CHOOSING and source.read_all_bodies is not None:
             read = source.read_all_bodies
-        if isinstance(read, Reading):
-            read = replace(read, files=tuple(file for file in read.files if file.name in files))
         found: dict[int, np.ndarray] = {}
-        for recording in islice(read(), _LOOKED_THROUGH):
-            if isinstance(recording, Recording) and recording.name in names:
-                found[names[recording.name]] = recording.positions
+        # Windows are of whole recordings, which are apart from the clips that were cut from them.
+        for each in (read, *([source.untrimmed.read] if source.untrimmed else [])):
+            for recording in islice(of_files(each, files)(), _LOOKED_THROUGH):
+                if isinstance(recording, Recording) and recording.name in names:
+                    found[names[recording.name]] = recording.positions
                 if len(found) == len(names):
                     break
+            if len(found) == len(names):
+                break
     except (InputError, OSError, TypeError, ValueError) as error:
         return Recorded({}, f"The recordings cannot be read again ({shortened(error)}).")
     lost = len(names) - len(found)

@@ -102,7 +102,9 @@ def view_source(source: Source, preset: str, path: Path, most: int) -> Viewed:
         if isinstance(recording, Unreadable):
             report.add([SkippedRecording(recording.source, recording.reason, unreadable=True)])
             continue
-        prepared = prepare_positions(recording.positions, source.layout, preset, recording.actors)
+        prepared = prepare_positions(
+            recording.positions, source.layout, preset, recording.actors, max_gap=source.max_gap
+        )
         if isinstance(prepared, LeftOut):
             report.add([SkippedRecording(recording.source or recording.name, prepared.reason, unreadable=False)])
             continue
