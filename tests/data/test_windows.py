@@ -112,7 +112,7 @@ def test_memory_does_not_grow_with_the_number_of_windows() -> None:
 
 @pytest.mark.parametrize("text", ["", "2 h", "-1s", "0s", "s", "1e9", "nan"])
 def test_what_is_not_a_duration_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="duration|above 0"):
+    with pytest.raises(InputError, match=r"duration|above 0"):
         parse_windows(text, None)
 
 
