@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2md.objectives.memory import ClipMemory, NearClips, nearest_clips
@@ -15,6 +15,7 @@ def unit(*shape: int) -> torch.Tensor:
     return F.normalize(torch.randn(*shape), dim=-1)
 
 
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 4), max_size=12), st.floats(0, 0.9))
 def test_a_mean_is_that_of_its_own_keys_in_order(order, momentum):
     torch.manual_seed(0)

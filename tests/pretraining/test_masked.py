@@ -201,9 +201,9 @@ def test_a_run_that_goes_on_ends_as_one_without_a_break(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, changes
 ) -> None:
     clips: Clips = open_clips(tiny.clips(tmp_path_factory.getbasetemp()))
-    settings = replace(SETTINGS, epochs=3, **changes)
+    settings = replace(SETTINGS, epochs=2, streams=("joint", "bone"), **changes)
     pretrain_run(clips, tmp_path / "long", settings, device="cpu")
-    pretrain_run(clips, tmp_path / "run", replace(settings, epochs=2), device="cpu")
+    pretrain_run(clips, tmp_path / "run", replace(settings, epochs=1), device="cpu")
     pretrain_run(clips, tmp_path / "run", settings, device="cpu", longer=True)
     for name in ("model.safetensors", "training_state.safetensors"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "long" / name).read_bytes()

@@ -263,16 +263,18 @@ def test_two_streams_and_one_match_plain_loops():
     check(replace(TINY, method="imd", streams=("joint",)))
 
 
-@pytest.mark.parametrize("mask_self", [False, True])
+TWO = replace(TINY, method="i2md", streams=("joint", "bone"))
+
+
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: "-".join(map(str, target.values())))
-def test_every_target_of_the_cluster_level_matches_plain_loops(target, mask_self):
-    check(replace(TINY, method="i2md", objectives=replace(TINY.objectives, mask_self=mask_self, **target)))
+def test_every_target_of_the_cluster_level_matches_plain_loops(target):
+    check(replace(TWO, objectives=replace(TINY.objectives, mask_self="aggregate_key" not in target, **target)))
 
 
-@pytest.mark.parametrize("target", ["nearest", "memory", "distribution", "soft_positives"])
+@pytest.mark.parametrize("target", ["nearest", "memory"])
 def test_targets_of_features_without_a_projection_match_plain_loops(target):
     objectives = replace(TINY.objectives, cluster_target=target, projection="none", embedding_dim=8, w_contrast=0.4)
-    check(replace(TINY, method="i2md", objectives=objectives))
+    check(replace(TWO, objectives=objectives))
 
 
 @pytest.mark.parametrize("mask_self", [False, True])
@@ -280,4 +282,4 @@ def test_further_short_views_match_plain_loops(mask_self):
     objectives = replace(TINY.objectives, mask_self=mask_self, w_multi_crop=0.3)
     views = replace(TINY.views, short_crops=3, short_frames=4)
     crops = torch.randn(3 * 2, 4, 3, 3, 2, generator=torch.Generator().manual_seed(1))
-    check(replace(TINY, method="cmd", objectives=objectives, views=views), crops)
+    check(replace(TWO, method="cmd", objectives=objectives, views=views), crops)
