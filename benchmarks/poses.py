@@ -2,8 +2,8 @@
 
     python benchmarks/poses.py OUT --files 2000 20000
 
-Each file holds two persons in 30 frames, in random order. Files beyond `--distinct` are links to others. One process
-prepares them; its peak memory is that of a process of its own.
+Each file holds two persons in `--frames` frames, in random order. Files beyond `--distinct` are links to others. One
+process prepares them; its peak memory is that of a process of its own.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--files", type=int, nargs="+", default=[2000, 20_000])
     parser.add_argument("--distinct", type=int, default=500)
+    parser.add_argument("--frames", type=int, default=30)
     args = parser.parse_args()
     measured: dict[str, Any] = {}
     for count in args.files:
-        folder = write(args.out / f"poses-{count}", count, args.distinct)
+        folder = write(args.out / f"poses-{count}-{args.frames}", count, args.distinct, args.frames)
         begin = time.monotonic()
         command = [sys.executable, "-c", _RUN, str(folder), str(args.out / f"clips-{count}")]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -52,13 +53,14 @@ def main() -> None:
     print(json.dumps(measured, indent=1))
 
 
-def write(folder: Path, count: int, distinct: int) -> Path:
+def write(folder: Path, count: int, distinct: int, frames: int) -> Path:
     """Write files of keypoints, if the folder does not exist.
 
     Args:
         folder: The folder.
         count: How many files.
         distinct: How many of them differ.
+        frames: Frames of each.
 
     Returns:
         The folder.
@@ -73,12 +75,12 @@ def write(folder: Path, count: int, distinct: int) -> Path:
             os.link(folder / f"{at % distinct:06d}.json", path)
             continue
         body = rng.uniform(0, 300, (1, 2, 17, 2)) + np.array([[[0, 0]], [[600, 0]]])
-        moved = (body + np.cumsum(rng.normal(size=(30, 2, 1, 2)), axis=0)).round(2)
-        confidence = rng.uniform(0.2, 1, (30, 2, 17, 1)).round(2)
-        keypoints = np.concatenate([moved, confidence], axis=-1).reshape(30, 2, -1)
+        moved = (body + np.cumsum(rng.normal(size=(frames, 2, 1, 2)), axis=0)).round(2)
+        confidence = rng.uniform(0.2, 1, (frames, 2, 17, 1)).round(2)
+        keypoints = np.concatenate([moved, confidence], axis=-1).reshape(frames, 2, -1)
         found = [
             {"image_id": f"{frame}.jpg", "category_id": 1, "keypoints": keypoints[frame, person].tolist(), "score": 2.0}
-            for frame in range(30)
+            for frame in range(frames)
             for person in rng.permutation(2)
         ]
         path.write_text(json.dumps(found))

@@ -63,7 +63,7 @@ def prepare(
         fps: Frames per second of the recordings, for formats that do not decide it.
         resample: Resample recordings to so many frames per second, by linear interpolation in time.
         smooth: Smooth recordings by a Savitzky-Golay filter of degree 2 over a window of so many seconds.
-        max_gap: Interpolate a joint that is missing (NaN) for up to so many frames; 30 by default.
+        max_gap: Interpolate a joint that is missing (NaN) for up to so many frames of the clip; 30 by default.
         preset: Preparation: facing, facing-scaled, facing-rigid, centred-scaled, ntu, denoised or none; by default the
             format's own.
         strict: Stop at the first recording that cannot be read instead of leaving it out.

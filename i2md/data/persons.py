@@ -117,8 +117,10 @@ class _Track:
         return self.at + self.velocity * min(frame - self.frame, _EXTRAPOLATED)
 
     def extend(self, row: int, frame: int, found: Float[np.ndarray, "joints channels"]) -> None:
-        self.velocity = np.nan_to_num((found - self.at) / (frame - self.frame))
-        self.at = np.where(np.isnan(found), self.at, found)
+        moved = (found - self.at) / (frame - self.frame)
+        unknown = np.isnan(moved)
+        self.velocity = np.where(unknown, 0.0, moved)
+        self.at = np.where(np.isnan(found), self.at, found) if unknown.any() else found
         self.rows.append(row)
         self.frame = frame
 

@@ -1,8 +1,8 @@
 """Frame rates and smoothing: recordings resampled by time, and filtered, before preparation.
 
-Both are off by default. Joints without a value (NaN, or all zeros while the person's other joints are not) stay without
-one: a new frame has a value only where the frames on both sides of it have, and a filter sees each run of frames with
-values by itself.
+Both are off by default. Short gaps of joints (NaN) are interpolated before, as preparation would do. Joints that still
+have no value (NaN, or all zeros while the person's other joints are not) stay without one: a new frame has a value only
+where the frames on both sides of it have, and a filter sees each run of frames with values by itself.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 
+from i2md.data.gaps import with_gaps_filled
 from i2md.data.recording import Divisible, Interval, Recording, Source, Unreadable
 from i2md.errors import InputError
 
@@ -52,7 +53,8 @@ def retime(source: Source, timing: Timing) -> Source:
         return source
 
     def wrapped(read: _Read) -> _Read:
-        return _DivisiblePass(read, timing) if isinstance(read, Divisible) else _Pass(read, timing)
+        kind = _DivisiblePass if isinstance(read, Divisible) else _Pass
+        return kind(read, timing, source.layout.centre, source.max_gap)
 
     return replace(
         source,
@@ -68,10 +70,12 @@ class _Pass:
 
     read: _Read
     timing: Timing
+    centre: int
+    max_gap: int
 
     def __call__(self) -> Iterator[Recording | Unreadable]:
         for each in self.read():
-            yield _retimed(each, self.timing) if isinstance(each, Recording) else each
+            yield _retimed(each, self.timing, self.centre, self.max_gap) if isinstance(each, Recording) else each
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,15 @@ class _DivisiblePass(_Pass):
 
     def part(self, start: int, stop: int) -> _Pass:
         assert isinstance(self.read, Divisible)
-        return _Pass(self.read.part(start, stop), self.timing)
+        return _Pass(self.read.part(start, stop), self.timing, self.centre, self.max_gap)
 
 
-def _retimed(recording: Recording, timing: Timing) -> Recording | Unreadable:
+def _retimed(recording: Recording, timing: Timing, centre: int, max_gap: int) -> Recording | Unreadable:
     if not recording.fps > 0:
         return Unreadable(recording.source, f"{recording.source}: its frame rate is not known; give it by --fps")
+    filled, count, _ = with_gaps_filled(recording.positions.astype(np.float64), centre, False, max_gap)
+    counts = {**recording.counts, "joints_interpolated": recording.counts.get("joints_interpolated", 0) + count}
+    recording = replace(recording, positions=filled.astype(np.float32), counts=counts)
     known = _without_missing(recording.positions)
     absent = ~np.isfinite(known).any(axis=(2, 3))
     if timing.smooth is not None:

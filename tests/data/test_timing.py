@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +59,20 @@ def test_prepare_resamples_smooths_and_records_it(tmp_path: Path) -> None:
         assert np.abs(after - before[:, ::2]).max() < 0.2
 
 
+def test_short_gaps_are_filled_and_counted_before_smoothing() -> None:
+    source = open_source("synthetic", Path("x"), actions=2, subjects=1, repeats=1)
+    first = next(iter(source.read()))
+    assert isinstance(first, Recording)
+    holed = first.positions.copy()
+    holed[0, 5:8, 7] = np.nan
+    (found,) = retime(replace(source, read=lambda: iter([replace(first, positions=holed)])), Timing(smooth=0.3)).read()
+    assert isinstance(found, Recording) and found.counts["joints_interpolated"] == 3
+    assert np.isfinite(found.positions).all() and np.abs(found.positions - first.positions).max() < 0.2
+
+
 def test_a_recording_without_a_frame_rate_is_named() -> None:
     source = open_source("synthetic", Path("x"), actions=2, subjects=1, repeats=1)
     without = [Recording("a", next(iter(source.read())).positions, source="a.csv")]
-    from dataclasses import replace
-
     (found,) = retime(replace(source, read=lambda: iter(without)), Timing(10.0)).read()
     assert isinstance(found, Unreadable) and "--fps" in found.reason
 

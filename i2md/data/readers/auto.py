@@ -109,7 +109,7 @@ def open_source(
         source = readers.open_source(found.format, path, **given)
     except InputError as error:
         raise InputError(f"{error} (taken for format {found.format}: {found.why})") from None
-    return replace(source, recognised=f"{found.format} ({found.why})")
+    return replace(source, recognised=f"{found.format} ({found.why}); to overrule it, name the format")
 
 
 def recognise(path: Path, columns: str | None = None) -> Recognised:
