@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -207,6 +208,14 @@ def _recipes(data: Mapping[str, Any]) -> str:
 
 
 def _layouts(data: Mapping[str, Any]) -> str:
+    if "drawn" in data:
+        return f"{data['file']} shows layout {data['layout']}"
+    if "drawing" in data:
+        numbered = [f"{j} {name}" for j, name in enumerate(data["joints"])]
+        return "\n".join([data["drawing"], "", *wrap(", ".join(numbered), 100)])
+    if "warnings" in data:
+        found = [f"warning: {text}" for text in data["warnings"]] or ["nothing looks wrong"]
+        return "\n".join([f"{data['layout']}: {data['joints']} joints", *found])
     if "file" in data:
         return f"{data['file']} holds layout {data['layout']}; use it by i2md prepare --layout {data['file']}"
     if "layouts" in data:

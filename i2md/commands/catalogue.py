@@ -47,24 +47,29 @@ def recipes(
 
 
 def layouts(
-    *, action: Literal["list", "show", "copy"] = "list", name: str | None = None, file: PathLike | None = None
+    *,
+    action: Literal["list", "show", "draw", "check", "copy"] = "list",
+    name: str | None = None,
+    file: PathLike | None = None,
 ) -> dict[str, Any]:
-    """List the joint layouts, show one or a file of your own, or copy one to start from.
+    """List the joint layouts, show, draw or check one or a file of your own, or copy one to start from.
 
     Args:
-        action: list, show or copy.
-        name: Layout to show or copy, or a YAML file to show: also what is inferred of it.
-        file: YAML file to write the copy to; it must not exist.
+        action: list, show, draw (joints by number), check, or copy.
+        name: Layout, or a YAML file of your own; show also says what is inferred of it.
+        file: YAML file to write the copy to, or PNG file to draw to instead of the terminal; it must not exist.
 
     Returns:
         `layouts`, one line each by name; or the `layout` with its joints and axes, by name, and the keys `inferred`
-        from the names of the joints; or the `file` of the copy.
+        from the names of the joints; or its `drawing`; or the `warnings` of the check; or the `file` that was written.
 
     Raises:
         InputError: There is no such layout, its file contradicts itself, or the target exists.
     """
-    from i2md.runtime.io import write_text
+    from i2md.runtime.io import atomic_write, check_target, write_text
     from i2md.skeletons import layout_file, layout_names, layout_path
+    from i2md.skeletons.checks import layout_warnings
+    from i2md.skeletons.drawing import draw_png, draw_text
 
     if action == "list":
         return {"layouts": {known: layout_file(known).comment for known in layout_names()}}
@@ -72,9 +77,19 @@ def layouts(
     found = layout_file(name)
     if action == "show":
         return {**describe_layout(found.layout), "inferred": list(found.inferred)}
+    if action == "check":
+        warnings = layout_warnings(found.layout)
+        return {"layout": found.layout.name, "joints": len(found.layout.joints), "warnings": warnings}
+    if action == "draw" and file is None:
+        return {"layout": found.layout.name, "drawing": draw_text(found.layout), "joints": list(found.layout.joints)}
     target = Path(_required("layouts", action, "FILE", file))
     if target.exists():
         raise InputError(f"{target}: already exists; name a file that does not")
+    if action == "draw":
+        check_target(target, file=True)
+        with atomic_write(target) as partial:
+            partial.write_bytes(draw_png(found.layout))
+        return {"layout": found.layout.name, "file": str(target), "drawn": True}
     write_text(target, layout_path(name).read_text(encoding="utf-8"))
     return {"layout": name, "file": str(target)}
 
