@@ -187,6 +187,10 @@ def _viewed(data: Mapping[str, Any]) -> str:
 
 
 def _swept(data: Mapping[str, Any]) -> str:
+    if "candidates" in data:
+        from i2md.experiments.selection import markdown_selection
+
+        return f"{markdown_selection(dict(data))}\n\nrecipe: {data['recipe']}"
     from i2md.experiments.sweep import markdown_results
 
     return f"{markdown_results(dict(data))}\n\nreport: {data['report']}"

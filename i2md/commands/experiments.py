@@ -26,6 +26,10 @@ def sweep(
     split: Sequence[str] = (),
     baselines: Sequence[str] | None = None,
     against: Sequence[str] | Mapping[str, Any] = (),
+    select: bool = False,
+    rungs: Sequence[int] = (),
+    verify: int = 2,
+    folds: int = 1,
     jobs: int | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -48,19 +52,30 @@ def sweep(
         baselines: Baselines to evaluate, too: positions, untrained (the same encoders randomly initialised),
             minirocket, none; by default the first two, by knn, retrieval and ridge.
         against: The combination of the grid to compare the others with, paired by seed: method=cmd.
+        select: Choose among the combinations of the grid on held-out training subjects, by successive halving; test
+            clips take no part.
+        rungs: With --select, epochs of the shorter runs; by default a ninth and a third of --epochs.
+        verify: With --select, how many of the best are pretrained in full.
+        folds: With --select, how many times training subjects are held out, other ones each time.
         jobs: Number of runs at a time; by default one a core, or one a GPU.
         device: auto, cpu, cuda or cuda:N.
 
     Returns:
-        What results.json holds; failed runs with their reasons under `failed`.
+        What results.json holds, with --select selection.json; failed runs with their reasons under `failed`.
 
     Raises:
         InputError: An argument is wrong, or every run fails.
     """
     from i2md.experiments import sweep as sweeping
+    from i2md.experiments.selection import select as choose
     from i2md.recipes import load_recipe
 
     base = settings if settings is not None else load_recipe(recipe) if recipe else PretrainSettings()
+    if select:
+        if vary or against or baselines or len(split) > 1:
+            raise InputError("--select takes --grid and one --split; leave out --vary, --against and --baselines")
+        of_split = split[0] if split else None
+        return choose(clips, out, _values(grid), seeds, base, protocol, of_split, rungs, verify, folds, jobs, device)
     return sweeping.sweep(
         clips,
         out,

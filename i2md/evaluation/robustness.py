@@ -106,18 +106,17 @@ def evaluate_corrupted(
     collectives.run_on_main(lambda: print(*notes, sep="\n", end="\n" * bool(notes), file=sys.stderr))
     settings = replace(settings, ridge=replace(settings.ridge, label_fractions=(), labels=()))
     context, wanted = context_of(test), conditions(kinds, settings.corruption)
-    (device,) = {data.device for data, _ in evaluated.values()}
+    kept = [result.summary() for result in clean if _comparable(result)]
     results: list[Result] = []
-    for each in progress(wanted, "corrupt", "condition", show=is_main_process()):
+    for number, each in enumerate(progress(wanted, "corrupt", "condition", show=is_main_process() and bool(kept))):
         arrays = corrupt_clips(test, each.kind, each.level, settings.corruption.seed, each.draw or 0, context)
-        packed = pack_arrays(arrays, device)
         for baseline, (data, protocols) in evaluated.items():
-            corrupted = data.with_test(packed)
+            corrupted = data.with_test(pack_arrays(arrays, data.device))
             for result in (r for p in protocols if p.scale_free for r in score(corrupted, p, baseline, settings)):
                 what = {"corruption": each.kind, "level": each.level, "draw": each.draw}
                 results.append(replace(result.summary(), **what))  # type: ignore[arg-type]
-    kept = [result.summary() for result in clean if _comparable(result)]
-    collectives.run_on_main(partial(_write, run, [*kept, *results]))
+        if kept and [other.kind for other in wanted[number + 1 : number + 2]] != [each.kind]:
+            collectives.run_on_main(partial(_write, run, [*kept, *results]))
     return results
 
 
@@ -126,10 +125,16 @@ def _comparable(result: Result) -> bool:
 
 
 def _write(run: Path, results: Sequence[Result]) -> None:
-    """Write results without confusion matrices, which hundreds of conditions would make megabytes of."""
-    data = [without_confusion(result).to_dict() for result in results]
+    """Write results; those of earlier evaluations stay, but of an encoder, protocol and kind that is there again.
+
+    Confusion matrices are left out: hundreds of conditions would make megabytes of them.
+    """
+    what = lambda result: (result.evaluated, replace(result.variant, level=None, draw=None), result.protocol)  # noqa: E731
+    data = [(result.dataset, result.split) for result in results]
+    again = {what(result) for result in results}
+    before = [each for each in read_robustness(run) if (each.dataset, each.split) in data and what(each) not in again]
     path = run / FOLDER / f"{results[0].dataset}-{results[0].split}.json"
-    write_text(path, json.dumps(data) + "\n")
+    write_text(path, json.dumps([without_confusion(each).to_dict() for each in [*before, *results]]) + "\n")
 
 
 def without_confusion(result: Result) -> Result:

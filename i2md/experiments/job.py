@@ -122,6 +122,7 @@ class Job:
         evaluations: The evaluations, in this order.
         device: "auto", "cpu", "cuda" or "cuda:N".
         recipe: Recipe that the settings were taken from.
+        longer: Whether the folder may hold the run after fewer epochs, which is then continued.
     """
 
     run: str
@@ -130,6 +131,7 @@ class Job:
     evaluations: tuple[Evaluation, ...]
     device: str
     recipe: str | None = None
+    longer: bool = False
 
     def to_line(self) -> str:
         """Return the job as one line of JSON."""
@@ -152,6 +154,7 @@ class Job:
             recipe=self.recipe,
             monitor=knn_monitor,
             diagnostics=diagnostics_monitor,
+            longer=self.longer,
         )
         for each in self.evaluations:
             self._evaluate(each)

@@ -16,6 +16,7 @@ import torch
 from i2md.cli.main import main
 from i2md.data.packed import pack_arrays
 from i2md.data.store import open_clips
+from i2md.evaluation import robustness
 from i2md.evaluation.comparison import compare_runs
 from i2md.evaluation.corruption import context_of, corrupt_clips
 from i2md.evaluation.features import clip_features
@@ -119,6 +120,15 @@ def test_runs_are_compared_by_mean_and_deviation_over_seeds(
     assert "Corrupted test clips" in out.read_text()
     path.write_text('[{"schema_version": 1}]')
     assert "robustness/synthetic-xsub.json is left out" in " ".join(compare_runs([run]).notes)
+
+
+def test_kinds_of_earlier_evaluations_stay(tmp_path: Path) -> None:
+    noise = {"corruption": "noise", "level": 1.0, "draw": 0}
+    first = [_result(0.9), _result(0.5, **noise), _result(0.4, corruption="tilt", level=9.0)]
+    robustness._write(tmp_path, first)
+    again = [_result(0.8), _result(0.3, corruption="noise", level=2.0, draw=0)]
+    robustness._write(tmp_path, again)
+    assert read_robustness(tmp_path) == [first[2], *again]
 
 
 def _result(accuracy: float, seed: int = 0, **what: Any) -> Result:
