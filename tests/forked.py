@@ -20,6 +20,11 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(_PRELOADED)
 
 
+def preload(*modules: str) -> None:
+    """Import further modules once for all processes; without effect if one has been started already."""
+    _CONTEXT.set_forkserver_preload([*_PRELOADED, *modules])
+
+
 class Forked:
     """A process that calls a function and exits with what it returns.
 

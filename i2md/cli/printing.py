@@ -64,14 +64,21 @@ def as_text(command: str, data: Mapping[str, Any], arguments: Mapping[str, Any])
 
 
 def _info(data: Mapping[str, Any], classes: bool) -> str:
+    from i2md.data.info import NO_LABEL
+
     hidden = ("path", "classes", "warnings", "report", "look", "next", "inferred")
     shown = {name: value for name, value in data.items() if name not in hidden}
     shown["persons"] = ", ".join(f"{persons} in {clips} clips" for persons, clips in data["persons"].items())
     shown["splits"] = data["splits"] or "none; i2md split draws one"
     shown["size"] = f"{shown.pop('bytes') / 1e6:.1f} MB"
     lines = [f"{name + ':':13}{words(value)}" for name, value in shown.items()]
-    lines.append(f"{'prepared:':13}{words(_preparation(data['report'])) or 'nothing was changed or left out'}")
-    lines.append(f"{'classes:':13}{len(data['classes'])}")
+    not_read = {what: count for what, count in data["report"].get("not_read", {}).items() if count}
+    nothing = "nothing was changed" if not_read else "nothing was changed or left out"
+    lines.append(f"{'prepared:':13}{words(_changed(data['report'])) or nothing}")
+    lines += [f"{'not read:':13}{count} {what}" for what, count in not_read.items()]
+    labelled = {name: count for name, count in data["classes"].items() if name != NO_LABEL}
+    without = data["classes"].get(NO_LABEL, 0)
+    lines.append(f"{'classes:':13}{len(labelled)}" + (f", and {without} clips without a label" if without else ""))
     if "inferred" in data:
         lines.append(f"{'inferred:':13}{_axes(data['inferred'])} (of the layout, from the names of its joints)")
     if classes:
@@ -83,10 +90,9 @@ def _info(data: Mapping[str, Any], classes: bool) -> str:
     return "\n".join(lines)
 
 
-def _preparation(report: Mapping[str, Any]) -> dict[str, int]:
+def _changed(report: Mapping[str, Any]) -> dict[str, int]:
     """What preparation changed and left out, counted."""
-    changed = {name.replace("_", " "): count for name, count in report.items() if isinstance(count, int) and count}
-    return changed | {f"not read, {why}": count for why, count in report.get("not_read", {}).items() if count}
+    return {name.replace("_", " "): count for name, count in report.items() if isinstance(count, int) and count}
 
 
 def _split(data: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ within 26 degrees of the vertical, and hands are in front of the shoulders in at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ PLAUSIBLE_EXTENT = (0.5, 4.0)
 MAX_EXAMINED = 500
 # Two sets of bodies differ less than this in size, two units of length more.
 MAX_SCALE_RATIO = 2.0
+MAX_SCALE_RATIO_IN_IMAGES = 3.0
 _MAX_SIDE_RATIO = 1.25
 # Of the extent: 20 cm of a person.
 _MIN_BONE = 0.12
@@ -141,12 +142,54 @@ def _direction_warnings(bodies: Bodies, clips: Clips) -> Iterator[str]:
         )
 
 
-def scale_difference(extent: float, other: float) -> str | None:
+def clips_span(clips: Clips, most: int = MAX_EXAMINED) -> float | None:
+    """Measure how far the bodies of clips span, in 2-D or 3-D.
+
+    Args:
+        clips: Clips of any preparation.
+        most: How many clips are examined at most.
+
+    Returns:
+        As of `body_span`.
+    """
+    chosen = spread_evenly(len(clips), most)
+    return body_span((clips.read(int(index)) for index in chosen), clips.dataset.layout)
+
+
+def body_span(clips: Iterable[Float[np.ndarray, "persons frames joints channels"]], layout: Layout) -> float | None:
+    """Measure how far bodies span: the largest side of the box around the first person, the median over clips.
+
+    Args:
+        clips: Positions of some clips.
+        layout: Their joints.
+
+    Returns:
+        The span in the units of the positions; None if nobody is seen.
+    """
+    found = [_span(positions[0], layout) for positions in clips if np.isfinite(positions[0]).all()]
+    spans = [span for span in found if span is not None]
+    return float(np.median(spans)) if spans else None
+
+
+def _span(person: Float[np.ndarray, "frames joints channels"], layout: Layout) -> float | None:
+    seen = person[person.any(axis=(1, 2))].astype(np.float64)
+    if not len(seen):
+        return None
+    # Zeros mark a joint that is missing, and would add the distance to the image's corner.
+    held = np.asarray(seen.any(axis=-1, keepdims=True))
+    held[:, layout.centre] |= layout.channels == 3
+    low, high = np.where(held, seen, np.inf).min(axis=1), np.where(held, seen, -np.inf).max(axis=1)
+    span = float(np.max(high - low))
+    return span if np.isfinite(span) else None
+
+
+def scale_difference(extent: float, other: float, channels: int = 3) -> str | None:
     """Describe how two sets of bodies differ in scale; None if they do not, or one is not known.
 
     Args:
         extent: Span of a body of the first set, in its units; 0 where it is not known.
         other: Span of a body of the second set.
+        channels: 2 for positions in an image, where bodies are near or far.
 
     Returns:
         A phrase for a warning, or None.
@@ -154,7 +197,8 @@ def scale_difference(extent: float, other: float) -> str | None:
     >>> scale_difference(1.7, 1600.0)
     'a body spans 1.6e+03, 941 times as much as 1.7'
     """
-    if extent <= 0 or other <= 0 or max(extent, other) / min(extent, other) <= MAX_SCALE_RATIO:
+    most = MAX_SCALE_RATIO if channels == 3 else MAX_SCALE_RATIO_IN_IMAGES
+    if extent <= 0 or other <= 0 or max(extent, other) / min(extent, other) <= most:
         return None
     return f"a body spans {other:.3g}, {other / extent:.3g} times as much as {extent:.3g}"
 

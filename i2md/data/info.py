@@ -14,6 +14,8 @@ from i2md.data.splits import Split, select_part, training_part
 from i2md.data.store import Clips
 
 MAX_EXAMINED = 2000
+# What the table of classes calls clips without a label.
+NO_LABEL = "no label"
 # Reasons why recordings were left out, besides that of the first, of which an example is given.
 MAX_REASONS = 4
 
@@ -92,7 +94,7 @@ def _classes(clips: Clips) -> dict[str, int]:
     labels, counts = np.unique(clips.labels, return_counts=True)
     known = {int(label): int(count) for label, count in zip(labels, counts, strict=True)}
     table = {name: known.pop(number, 0) for number, name in enumerate(names)}
-    return table | {("no label" if label < 0 else f"class {label}"): count for label, count in known.items()}
+    return table | {(NO_LABEL if label < 0 else f"class {label}"): count for label, count in known.items()}
 
 
 class Copies(NamedTuple):
@@ -171,7 +173,7 @@ def _warnings(clips: Clips) -> Iterator[str]:
     empty = [name for name, count in _classes(clips).items() if count == 0]
     if empty:
         yield f"{len(empty)} classes have no clip, for example {empty[0]!r}"
-    present = [name for name, count in _classes(clips).items() if count and name != "no label"]
+    present = [name for name, count in _classes(clips).items() if count and name != NO_LABEL]
     if len(present) == 1:
         yield f"all labelled clips have one class, {present[0]!r}: every accuracy on them is 100 %"
     for name in clips.dataset.splits:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from i2md.data.checks import measure_bodies, scale_difference
+from i2md.data.checks import clips_span, scale_difference
 from i2md.data.conversion import convert_clip, mapping_for
 from i2md.data.dataset import COLUMNS, Dataset
 from i2md.data.fingerprint import fingerprint
@@ -92,9 +92,9 @@ def join(out: PathLike, clips: Sequence[PathLike | Clips], overwrite: bool = Fal
 
 def _scale_warnings(sets: Sequence[Clips]) -> Iterator[str]:
     """Data sets whose bodies differ in size from the first one's as two units of length do."""
-    first, *others = [measure_bodies(each) for each in sets]
-    for each, bodies in zip(sets[1:], others, strict=True):
-        difference = scale_difference(first.extent, bodies.extent) if first and bodies else None
+    first, *others = [clips_span(each) for each in sets]
+    for each, span in zip(sets[1:], others, strict=True):
+        difference = scale_difference(first, span, each.dataset.layout.channels) if first and span else None
         if difference:
             yield (
                 f"scale: in {each.dataset.name} {difference}, which it spans in {sets[0].dataset.name}; prepare both in"

@@ -14,7 +14,7 @@ from itertools import islice
 
 from i2md.data.executor import Executor, Future, LocalExecutor
 from i2md.data.outcomes import Outcome, PreparedClip, prepare_each
-from i2md.data.readers.files import archives_kept_open
+from i2md.data.readers.archives import archives_kept_open
 from i2md.data.recording import Divisible, Recording, Source, Unreadable
 from i2md.runtime.device import available_cores
 from i2md.skeletons import Layout

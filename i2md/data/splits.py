@@ -14,6 +14,10 @@ Part = Mapping[str, Sequence[Any]]
 # A split is its named parts: {"train": ..., "test": ...}.
 Split = Mapping[str, Part]
 _TRAINING = re.compile(r"^train|train(ing)?$", re.IGNORECASE)
+# What the parts of a split are called, in folders and tables of names.
+_PART_NAMES = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+_PART_NAMES |= dict.fromkeys(("val", "valid", "validation"), "val")
+PART_NAMES = tuple(_PART_NAMES)
 
 
 def select_part(part: Part, columns: Mapping[str, np.ndarray]) -> Int64[np.ndarray, " clips"]:
@@ -49,6 +53,21 @@ def by_column(column: str, train: Sequence[Any], test: Sequence[Any]) -> Split:
     {'train': {'subject': (1, 3)}, 'test': {'subject': (2,)}}
     """
     return {"train": {column: tuple(train)}, "test": {column: tuple(test)}}
+
+
+def part_name(text: str) -> str | None:
+    """The part of a split that a folder or a table calls so.
+
+    Args:
+        text: A name, in capitals or not.
+
+    Returns:
+        train, val or test; None if it is none of them.
+
+    >>> part_name("Training"), part_name("valid"), part_name("walk")
+    ('train', 'val', None)
+    """
+    return _PART_NAMES.get(text.lower())
 
 
 def training_part(split: Split) -> str:

@@ -11,8 +11,8 @@ import torch
 from i2md.data.packed import pack
 from i2md.data.store import Clips
 from i2md.errors import InputError
-from i2md.evaluation.evaluate import require_same_layout, warn_of_scale
 from i2md.evaluation.features import clip_features
+from i2md.evaluation.fit import require_same_layout, warn_of_misfit
 from i2md.evaluation.report.clip_map import MappedClips, map_clips, shown_clips
 from i2md.evaluation.report.pages import write_report
 from i2md.pretraining.checkpoint import load_encoders
@@ -42,7 +42,7 @@ def report_clips(
     require_same_layout(config, clips, run)
     if not len(clips):
         raise InputError(f"{clips.path}: holds no clips; prepare some")
-    warn_of_scale(config, clips)
+    warn_of_misfit(config, clips)
     shown = clips.select(shown_clips(len(clips)))
     features = clip_features(
         load_encoders(run, config, device),

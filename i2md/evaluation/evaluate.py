@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from i2md.data.checks import measure_bodies, scale_difference
 from i2md.data.packed import pack
 from i2md.data.store import Clips
 from i2md.distributed import collectives
@@ -21,6 +20,7 @@ from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
 from i2md.evaluation.baselines import baseline_data, baselines_to_score, choose_baselines
 from i2md.evaluation.features import Encoders
+from i2md.evaluation.fit import require_same_layout, warn_of_misfit
 from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.protocols import PROTOCOLS, Protocol
 from i2md.evaluation.report.clip_map import MappedClips
@@ -72,7 +72,7 @@ def evaluate_run(
     chosen = [PROTOCOLS[name] for name in protocols]
     check_corruptions(corruptions, chosen, clips.dataset.layout)
     require_same_layout(config, clips, run)
-    warn_of_scale(config, clips)
+    warn_of_misfit(config, clips)
     train, test = _labelled(clips.part(split, "train")), _labelled(clips.part(split, "test"))
     if not len(train) or not len(test):
         raise InputError(
@@ -181,56 +181,6 @@ def choose_split(clips: Clips, split: str | None, pretrained: str | None = None)
             f"{clips.path}: the data set has no split to evaluate on; draw one: i2md split {clips.path} --by {by}"
         )
     return chosen
-
-
-def require_same_layout(config: RunConfig, clips: Clips, run: Path) -> None:
-    """Check that the run's encoders can read the clips.
-
-    Args:
-        config: Settings of the run.
-        clips: The clips to be read.
-        run: Folder of the run, named in the message.
-
-    Raises:
-        InputError: The clips have another joint layout or were prepared by another preset.
-    """
-    layout = clips.dataset.layout
-    if layout.channels != config.layout.channels:
-        raise InputError(
-            f"{run}: pretrained on {config.layout.channels}-D clips, but {clips.path} is {layout.channels}-D; give"
-            f" {config.layout.channels}-D clips"
-        )
-    if layout.joints != config.layout.joints:
-        raise InputError(
-            f"{run}: pretrained on layout {config.layout.name!r}, but {clips.path} has {layout.name!r};"
-            f" convert them: i2md convert {clips.path} OUT --to {config.layout.name}"
-        )
-    if clips.dataset.preparation != config.preparation:
-        raise InputError(
-            f"{run}: pretrained on clips prepared by {config.preparation!r}, but {clips.path} was prepared by"
-            f" {clips.dataset.preparation!r}; prepare it with --preset {config.preparation}"
-        )
-
-
-def warn_of_scale(config: RunConfig, clips: Clips) -> None:
-    """Print a warning, on stderr of the first process, where the clips' bodies have another size than the run's.
-
-    Args:
-        config: The run's configuration.
-        clips: Clips that its encoders are about to read.
-    """
-    collectives.run_on_main(partial(_warn_of_scale, config, clips))
-
-
-def _warn_of_scale(config: RunConfig, clips: Clips) -> None:
-    extent, bodies = config.clips.get("extent"), measure_bodies(clips, most=50)
-    difference = scale_difference(extent, bodies.extent) if isinstance(extent, float) and bodies else None
-    if difference:
-        print(
-            f"i2md: warning: scale: in {clips.path} {difference}, which it spans in the clips pretrained on; prepare"
-            " both in one unit (--units)",
-            file=sys.stderr,
-        )
 
 
 def _warn_of_one_class(test: Clips) -> None:

@@ -187,7 +187,7 @@ def _compute_remotely(
 
 
 def _compute(model: Model, clips: Clips, part: int, store: Store | None) -> Features:
-    features = model.embed(in_layout(clips.in_memory(), model.config.layout))
+    features = model.features(in_layout(clips.in_memory(), model.config.layout))
     return store(part, clips, features) if store else features
 
 

@@ -18,14 +18,16 @@ from jaxtyping import Float
 from i2md.data.conversion import changed_joints, converted, map_positions, mapping_for
 from i2md.data.packed import PackedClips, pack, pack_arrays
 from i2md.data.presets import LeftOut, Prepared, prepare_positions
+from i2md.data.readers.arrays.axis_order import check_axes
+from i2md.data.readers.files import BadFile
 from i2md.data.recording import MAX_GAP
 from i2md.data.storage.remote import is_remote, remote_errors
 from i2md.data.store import Clips
 from i2md.distributed import collectives
 from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
-from i2md.evaluation.evaluate import require_same_layout, warn_of_scale
 from i2md.evaluation.features import clip_features
+from i2md.evaluation.fit import array_misfits, clip_misfits, require_same_layout, warn_of_misfit
 from i2md.pretraining.checkpoint import load_encoders
 from i2md.pretraining.run import CONFIG, MODEL, STATE, RunConfig, read_config
 from i2md.runtime.device import choose_device
@@ -33,6 +35,7 @@ from i2md.skeletons import JointMapping, get_layout
 
 # What prepared clips count of joints without a value.
 _CHANGES = ("interpolated", "missing")
+_AXES = ("persons", "frames", "joints", "channels")
 
 
 class Model:
@@ -61,6 +64,8 @@ class Model:
     ) -> dict[str, Float[np.ndarray, "clips width"]]:
         """Compute the features of clips; several threads may do so at once, with the same results.
 
+        Warns of joints without a value, of bodies of another size than in pretraining, and of persons left out.
+
         Args:
             clips: Clips of the run's preparation, or raw arrays (frames, joints, channels) or (persons, frames,
                 joints, channels), which are prepared as the run's clips were. Clips of another layout are converted to
@@ -80,10 +85,27 @@ class Model:
                 done = converted(clips, self.config.layout)
                 warnings.warn(f"embed: {done.mapping.describe()}", stacklevel=2)
                 clips = done.clips
-            require_same_layout(self.config, clips, self.run)
-            packed = pack(clips, self.device)
-        else:
-            packed = self._pack(clips, layout)
+            for sentence in clip_misfits(self.config, clips):
+                warnings.warn(f"embed: {sentence}", stacklevel=2)
+            return self.features(clips)
+        return self._features(self._pack(clips, layout))
+
+    def features(self, clips: Clips) -> dict[str, Float[np.ndarray, "clips width"]]:
+        """Compute the features of clips as `embed` does, without its warnings.
+
+        Args:
+            clips: Clips of the run's layout and preparation.
+
+        Returns:
+            Features (clips, width) by stream.
+
+        Raises:
+            InputError: The clips have another layout or preparation.
+        """
+        require_same_layout(self.config, clips, self.run)
+        return self._features(pack(clips, self.device))
+
+    def _features(self, packed: PackedClips) -> dict[str, np.ndarray]:
         # Not in `fast_cpu_matmul`, which would change the products of the caller's other threads.
         features = clip_features(
             self.encoders, self.config.layout, packed, self.config.settings.views.frames, self.config.persons
@@ -106,18 +128,18 @@ class Model:
                 f" (gaps of more than {MAX_GAP} frames); each counts once in every frame",
                 stacklevel=3,
             )
+        for sentence in array_misfits(self.config, [clip.positions for clip in prepared]):
+            warnings.warn(f"embed: {sentence}", stacklevel=3)
         return pack_arrays([clip.positions for clip in prepared], self.device)
 
     def _prepare(self, array: np.ndarray, number: int, mapping: JointMapping | None) -> Prepared:
         clip = np.asarray(array, dtype=np.float32)
-        clip = clip[None] if clip.ndim == 3 else clip
         layout = self.config.layout if mapping is None else mapping.source
-        joints, channels = len(layout.joints), layout.channels
-        if clip.ndim != 4 or clip.shape[2:] != (joints, channels):
-            raise InputError(
-                f"embed: clip {number} has shape {np.shape(array)}; layout {layout.name!r} needs"
-                f" ([persons,] frames, {joints}, {channels})"
-            )
+        try:
+            check_axes(clip.shape, _AXES[1:] if clip.ndim == 3 else _AXES, layout)
+        except BadFile as error:
+            raise InputError(f"embed: clip {number}: {error}") from None
+        clip = clip[None] if clip.ndim == 3 else clip
         if np.isinf(clip).any():
             raise InputError(f"embed: clip {number}: a coordinate is infinite; write NaN for a missing joint")
         positions = clip if mapping is None else map_positions(clip, mapping)
@@ -146,7 +168,7 @@ def check_clips(config: RunConfig, clips: Clips, run: Path) -> None:
             config, Clips(clips.path, replace(clips.dataset, layout=mapping.target), clips.frames, clips.columns), run
         )
         collectives.run_on_main(partial(print, f"i2md: warning: embed: {mapping.describe()}", file=sys.stderr))
-    warn_of_scale(config, clips)
+    warn_of_misfit(config, clips)
 
 
 def load(run: str | os.PathLike[str], device: str = "auto", readout: WeightlessReadout | None = None) -> Model:

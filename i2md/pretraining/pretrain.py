@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from i2md.data.checks import measure_bodies
+from i2md.data.checks import clips_span
 from i2md.data.packed import pack
 from i2md.data.store import Clips
 from i2md.distributed import collectives
@@ -179,7 +179,7 @@ def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) ->
     build_augmentations(settings.views)  # before a folder is made, since it raises InputError for wrong options
     if settings.views.rotation and layout.channels != 3:
         raise InputError(f"views.rotation turns bodies in space but the clips of {clips.path} are 2-D; leave it at 0")
-    bodies = measure_bodies(chosen, most=_MEASURED)
+    span = clips_span(chosen, most=_MEASURED)
     return chosen, RunConfig(
         settings=settings,
         layout=layout,
@@ -191,7 +191,8 @@ def plan(clips: Clips, settings: PretrainSettings, recipe: str | None = None) ->
             "split": split,
             "count": len(chosen),
             "frames": int(chosen.columns["frames"].sum()),
-            "extent": None if bodies is None else float(f"{bodies.extent:.4g}"),
+            "extent": None if span is None else float(f"{span:.4g}"),
+            "units": clips.dataset.units,
         },
         versions=versions(),
         recipe=recipe,

@@ -29,6 +29,7 @@ _DECIDING_NO_WEIGHT = (
     "versions.",
     "clips.path",
     "clips.extent",
+    "clips.units",
     "recipe",
     "settings.knn_every",
     "settings.diagnostics_every",

@@ -1,21 +1,20 @@
 """Killed at 20 random file operations or out of disk 10 times, every command ends with an undisturbed one's bytes.
 
-`python -m pytest -m slow tests/cli/test_cli_kills_and_full_disks.py` takes about half an hour on two cores.
+I2MD_TEST_KILLS and I2MD_TEST_FULL_DISKS set other numbers.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+import disturbed
+import forked
 import numpy as np
 import pytest
 import tiny
@@ -24,29 +23,6 @@ KILLS, FULL_DISKS = 20, 10
 _REPRODUCE = "batch_size=8 views.frames=8 encoder.hidden_size=8 encoder.num_layers=1 objectives.embedding_dim=8"
 _REPRODUCE += " encoder.feature_size=8 objectives.queue_size=32 objectives.num_neighbours=8 objectives.warmup_steps=2"
 _REPRODUCE += " linear.epochs=2 finetune.epochs=2 semi.label_fractions=[0.25]"
-
-# Runs a command that kills itself at the n-th file that is opened, renamed or removed below a folder.
-_CHILD = """
-import os, signal, sys
-from i2md.cli.main import main
-import i2md.data.writer
-i2md.data.writer.CHECKPOINT_SECONDS = -1.0
-
-folder, at, *words = sys.argv[1:]
-count = 0
-
-def watch(event, arguments):
-    global count
-    if event in ("open", "os.rename", "os.remove", "os.mkdir") and str(arguments[0]).startswith(folder):
-        count += 1
-        if count == int(at):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-sys.addaudithook(watch)
-code = main(words)
-print("operations", count)
-sys.exit(code)
-"""
 
 
 @dataclass
@@ -61,6 +37,7 @@ class Command:
 
 @pytest.fixture(scope="module")
 def commands(clips: Path, run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Command]:
+    forked.preload("sklearn.linear_model", "i2md.data.prepare", "i2md.experiments.sweep", "disturbed")
     recordings = tmp_path_factory.mktemp("recordings")
     rng = np.random.default_rng(0)
     for number in range(24):
@@ -117,14 +94,11 @@ def _renamed(clips: Path, target: Path) -> Path:
     return target
 
 
-def _call(words: list[str], folder: Path, at: int, file_size: int | None = None) -> tuple[int, str]:
-    def limit() -> None:
-        if file_size is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
-
-    command = [sys.executable, "-c", _CHILD, str(folder), str(at), *words]
-    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, check=False)
-    return done.returncode, done.stdout + done.stderr
+def _call(words: list[str], folder: Path, kill_at: int = 0, file_size: int = 0) -> tuple[int, str]:
+    process = forked.Forked(disturbed.run, str(folder), kill_at, file_size, *words)
+    said = process.communicate()
+    assert process.returncode is not None
+    return process.returncode, "".join(said)
 
 
 def _contents(folder: Path, patterns: tuple[str, ...]) -> dict[str, bytes]:
@@ -145,7 +119,7 @@ def test_disturbed_commands_end_with_the_same_bytes(name: str, commands: dict[st
     (tmp_path / "a").mkdir()
     undisturbed = tmp_path / "a" / "out"
     command.before(undisturbed)
-    code, said = _call(command.words(undisturbed), tmp_path / "a", -1)
+    code, said = _call(command.words(undisturbed), tmp_path / "a")
     assert code == 0, said
     expected = _contents(undisturbed, command.same)
     operations = int(said.rpartition("operations ")[2].split()[0])
@@ -161,14 +135,10 @@ def test_disturbed_commands_end_with_the_same_bytes(name: str, commands: dict[st
             code, said = _call(command.words(out), parent, rng.randrange(1, operations + 1))
             killed += code == -signal.SIGKILL
         else:
-            code, said = _call(command.words(out), parent, -1, rng.randrange(1, max(sizes)))
+            code, said = _call(command.words(out), parent, 0, rng.randrange(1, max(sizes)))
             assert code in (0, 2), said[-2000:]
             failed += code == 2
-        # The worker processes of a sweep that was killed end by themselves, and finish their run first.
-        code, said = _call(command.words(out), parent, -1)
-        for _ in range(20):
-            if code == 2 and "another process is writing it" in said:
-                code, said = _call(command.words(out), parent, -1)
+        code, said = _call(command.words(out), parent)
         # Killed when all was in place, but for the removal of the hidden folder.
         complete = code == 2 and "already exists; add --overwrite" in said
         assert code == 0 or complete, (number, said[-2000:])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzzing.mutations import npy_bytes
+from fuzzing.recordings import reader_targets
+from scipy.io import loadmat, savemat
 
 from i2md.cli.main import main
 from i2md.data.prepare import prepare
@@ -89,7 +94,7 @@ def test_prepare_info_and_embed_print_the_counts(tmp_path: Path, run: Path, caps
 
 
 def test_embedding_arrays_warns_of_missing_joints(run: Path) -> None:
-    clip = np.random.default_rng(0).normal(size=(50, 20, 3)).astype(np.float32)
+    clip = np.random.default_rng(0).normal(0, 0.4, (50, 20, 3)).astype(np.float32)
     clip[5:8, JOINT], clip[10:45, 4] = np.nan, np.nan
     with pytest.warns(UserWarning, match=r"3 were interpolated and 35 are zeros"):
         Model(run, "cpu").embed([clip])
@@ -103,3 +108,52 @@ def test_coordinates_that_overflow_leave_a_clip_out(tmp_path: Path) -> None:
     clips = prepare("arrays", tmp_path / "x", tmp_path / "clips")
     assert clips.columns["name"].tolist() == ["a"]
     assert "a coordinate is too large" in clips.dataset.report["left_out_files"][0]
+
+
+# A file of each format, of which a coordinate becomes NaN.
+FILES = {
+    "cmd-arrays": "train_data_joint.npy",
+    "ctr-gcn": "x.npz",
+    "kinetics-skeleton": "train/aa.json",
+    "msr-action3d": "a01_s01_e01_skeleton3D.txt",
+    "ntu-rgbd": ".skeleton",
+    "nw-ucla": ".json",
+    "pku-mmd": "skeleton/0002-L.txt",
+    "sbu-interaction": "skeleton_pos.txt",
+    "utd-mhad": "a1_s1_t1_skeleton.mat",
+    "utkinect-action3d": "joints_s01_e01.txt",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_nan_is_a_missing_joint_in_every_format(name: str, tmp_path: Path) -> None:
+    (target,) = (target for target in reader_targets() if target.name == name)
+    for path, data in target.files.items():
+        file = tmp_path / "source" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(_with_nan(path, data) if path.endswith(FILES[name]) else data)
+    source = tmp_path / "source" / ("x.npz" if name == "ctr-gcn" else "")
+    report = prepare(name, source, tmp_path / "clips").dataset.report
+    assert report["left_out_files"] == []
+    assert report.get("joints_interpolated", 0) + report.get("joints_missing", 0) > 0
+
+
+def _with_nan(path: str, data: bytes) -> bytes:
+    stream = io.BytesIO()
+    if path.endswith(".npz"):
+        arrays = dict(np.load(io.BytesIO(data)))
+        arrays["x_train"][0, 1, 9] = np.nan
+        np.savez(stream, **arrays)
+    elif path.endswith(".npy"):
+        array = np.load(io.BytesIO(data))
+        array[0, 0, 1, 3] = np.nan
+        return npy_bytes(array)
+    elif path.endswith(".mat"):
+        skeleton = loadmat(io.BytesIO(data))["d_skel"]
+        skeleton[5, 1, 2] = np.nan
+        savemat(stream, {"d_skel": skeleton})
+    else:
+        numbers = list(re.finditer(rb"-?\d+\.\d+", data))
+        number = numbers[2 * len(numbers) // 3 + 4]
+        return data[: number.start()] + b"NaN" + data[number.end() :]
+    return stream.getvalue()

@@ -103,8 +103,10 @@ def test_a_reference_checkpoint_embeds_recordings_of_one_and_two_persons(referen
     ("arrays", "layout", "said"),
     [
         ([], None, "no clips given"),
-        ([np.zeros((5, 25, 3))], None, r"clip 0 has shape \(5, 25, 3\); layout 'kinect-v1' needs"),
-        ([np.zeros((20, 3))], None, "clip 0 has shape"),
+        ([np.zeros((5, 25, 3))], None, "clip 0: 25 joints of 3 coordinates, but layout kinect-v1 has 20 of 3"),
+        ([np.zeros((20, 3))], None, "clip 0: shape .* has 2 axes"),
+        ([np.ones((30, 2, 20, 3))], None, r"30 people in 2 frames; .*np.transpose\(array, \(1, 0, 2, 3\)\)"),
+        ([np.ones((3, 30, 20))], None, r"np.transpose\(array, \(1, 2, 0\)\)"),
         ([np.ones((5, 20, 3)), np.zeros((5, 20, 3))], None, "clip 1: no person is seen"),
         ([np.full((5, 20, 3), np.nan)], None, "clip 0: .*leave it out"),
         ([np.full((5, 20, 3), np.inf)], None, "clip 0: a coordinate is infinite; write NaN"),
@@ -115,6 +117,15 @@ def test_a_reference_checkpoint_embeds_recordings_of_one_and_two_persons(referen
 def test_arrays_that_do_not_fit(model: i2md.Model, arrays: list[np.ndarray], layout: str | None, said: str) -> None:
     with pytest.raises(i2md.InputError, match=said):
         model.embed(arrays, layout=layout)
+
+
+def test_arrays_of_another_unit_and_further_persons_are_warned_of(model: i2md.Model, raw: list[np.ndarray]) -> None:
+    with pytest.warns(UserWarning, match="embed: scale: here a body spans .* times as much"):
+        model.embed([1000 * clip for clip in raw[:3]])
+    crowd = np.stack([raw[0][0]] * (model.config.persons + 1))
+    with pytest.warns(UserWarning, match=f"1 of 2 clips have more than the {model.config.persons} that") as found:
+        model.embed([crowd, raw[1]])
+    assert len(found) == 1
 
 
 def test_eight_threads_give_the_same_bytes_and_leave_the_process_as_it_is(

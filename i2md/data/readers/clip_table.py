@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 
 from i2md.data.readers.files import find_files
 from i2md.data.readers.labels_csv import Labelled, read_labels_csv
-from i2md.data.readers.name_tables import compare_names
+from i2md.data.readers.name_tables import compare_names, shown
 from i2md.data.recording import UNKNOWN
-from i2md.data.splits import Split
+from i2md.data.splits import Split, part_name
 
 _TABLE = re.compile(r"labels\.csv", re.IGNORECASE)
 _PARTS = ("train", "val", "test")
@@ -70,19 +70,29 @@ def clip_table(path: Path, names: Collection[str]) -> ClipTable:
         rows=rows,
         class_names=ordered_labels({row.label for row in rows.values()} - {""}),
         splits=_splits(rows),
-        left_out={**(compare_names(path, "labels.csv", known, names, "label") if tables else {}), **unread},
+        left_out={
+            **(compare_names(path, "labels.csv", known, names, "label") if tables else {}),
+            **_in_no_part(rows),
+            **unread,
+        },
     )
+
+
+def _in_no_part(rows: Mapping[str, Labelled]) -> dict[str, int]:
+    """Count the clips without a part, where others have one."""
+    without = [name for name, row in rows.items() if not row.split]
+    if not without or len(without) == len(rows):
+        return {}
+    return {f"clips in no part of the split, such as {shown(without[0])}": len(without)}
 
 
 def _from_folders(names: Collection[str]) -> dict[str, Labelled]:
     """Class and part by the folders of the clips, relative to the one given."""
     folders = {name: PurePosixPath(name).parts[:-1] for name in names}
-    classes = {name: parts[-1] for name, parts in folders.items() if parts and parts[-1].lower() not in _PARTS}
+    classes = {name: parts[-1] for name, parts in folders.items() if parts and not part_name(parts[-1])}
     several = len(set(classes.values())) > 1
     return {
-        name: Labelled(
-            classes.get(name, "") if several else "", next((p.lower() for p in parts if p.lower() in _PARTS), "")
-        )
+        name: Labelled(classes.get(name, "") if several else "", next(filter(None, map(part_name, parts)), ""))
         for name, parts in folders.items()
     }
 

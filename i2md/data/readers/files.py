@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import IO
 
+from i2md.data.readers.archives import open_archive, opened_archive
 from i2md.data.readers.limits import DAMAGE, read_file, read_member, require_size
 from i2md.data.readers.listing import cannot_list, listing_of
 from i2md.data.storage.remote import filesystem, fs_path, is_remote, list_files, remote_errors, to_path
@@ -38,9 +38,14 @@ class File:
     """Path of the file in its container, with slashes."""
 
     @property
+    def inner(self) -> str:
+        """The name with slashes, also where a .zip was made with the backslashes of Windows."""
+        return self.name.replace("\\", "/") if "\\" in self.name and self.in_zip else self.name
+
+    @property
     def base(self) -> str:
         """The name without folders."""
-        return self.name.rpartition("/")[2]
+        return self.inner.rpartition("/")[2]
 
     @property
     def stem(self) -> str:
@@ -58,7 +63,7 @@ class File:
         """The absolute path; a .zip counts as a folder named as the .zip without its suffix."""
         container = Path(fs_path(self.container)) if is_remote(self.container) else self.container
         container = container.with_suffix("") if self.in_zip else container
-        return Path(os.path.abspath(container / self.name))
+        return Path(os.path.abspath(container / self.inner))
 
 
 def find_files(
@@ -94,7 +99,8 @@ def find_files(
         listing.found.update(files)
     _check_unique(path, files, unique_parts)
     if required and not files:
-        raise InputError(f"{path}: no {what} found; give the folder that holds them or their .zip")
+        others = listing.in_place() if listing else ""
+        raise InputError(f"{path}: no {what} found{others}; give the folder that holds them or their .zip")
     return tuple(files)
 
 
@@ -197,7 +203,7 @@ def _matched(container: Path, names: Iterable[str], pattern: re.Pattern[str]) ->
 
 def _in_archive(path: Path, pattern: re.Pattern[str]) -> list[File]:
     try:
-        with _archive(path) as archive:
+        with open_archive(path) as archive:
             names = archive.namelist()
     except DAMAGE as error:
         if refused_by_system(error):
@@ -224,13 +230,9 @@ def _opened(container: Path) -> Iterator[Callable[[str], bytes]]:
         yield lambda name: _fetch(container, name)
     elif not is_remote(container) and container.is_dir():
         yield lambda name: read_file(container / name)
-    elif _kept_open is None:
-        with _archive(container) as archive:
-            yield partial(_member, container, archive)
     else:
-        if container not in _kept_open:
-            _kept_open[container] = _archive(container)
-        yield partial(_member, container, _kept_open[container])
+        with opened_archive(container) as archive:
+            yield partial(_member, container, archive)
 
 
 def _member(container: Path, archive: zipfile.ZipFile, name: str) -> bytes:
@@ -244,44 +246,6 @@ def _fetch(container: Path, name: str) -> bytes:
         # Most kinds of storage give the size when the folder is listed.
         require_size(files.size(path) or 0)
         return files.cat_file(path)
-
-
-def _archive(path: Path) -> zipfile.ZipFile:
-    if not is_remote(path):
-        return zipfile.ZipFile(path)
-    with remote_errors(path):
-        return _RemoteArchive(path.open("rb"))
-
-
-class _RemoteArchive(zipfile.ZipFile):
-    """A remote .zip, of which little more is fetched than is read."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        super().__init__(stream)
-
-    def close(self) -> None:
-        super().close()
-        self._stream.close()
-
-
-_kept_open: dict[Path, zipfile.ZipFile] | None = None
-
-
-@contextmanager
-def archives_kept_open() -> Iterator[None]:
-    """Within this context each .zip is opened once, however often files of it are read.
-
-    Opening one that holds 50,000 files takes longer than reading a hundred of them.
-    """
-    global _kept_open
-    before, _kept_open = _kept_open, {}
-    try:
-        yield
-    finally:
-        for archive in _kept_open.values():
-            archive.close()
-        _kept_open = before
 
 
 def _load(read: Callable[[str], bytes], name: str) -> bytes:

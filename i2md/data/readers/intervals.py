@@ -74,7 +74,9 @@ def clips_of(
         outside = annotation.start < interval.start or annotation.end > interval.end
         cut = ["frames of intervals before or after their recording"] * outside
         cut += [f"frames of intervals after their first {max_frames}"] * (end < interval.end)
-        yield replace(whole, name=annotation.name, positions=positions, label=interval.label, not_read=tuple(cut))
+        yield replace(
+            whole, name=annotation.name, positions=positions, label=interval.label, not_read=(*whole.not_read, *cut)
+        )
 
 
 def with_intervals(whole: Recording, annotations: Sequence[Annotation]) -> Recording:

@@ -74,7 +74,7 @@ def open_source(path: Path, *, persons: int = 2, score: float = 0.0) -> Source:
         name="kinetics-skeleton",
         layout=_LAYOUT,
         class_names=classes.names,
-        units="image",
+        units="image (-0.5 to 0.5)",
         preset="none",
         read=Reading(files, _LAYOUT, _Parser(classes, persons, score)),
         count=len(files),
@@ -100,7 +100,7 @@ def _splits(files: Iterable[File]) -> Mapping[str, Split]:
 
 def _part(file: File) -> int:
     """The part that the innermost folder of such a name gives."""
-    folders = (file.container.stem, *PurePosixPath(file.name).parts[:-1])
+    folders = (file.container.stem, *PurePosixPath(file.inner).parts[:-1])
     matches = [match for match in map(_PART.fullmatch, reversed(folders)) if match]
     return _PARTS[matches[0][1].lower()] if matches else UNKNOWN
 
@@ -211,23 +211,26 @@ class _Parser:
 
     def __call__(self, file: File, data: bytes) -> Recording:
         content = _read_object(data)
+        positions, all_read = self._positions(content.get("data"))
         return Recording(
             name=file.stem,
-            positions=self._positions(content.get("data")),
+            positions=positions,
             label=self.classes.label_of(content),
             setup=_part(file),
             fps=30.0,
             source=file.name,
+            not_read=() if all_read else (f"persons of a frame other than the {self.persons} of the highest score",),
         )
 
-    def _positions(self, data: Any) -> Float32[np.ndarray, "persons frames 18 2"]:
+    def _positions(self, data: Any) -> tuple[Float32[np.ndarray, "persons frames 18 2"], bool]:
+        """The persons of the highest score, and whether these are all of them."""
         frames, length, poses, scores = _bodies(data)
         joints = without_low_confidence((poses - 0.5)[None], scores[None], self.score)[0]
-        rank = _rank(frames, scores.sum(axis=1))
+        rank = _rank(frames, np.nansum(scores, axis=1))
         kept = rank < self.persons
         positions = np.zeros((self.persons, length, _JOINTS, 2))
         positions[rank[kept], frames[kept]] = joints[kept]
-        return to_positions(without_absent_persons(positions))
+        return to_positions(without_absent_persons(positions)), bool(kept.all())
 
 
 def _rank(frames: Int64[np.ndarray, " bodies"], scores: Float[np.ndarray, " bodies"]) -> Int64[np.ndarray, " bodies"]:
@@ -276,6 +279,6 @@ def _numbers(rows: list[Any], what: str, size: int) -> Float[np.ndarray, "bodies
         values = np.asarray(rows, dtype=np.float64)
     except (ValueError, TypeError, OverflowError):
         raise BadFile(f"a {what} is not {size} numbers") from None
-    if values.shape != (len(rows), size) or not np.isfinite(values).all():
-        raise BadFile(f"a {what} is not {size} finite numbers")
+    if values.shape != (len(rows), size) or np.isinf(values).any():
+        raise BadFile(f"a {what} is not {size} finite numbers; write NaN or zeros for a missing joint")
     return values

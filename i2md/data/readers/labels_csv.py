@@ -9,10 +9,12 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from i2md.data.readers.files import BadFile, File, load_file
 from i2md.data.readers.name_tables import shown, unread_columns
 from i2md.data.recording import UNKNOWN
+from i2md.data.splits import part_name
 from i2md.errors import InputError
 
 _COLUMNS = ("name", "label", "split", "subject")
@@ -47,12 +49,15 @@ def read_labels_csv(
         raise InputError(f"{path}: labels.csv appears twice; keep the one that names all clips")
     (table,) = tables
     table_path = table.container / table.name
-    inside = PurePosixPath(table.name).parent
+    inside = PurePosixPath(table.inner).parent
+    # The same accented letter may be one character or two.
+    spelled = {normalize("NFC", name): name for name in names}
     known: dict[str, Labelled] = {}
     try:
         columns, lines = _lines(load_file(table))
         for line, row in lines:
-            name, known_of_clip = _row(inside, line, row, names)
+            name, known_of_clip = _row(inside, line, row, spelled)
+            name = spelled.get(name, name)
             if name in known:
                 raise BadFile(f"line {line}: {shown(name)} is named a second time; keep one line")
             known[name] = known_of_clip
@@ -106,8 +111,8 @@ def _row(
         fault = f"subject '{shown(subject)}' is not a whole number below 10^18; number the subjects"
         raise BadFile(f"line {line}: {shown(name)}: {fault}")
     # Windows separates folders by backslashes.
-    name = name.replace("\\", "/").removeprefix("./")
+    name = normalize("NFC", name.replace("\\", "/").removeprefix("./"))
     clip = str(inside / name)
     stem = str(PurePosixPath(clip).with_suffix("")) if PurePosixPath(clip).suffix else clip
-    known = Labelled(label, split, int(subject) if subject else UNKNOWN)
+    known = Labelled(label, part_name(split) or split, int(subject) if subject else UNKNOWN)
     return (stem if clip not in names and stem in names else clip), known

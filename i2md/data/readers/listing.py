@@ -22,6 +22,13 @@ class Listing:
         self.found: set[File] = set()
         self.links: set[File] = set()
 
+    def in_place(self) -> str:
+        """What was found in place of the files wanted, as part of a message; empty if nothing was."""
+        if not self.all:
+            return ""
+        first = min(self.all, key=lambda file: file.name)
+        return f" among {len(self.all)} files such as {shown(first.base)}"
+
     def not_read(self) -> dict[str, int]:
         """Count what no reader asked for.
 

@@ -143,7 +143,7 @@ def _count(file: File, labels: Mapping[str, LabelFile]) -> int:
 
 def _is_label(file: File) -> bool:
     """Whether the innermost folder (or .zip) whose name has either label or skelet in it has label."""
-    folders = PurePosixPath(file.name).parent.parts
+    folders = PurePosixPath(file.inner).parent.parts
     folders = (file.container.stem, *folders) if file.in_zip else folders
     for name in reversed(folders):
         labels, skeletons = "label" in name.lower(), "skelet" in name.lower()

@@ -90,7 +90,7 @@ class Recordings:
     def __call__(self) -> Iterator[Recording | Unreadable]:
         """Yield the recordings, or an Unreadable for one that is invalid."""
         for name, files in self.groups:
-            reading = Reading((), self.layout, partial(self._parse, name), nan_is_missing=True)
+            reading = Reading((), self.layout, partial(self._parse, name))
             yield from reading.read_one(files[0], partial(_loaded, files))
 
     def _parse(self, name: str, first: File, files: Iterable[tuple[File, bytes]]) -> Sequence[Recording]:

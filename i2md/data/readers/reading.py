@@ -36,8 +36,6 @@ class Reading:
     """Joints and channels that every recording must have."""
     parse: Callable[[File, Any], Recording | Sequence[Recording | Unreadable]]
     """Turns a file and its bytes into a recording, or into several; raises BadFile if it cannot."""
-    nan_is_missing: bool = False
-    """Whether NaN is a missing joint, which preparation interpolates, rather than damage."""
 
     def __len__(self) -> int:
         return len(self.files)
@@ -68,7 +66,7 @@ class Reading:
 
     def _checked(self, file: File, recording: Recording) -> Recording | Unreadable:
         try:
-            check_positions(recording.positions, self.layout, self.nan_is_missing)
+            check_positions(recording.positions, self.layout)
         except BadFile as error:
             part = "" if recording.name == file.stem else f"{recording.name}: "
             return Unreadable(file.name, f"{shown(file.base)}: {part}{error}")
@@ -119,18 +117,15 @@ def open_clip_files(
     )
 
 
-def check_positions(
-    positions: Float32[np.ndarray, "persons frames joints channels"], layout: Layout, nan_is_missing: bool = False
-) -> None:
-    """Check that positions have a frame, the joints and channels of the layout, and finite values only.
+def check_positions(positions: Float32[np.ndarray, "persons frames joints channels"], layout: Layout) -> None:
+    """Check that positions have a frame, the joints and channels of the layout, and no infinite value.
 
     Args:
-        positions: Positions of one recording.
+        positions: Positions of one recording; NaN is a missing joint, which preparation interpolates.
         layout: Layout that they are in.
-        nan_is_missing: Permit NaN, which preparation takes for a missing joint.
 
     Raises:
-        BadFile: If one of these does not hold; the message names the first frame with a value that is not finite.
+        BadFile: If one of these does not hold; the message names the first frame with an infinite value.
     """
     persons, frames, joints, channels = positions.shape
     if persons == 0 or frames == 0:
@@ -140,10 +135,10 @@ def check_positions(
             f"{joints} joints of {channels} coordinates; "
             f"layout {layout.name} has {len(layout.joints)} of {layout.channels}"
         )
-    invalid = np.isinf(positions) if nan_is_missing else ~np.isfinite(positions)
-    if invalid.any():
-        frame = int(np.argwhere(invalid)[:, 1].min())
-        raise BadFile(f"frame {frame} holds a coordinate that is not a finite number")
+    infinite = np.isinf(positions)
+    if infinite.any():
+        frame = int(np.argwhere(infinite)[:, 1].min())
+        raise BadFile(f"frame {frame} holds an infinite coordinate; write NaN or zeros for a missing joint")
 
 
 def to_positions(values: Num[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
@@ -182,7 +177,6 @@ def without_padding(
     values: Num[np.ndarray, "persons frames joints channels"],
     layout: Layout,
     length: int | None = None,
-    nan_is_missing: bool = False,
 ) -> Float32[np.ndarray, "present length joints channels"]:
     """Copy a clip out of a zero-padded array: without the frames after its last and without absent persons.
 
@@ -190,7 +184,6 @@ def without_padding(
         values: The clip in an array that holds more frames and persons than it has.
         layout: Layout that its positions must fit.
         length: Number of frames of the clip; by default it ends after the last frame that is not all zeros.
-        nan_is_missing: As in `check_positions`.
 
     Returns:
         Positions of the frames and persons of the clip.
@@ -199,7 +192,7 @@ def without_padding(
         BadFile: If the positions fail `check_positions`.
     """
     positions = to_positions(values[:, : last_frame(values) if length is None else length])
-    check_positions(positions, layout, nan_is_missing)
+    check_positions(positions, layout)
     return without_absent_persons(positions)
 
 

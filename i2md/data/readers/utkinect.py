@@ -123,14 +123,15 @@ class _Whole:
         return with_intervals(*_whole(file, data, self.actions))
 
 
-def parse_joints(data: bytes) -> tuple[Int64[np.ndarray, " frames"], Float64[np.ndarray, "frames 20 3"]]:
+def parse_joints(data: bytes) -> tuple[Int64[np.ndarray, " frames"], Float64[np.ndarray, "frames 20 3"], int]:
     """Parse a `joints_s*_e*.txt`.
 
     Args:
         data: Lines of a frame number and x y z of 20 joints.
 
     Returns:
-        Frame numbers, strictly ascending, and positions in metres. Of lines with the same number the first is kept.
+        Frame numbers, strictly ascending; positions in metres; and the number of lines that repeat a frame number, of
+        which the first is kept.
 
     Raises:
         BadFile: If a line is not 61 numbers, or frame numbers are not whole or decrease.
@@ -144,7 +145,7 @@ def parse_joints(data: bytes) -> tuple[Int64[np.ndarray, " frames"], Float64[np.
     if (steps < 0).any():
         raise BadFile(f"frame number {numbers[1:][steps < 0][0]} follows a larger one")
     first = np.concatenate([[True], steps > 0])
-    return numbers[first], rows[first, 1:].reshape(-1, 20, 3)
+    return numbers[first], rows[first, 1:].reshape(-1, 20, 3), int((~first).sum())
 
 
 def parse_labels(data: bytes) -> Labels:
@@ -203,7 +204,7 @@ def _recording_name(file: File) -> str:
 def _whole(
     file: File, data: bytes, actions: Mapping[str, tuple[LabelledAction, ...]]
 ) -> tuple[Recording, tuple[Annotation, ...]]:
-    frames, positions = parse_joints(data)
+    frames, positions, repeated = parse_joints(data)
     name, numbers = _recording_name(file), numbers_in_name(file, _NAME)
     whole = Recording(
         name=name,
@@ -212,6 +213,7 @@ def _whole(
         trial=numbers["trial"],
         fps=15.0,
         source=file.name,
+        not_read=("lines of a recording that repeat a frame number",) if repeated else (),
     )
     return whole, tuple(_annotation(name, action, frames) for action in actions.get(name, ()))
 

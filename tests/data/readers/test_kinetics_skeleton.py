@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from i2md.cli.main import main
+from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
 from i2md.data.recording import Recording, Source, Unreadable
 from i2md.data.store import open_clips
@@ -175,7 +176,7 @@ def _only(folder: Path, content: dict[str, Any] | bytes) -> Recording | Unreadab
         (_content(data=[{"frame_index": 1, "skeleton": [{"pose": [0.5] * 36}]}]), "data is not frames"),
         (_content(data=[{"frame_index": 1, "skeleton": [_body() | {"pose": [0.5] * 35}]}]), "a pose is not 36 finite"),
         (_content(data=[{"frame_index": 1, "skeleton": [_body() | {"score": [[0.5]] * 18}]}]), "a score is not 18"),
-        (_content(data=[{"frame_index": 1, "skeleton": [_body(x=float("nan"))]}]), "a pose is not 36 finite"),
+        (_content(data=[{"frame_index": 1, "skeleton": [_body(x=float("inf"))]}]), "a pose is not 36 finite"),
         (_content(data=[{"frame_index": 1, "skeleton": [_body(score=float("inf"))]}]), "a score is not 18 finite"),
         (_content(data=[{"frame_index": 1, "skeleton": [_body() | {"pose": ["left"] * 36}]}]), "a pose is not 36"),
         (_content(data=[{"frame_index": 1, "skeleton": [_body(x=10**400)]}]), "a pose is not 36"),
@@ -233,6 +234,18 @@ def test_invalid_label_file_is_an_input_error(content: str, tmp_path: Path) -> N
     assert "\n" not in str(refusal.value)
 
 
+def test_persons_that_are_not_kept_are_counted(tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name, bodies in (("aa", 3), ("bb", 2)):
+        frames = [{"frame_index": 1, "skeleton": [_body()] * bodies}]
+        (videos / f"{name}.json").write_text(json.dumps(_content(data=frames)))
+    clips = prepare("kinetics-skeleton", videos, tmp_path / "clips")
+    reason = "persons of a frame other than the 2 of the highest score, such as aa"
+    assert clips.dataset.report["not_read"] == {reason: 1}
+    assert prepare("kinetics-skeleton", videos, tmp_path / "all", persons=3).dataset.report["not_read"] == {}
+
+
 @pytest.mark.parametrize("options", [{"persons": 0}, {"score": 1.0}, {"score": -0.1}, {"score": float("nan")}])
 def test_option_out_of_range_is_an_input_error(options: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give at least one person and a score"):
@@ -270,14 +283,14 @@ def test_changed_token_changes_one_frame_or_is_unreadable(tmp_path_factory, at: 
         assert changed.sum() <= 1
     else:
         # A frame or its persons are missing; the others are unchanged.
-        assert found.positions.shape[2:] == (18, 2) and np.isfinite(found.positions).all()
+        assert found.positions.shape[2:] == (18, 2) and not np.isinf(found.positions).any()
 
 
 def test_prepare_and_info_commands(folder: Path, tmp_path: Path, capsys) -> None:
     options = ["--options.persons", "3", "--json", str(tmp_path / "info.json")]
     assert main(["prepare", "kinetics-skeleton", str(folder), str(tmp_path / "clips"), *options]) == 0
     info = json.loads((tmp_path / "info.json").read_text())
-    assert info["units"] == "image" and info["preparation"] == "none"
+    assert info["units"] == "image (-0.5 to 0.5)" and info["preparation"] == "none"
     assert info["persons"] == {"1": 1, "2": 2, "3": 2}
     assert info["splits"] == {"given": {"train": 3, "test": 2}}
     clips = open_clips(tmp_path / "clips")

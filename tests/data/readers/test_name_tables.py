@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from i2md.cli.main import main
 from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
 from i2md.data.readers.name_tables import compare_names
@@ -102,6 +103,27 @@ def test_arrays_of_an_npz_that_are_not_read_are_counted(tmp_path: Path) -> None:
     assert reason[1] == 1
     assert reason[0].startswith("keys of x.npz other than positions, lengths, labels")
     assert reason[0].endswith("such as label")
+
+
+def test_names_and_parts_that_are_spelled_differently_match(tmp_path: Path) -> None:
+    for name in ("cafe\u0301", "b", "c", "d"):
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(0).normal(size=(9, 25, 3)))
+    table = "name,label,split\ncaf\u00e9,sit,Train\nb,sit,TRAIN\nc,stand,Test\nd,stand,\n"
+    (tmp_path / "labels.csv").write_text(table, encoding="utf-8")
+    source = open_source("arrays", tmp_path)
+    assert source.splits == {"given": {"train": {"name": ("b", "cafe\u0301")}, "test": {"name": ("c",)}}}
+    assert source.left_out == {"clips in no part of the split, such as d": 1}
+    assert [source.class_names[clip.label] for clip in source.read()] == ["sit", "stand", "sit", "stand"]
+
+
+def test_what_is_not_read_has_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = _folder(tmp_path, b"name,label,age\ns0/a,sit,7\ns0/z,sit,7\n")
+    assert main(["prepare", "arrays", str(folder), str(tmp_path / "clips")]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert "not read:    1 in labels.csv without a file, such as s0/z" in printed
+    assert "not read:    2 label of files that labels.csv does not name, such as s0/b" in printed
+    assert "not read:    1 columns of labels.csv other than name, label, split and subject, such as age" in printed
+    assert "classes:     1, and 2 clips without a label" in printed
 
 
 def test_keys_of_a_clips_npz_that_are_not_read_are_counted(tmp_path: Path) -> None:

@@ -169,8 +169,8 @@ def test_invalid_label_file_is_named(labels: str, reason: str, tmp_path: Path) -
         (_text(3).replace("\n ", " 7\n ", 1), "line 1: 151 numbers, not 150"),
         ("1 2 3\n4 5 6\n", "line 1: 3 numbers, not 150"),
         (_text(9).replace(" 0 ", " O ", 1), "line 1: 'O' is not a number"),
-        (_text(9).replace(" 0 ", " nan ", 1), "frame 0 holds a coordinate that is not a finite number"),
-        (_text(9).replace(" 0 ", " 1e300 ", 1), "frame 0 holds a coordinate that is not a finite number"),
+        (_text(9).replace(" 0 ", " inf ", 1), "frame 0 holds an infinite coordinate"),
+        (_text(9).replace(" 0 ", " 1e300 ", 1), "frame 0 holds an infinite coordinate"),
     ],
 )
 def test_invalid_skeleton_file_is_unreadable(text: str, reason: str, tmp_path: Path) -> None:

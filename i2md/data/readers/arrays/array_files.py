@@ -85,13 +85,13 @@ class _Pass:
         return replace(self, files=files, table=self.table.part([_name(file) for file in files]))
 
     def __call__(self) -> Iterator[Recording | Unreadable]:
-        yield from Reading(self.files, self.layout, self._parse, nan_is_missing=True)()
+        yield from Reading(self.files, self.layout, self._parse)()
 
     def _parse(self, file: File, data: bytes) -> Recording:
         name = _name(file)
         return Recording(
             name=name,
-            positions=without_padding(persons_first(array_in(data), self.layout), self.layout, nan_is_missing=True),
+            positions=without_padding(persons_first(array_in(data), self.layout), self.layout),
             label=self.table.label(name),
             subject=self.table.subject(name),
             fps=self.fps,
@@ -173,4 +173,4 @@ def persons_first(array: np.ndarray, layout: Layout) -> Num[np.ndarray, "persons
 
 
 def _name(file: File) -> str:
-    return str(PurePosixPath(file.name).with_suffix(""))
+    return str(PurePosixPath(file.inner).with_suffix(""))

@@ -32,6 +32,7 @@ from i2md.data.coordinates import convert
 from i2md.data.readers.arrays.array_files import open_folder
 from i2md.data.readers.arrays.axis_order import with_channels_of
 from i2md.data.readers.arrays.rows import ArrayRows, open_rows, other_arrays, read_arrays
+from i2md.data.readers.arrays.sample_names import MOST_CLASSES
 from i2md.data.readers.files import BadFile
 from i2md.data.readers.name_tables import unread_columns
 from i2md.data.readers.reading import without_padding
@@ -133,7 +134,7 @@ class _Clips:
         source = f"{self.rows.path.name}[{clip_index}]"
         length = None if self.lengths is None else int(self.lengths[index])
         try:
-            positions = without_padding(clip.swapaxes(0, 1), self.layout, length, nan_is_missing=True)
+            positions = without_padding(clip.swapaxes(0, 1), self.layout, length)
         except BadFile as error:
             return Unreadable(source, f"{self.rows.path.name}: clip {clip_index}: {error}")
         return Recording(
@@ -194,6 +195,8 @@ class _Metadata:
         labels = self._numbers("labels")
         if labels is None:
             return self._unknown(), class_names
+        if labels.max() >= MOST_CLASSES:
+            raise self._error(f"label {labels.max()} is not one of at most {MOST_CLASSES} classes counted from 0")
         class_names = class_names or tuple(str(label) for label in range(int(labels.max()) + 1))
         if labels.max() >= len(class_names) or labels.min() < UNKNOWN:
             raise self._error(f"labels are outside -1 to {len(class_names) - 1}; count classes from 0")
@@ -215,7 +218,7 @@ class _Metadata:
         """The split `given`, each part as clip names."""
         parts = self._column("split")
         if parts is not None:
-            members = {str(part): np.flatnonzero(parts == part) for part in np.unique(parts)}
+            members = {str(part): np.flatnonzero(parts == part) for part in np.unique(parts) if str(part)}
         else:
             members = {part: self._indices(part) for part in ("train", "test") if part in self.arrays}
         split = {part: {"name": tuple(names[i] for i in indices)} for part, indices in members.items()}

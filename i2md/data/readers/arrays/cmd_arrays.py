@@ -117,8 +117,8 @@ def true_length(persons: Float[np.ndarray, "persons frames 25 3"], stated: int) 
     """
     frames = persons.shape[1]
     for length in range(min(stated, frames), 0, -1):
-        starts_again = length == frames or np.array_equal(persons[:, length], persons[:, 0])
-        if starts_again and np.array_equal(persons[:, length:], persons[:, : frames - length]):
+        starts_again = length == frames or np.array_equal(persons[:, length], persons[:, 0], equal_nan=True)
+        if starts_again and np.array_equal(persons[:, length:], persons[:, : frames - length], equal_nan=True):
             return length
     return min(stated, frames)
 

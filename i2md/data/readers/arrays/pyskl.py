@@ -26,13 +26,13 @@ from i2md.data.readers.arrays.sample_names import classes_of, columns_of_name
 from i2md.data.readers.files import BadFile
 from i2md.data.readers.name_tables import compare_names, unread_columns
 from i2md.data.recording import Recording, Source, Unreadable
-from i2md.data.splits import Split
+from i2md.data.splits import PART_NAMES, Split, part_name
 from i2md.errors import InputError
 from i2md.skeletons import Layout, get_layout
 
 # Layouts of PYSKL's own pickles by joints and coordinates.
 _LAYOUTS = {(25, 3): "kinect-v2", (17, 2): "coco-17", (18, 2): "openpose-18"}
-_PART = re.compile(r"(?P<split>.*?)[_-]?(?P<part>train|val|test)[_-]?(?P<number>\d*)")
+_PART = re.compile(rf"(?P<split>.*?)[_-]?(?P<part>{'|'.join(PART_NAMES)})[_-]?(?P<number>\d*)", re.IGNORECASE)
 
 
 def open_source(
@@ -79,7 +79,7 @@ def _open(path: Path, layout: str | None, fps: float, score: float) -> Source:
         name=path.stem,
         layout=known,
         class_names=classes_of([clip.name for clip in sound], [clip.label for clip in sound]),
-        units=three_d if known.channels == 3 else "image" if in_image else "pixels",
+        units=three_d if known.channels == 3 else "image (-1 to 1)" if in_image else "pixels",
         preset="none" if known.channels == 2 else "ntu" if known.name == "kinect-v2" else "facing",
         read=_Pass(clips, known, fps, score, in_image),
         count=len(clips),
@@ -193,4 +193,4 @@ def _split_and_part(key: str) -> tuple[str, str]:
     if match is None:
         return key, "all"
     name = match["split"] or ("split" if match["number"] else "given")
-    return name + match["number"], match["part"]
+    return name + match["number"], part_name(match["part"]) or key

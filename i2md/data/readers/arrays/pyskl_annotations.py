@@ -56,7 +56,7 @@ class Clip:
                 raise BadFile(
                     f"no joint has a confidence above {score:g}; lower --options.score or leave out keypoint_score"
                 )
-        positions = without_padding(positions, layout, nan_is_missing=True)
+        positions = without_padding(positions, layout)
         with np.errstate(invalid="ignore"):
             return over_image(positions, self.image) if in_image and self.image else positions
 

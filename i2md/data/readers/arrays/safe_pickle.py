@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import pickletools
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -51,6 +52,8 @@ def load(path: Path) -> Any:
     # Whatever a hostile file makes this machine or NumPy raise is a fault of the file.
     except Exception as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
+        if zipfile.is_zipfile(path):
+            raise InputError(f"{path}: a .zip, not a pickle; unpack it and give the pickle") from None
         raise InputError(f"{path}: not a whole pickle ({reason}); download it or write it again") from None
 
 

@@ -13,7 +13,7 @@ from i2md.data.readers.name_tables import shown
 from i2md.data.readers.ntu_rgbd_splits import NAME, class_names
 from i2md.data.recording import UNKNOWN
 
-_MOST_CLASSES = 100_000
+MOST_CLASSES = 100_000
 
 
 def columns_of_name(name: str) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def class_index(value: Any) -> int:
     if isinstance(number, bool) or not isinstance(number, int | float):
         text = f"'{shown(number)}'" if isinstance(number, str) else f"of type {type(number).__name__}"
         raise BadFile(f"label {text} is not a class counted from 0")
-    if not UNKNOWN <= number < _MOST_CLASSES:
+    if not UNKNOWN <= number < MOST_CLASSES:
         text = str(number) if isinstance(number, float) or abs(number) < 1 << 63 else "of more than 64 bits"
         raise BadFile(f"label {text} is not a class counted from 0")
     if number != int(number):
@@ -97,6 +97,6 @@ def one_hot_classes(values: np.ndarray) -> Int64[np.ndarray, " clips"] | None:
     if values.ndim == 2 and values.dtype.kind in "biuf":
         hot = values > 0
         return hot.argmax(axis=1).astype(np.int64) if (hot.sum(axis=1) == 1).all() else None
-    if values.ndim == 1 and values.dtype.kind in "iu" and (values >= 0).all() and (values < _MOST_CLASSES).all():
+    if values.ndim == 1 and values.dtype.kind in "iu" and (values >= 0).all() and (values < MOST_CLASSES).all():
         return values.astype(np.int64)
     return None

@@ -203,3 +203,9 @@ def test_damaged_file_is_an_input_error_or_read(data: st.DataObject, name: str, 
             assert isinstance(clip, Unreadable) or clip.positions.shape[2:] == (25, 3)
     except InputError as refused:
         assert "\n" not in str(refused) and str(refused).startswith(str(tmp_path / name))
+
+
+def test_a_label_of_a_billion_takes_no_memory(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", positions=np.ones((2, 5, 25, 3)), labels=np.array([0, 10**9]))
+    with pytest.raises(InputError, match="label 1000000000 is not one of at most 100000 classes counted from 0"):
+        open_source("arrays", tmp_path / "x.npz")

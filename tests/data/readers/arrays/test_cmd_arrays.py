@@ -195,13 +195,13 @@ def test_parent_folder_is_an_input_error_that_names_the_splits(folder: Path) -> 
         open_source("cmd-arrays", folder.parent)
 
 
-def test_empty_and_non_finite_clips_are_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_empty_and_infinite_clips_are_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = np.load(folder / "train_data_joint.npy")
     data[0] = 0
-    data[1, 0, 3, 2, 0] = np.nan
+    data[1, 0, 3, 2, 0] = np.inf
     np.save(folder / "train_data_joint.npy", data)
     assert main(["prepare", "cmd-arrays", str(folder), str(folder.parent / "clips")]) == 0
     printed = capsys.readouterr().out
     assert "clips:       1" in printed and "train_data_joint.npy[0]: no person is seen" in printed
     whole = prepare("cmd-arrays", folder, folder.parent / "again").dataset.report["left_out_files"]
-    assert whole[1].startswith("train_data_joint.npy[1]: frame 3 holds a coordinate")
+    assert whole[1].startswith("train_data_joint.npy[1]: frame 3 holds an infinite coordinate")
