@@ -61,8 +61,8 @@ def test_labels_csv_of_other_programs_is_read(table: bytes, tmp_path: Path) -> N
 
 
 def test_labels_csv_that_names_no_file_is_an_input_error(tmp_path: Path) -> None:
-    folder = _folder(tmp_path, TABLE.replace(".npy", ".mp4").encode())
-    with pytest.raises(InputError, match=r"none of the 3 names in labels.csv .* names s0/a.mp4, .* like s0/a;"):
+    folder = _folder(tmp_path, TABLE.replace("s0/", "s00/").replace("s1/", "s01/").encode())
+    with pytest.raises(InputError, match=r"none of the 3 names in labels.csv .* names s00/a.npy, .* like s0/a;"):
         open_source("arrays", folder)
 
 
