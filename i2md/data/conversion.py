@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 
 from i2md.data.presets import LeftOut, Prepared, prepare_positions
 from i2md.data.store import Clips
+from i2md.data.windows import PERSON_STEP, RECORDING
 from i2md.errors import InputError
 from i2md.skeletons import JointMapping, Layout, Weights, map_joints
 
@@ -128,7 +129,8 @@ def convert_clip(clip: Positions, mapping: JointMapping, preset: str) -> Prepare
     """One prepared clip in another layout, prepared by the same preset again.
 
     The clip is that of a recording in the other layout. In `ntu` it may be turned a little differently, since the
-    published alignment depends on how the body stood before.
+    published alignment depends on how the body stood before; in `facing-rigid` its size is that of bodies whose bones
+    are rigid already.
 
     Args:
         clip: The prepared clip.
@@ -173,7 +175,9 @@ def converted(clips: Clips, layout: Layout) -> Converted:
         sizes.append(done.positions.shape[:2])
     persons, frames = np.array(sizes, dtype=np.int64).T
     lengths = persons * frames
-    columns = {**clips.columns, "persons": persons, "frames": frames, "start": np.cumsum(lengths) - lengths}
+    # Windows do not share frames any more.
+    kept = {name: values for name, values in clips.columns.items() if name not in (PERSON_STEP, RECORDING)}
+    columns = {**kept, "persons": persons, "frames": frames, "start": np.cumsum(lengths) - lengths}
     dataset = replace(clips.dataset, layout=mapping.target)
     return Converted(Clips(clips.path, dataset, np.concatenate(rows), columns), mapping, dict(counts))
 

@@ -21,6 +21,7 @@ from i2md.data.join import join
 from i2md.data.presets import Prepared, prepare_positions, preset_names
 from i2md.data.recording import Interval, Recording
 from i2md.data.store import Clips, ClipsWriter, open_clips
+from i2md.data.windows import Windows
 from i2md.errors import InputError
 from i2md.skeletons import Layout, get_layout, map_joints
 from i2md.skeletons.body_parts import body_parts
@@ -65,7 +66,8 @@ def prepared(positions: np.ndarray, layout: Layout, preset: str) -> np.ndarray:
     return found.positions
 
 
-@pytest.mark.parametrize("preset", preset_names())
+# Bodies that are rigid in one layout are not what a recording is in another.
+@pytest.mark.parametrize("preset", [name for name in preset_names() if name != "facing-rigid"])
 @pytest.mark.parametrize(("source", "target"), [(V2, V1), (V1, V2), (V1, get_layout("humanml-22"))])
 @pytest.mark.parametrize("persons", [1, 2])
 def test_converted_clips_are_those_of_a_recording_in_that_layout(preset, source, target, persons):
@@ -161,6 +163,20 @@ def test_folders_keep_everything_but_the_joints(tmp_path: Path) -> None:
     for one, other in zip(done, in_memory, strict=True):
         np.testing.assert_array_equal(one, other)
     assert info(done)["converted"]["layout"]["unused"].startswith("upper neck, left hand tip")
+
+
+@pytest.mark.parametrize("persons", [1, 2])
+def test_windows_are_those_of_the_converted_recordings(tmp_path: Path, persons: int) -> None:
+    raw = recording(V2, frames=30, persons=persons)
+    with ClipsWriter(tmp_path / "clips", 25, 3) as writer:
+        writer.add(Recording("long", raw, fps=10.0))
+        writer.finish(Dataset("made", V2, (), "m", "none", windows=Windows(1.0, 0.5)))
+    windows = open_clips(tmp_path / "clips")
+    done = convert(windows, tmp_path / "out", "kinect-v1")
+    assert len(done) == len(windows) == 5 and len(done.recordings) == 1
+    for one, other, window in zip(done, converted(windows, V1).clips, windows, strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_allclose(one, slowly(window, V2, V1), atol=1e-5)
 
 
 def test_missing_joints_are_zeros_and_named(tmp_path: Path) -> None:
