@@ -28,6 +28,8 @@ _MAX_SIDE_RATIO = 1.25
 _MIN_BONE = 0.12
 _MAX_WOBBLE = 0.4
 _MIN_UPRIGHT = 0.5
+# Of the deviation along the body: 1 cm of a person.
+_MIN_DEPTH = 0.01
 # Below this share of clips with hands and feet in front, left and right are exchanged.
 _MIN_FACING = 0.3
 _MIN_CLIPS = 4
@@ -52,6 +54,8 @@ class Bodies(NamedTuple):
     """Share of the clips in which the hands are in front of the shoulders; NaN without hands."""
     toes_ahead: float
     """Share of the clips in which the feet point to the front; NaN without feet."""
+    depth: float
+    """Deviation of the joints along the direction in which they vary least, relative to that of the most."""
 
 
 def spread_evenly(count: int, most: int) -> Int64[np.ndarray, " chosen"]:
@@ -82,7 +86,7 @@ def measure_bodies(clips: Clips, most: int = MAX_EXAMINED) -> Bodies | None:
     rows = [row for row in found if row is not None]
     if not rows:
         return None
-    extents, bones, wobbles, trunks, hands, toes = (np.array(column) for column in zip(*rows, strict=True))
+    extents, bones, wobbles, trunks, hands, toes, depths = (np.array(column) for column in zip(*rows, strict=True))
     trunk = np.median(trunks, axis=0)
     return Bodies(
         clips=len(rows),
@@ -92,6 +96,7 @@ def measure_bodies(clips: Clips, most: int = MAX_EXAMINED) -> Bodies | None:
         trunk=trunk / max(np.linalg.norm(trunk), 1e-12),
         hands_ahead=float(np.mean(hands > 0)) if np.isfinite(hands).all() else np.nan,
         toes_ahead=float(np.mean(toes > 0)) if np.isfinite(toes).all() else np.nan,
+        depth=float(np.median(depths)),
     )
 
 
@@ -102,7 +107,7 @@ def body_warnings(clips: Clips) -> Iterator[str]:
         clips: Clips of any format and preparation.
 
     Yields:
-        Warnings about the unit, the order of the joints, the vertical axis, and left and right.
+        Warnings about the unit, the third coordinate, the order of the joints, the vertical axis, and left and right.
     """
     bodies, dataset = measure_bodies(clips), clips.dataset
     if bodies is None:
@@ -111,6 +116,11 @@ def body_warnings(clips: Clips) -> Iterator[str]:
     if dataset.preparation not in SCALED and not low <= bodies.extent <= high:
         advice = "" if dataset.units == "m" else "; name the unit, for example --units mm"
         yield f"units: a body spans {bodies.extent:.3g} where metres would give {low} to {high}{advice}"
+    if bodies.depth < _MIN_DEPTH:
+        yield (
+            f"flat: the third coordinate of bodies varies by {bodies.depth:.1%} of the first; if it is a confidence, or"
+            " 0 throughout, give the first two alone"
+        )
     ratio, joint = _side_ratio(bodies, dataset.layout)
     if ratio > _MAX_SIDE_RATIO:
         yield (
@@ -204,7 +214,7 @@ def scale_difference(extent: float, other: float, channels: int = 3) -> str | No
 
 
 def _measure(person: Float[np.ndarray, "frames joints 3"], layout: Layout) -> tuple | None:
-    """One clip: extent, bone lengths, their variation, trunk, hands ahead, toes ahead."""
+    """One clip: extent, bone lengths, their variation, trunk, hands ahead, toes ahead, depth."""
     seen = person[person.any(axis=(1, 2))].astype(np.float64)
     if not len(seen):
         return None
@@ -228,7 +238,14 @@ def _measure(person: Float[np.ndarray, "frames joints 3"], layout: Layout) -> tu
         hands_ahead = np.nan if hands is None else _along(hands - (left + right) / 2, ahead)
         toes = _ends(layout, ("foot", "toes", "toe"), ("ankle", "heel"))
         toes_ahead = _along((seen[:, toes] - seen[:, parents[toes]]).sum(axis=1), ahead) if toes else np.nan
-    return extent, bones, wobble, trunk, hands_ahead, toes_ahead
+    return extent, bones, wobble, trunk, hands_ahead, toes_ahead, _depth(seen)
+
+
+def _depth(seen: Float[np.ndarray, "frames joints 3"]) -> float:
+    held = np.ma.masked_invalid(seen)
+    centred = (held - held.mean(axis=1, keepdims=True)).filled(0.0).reshape(-1, 3)
+    least, _, most = np.linalg.eigvalsh(centred.T @ centred)
+    return float(np.sqrt(max(least, 0.0) / max(most, 1e-24)))
 
 
 def _ends(layout: Layout, names: tuple[str, ...], of: tuple[str, ...] = ()) -> list[int]:

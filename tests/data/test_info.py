@@ -102,6 +102,18 @@ def test_millimetres_of_unknown_unit_give_a_warning(tmp_path: Path) -> None:
     assert "units" in _warning(tmp_path, clips, units="unknown")
 
 
+@pytest.mark.parametrize("third", ["confidence", "zero"])
+def test_a_third_coordinate_that_is_no_depth_gives_a_warning(third: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        clip = 300 + 100 * rng.normal(size=(1, 17, 3)) + rng.normal(size=(20, 17, 3))
+        clip[..., 2] = rng.uniform(0.5, 1, (20, 17)) if third == "confidence" else 0
+        (tmp_path / "x").mkdir(exist_ok=True)
+        np.save(tmp_path / "x" / f"{number}.npy", clip)
+    clips = prepare("arrays", tmp_path / "x", tmp_path / "clips", layout="coco-17")
+    assert [text for text in info(clips)["warnings"] if text.startswith("flat: the third coordinate")]
+
+
 def test_a_misordered_limb_gives_a_warning(tmp_path: Path) -> None:
     clips = [_clip(subject, subject % 2) for subject in (1, 2)]
     elbow, wrist = JOINTS.index("left elbow"), JOINTS.index("left wrist")

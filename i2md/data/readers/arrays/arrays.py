@@ -252,6 +252,8 @@ class _Metadata:
         values = self._column(key)
         if values is not None and values.dtype.kind not in "iu":
             raise self._error(f"{key} are {values.dtype} values; give whole numbers")
+        if values is not None and values.size and int(values.max()) >= 1 << 63:
+            raise self._error(f"{key} do not fit 64 bits; number them")
         return None if values is None else values.astype(np.int64)
 
     def _unknown(self) -> Int64[np.ndarray, " clips"]:

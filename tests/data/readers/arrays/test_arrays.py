@@ -205,6 +205,14 @@ def test_damaged_file_is_an_input_error_or_read(data: st.DataObject, name: str, 
         assert "\n" not in str(refused) and str(refused).startswith(str(tmp_path / name))
 
 
+@pytest.mark.parametrize("key", ["labels", "subjects", "lengths"])
+def test_numbers_beyond_64_bits_are_refused(key: str, tmp_path: Path) -> None:
+    numbers = np.array([0, 2**63 + 5], dtype=np.uint64)
+    np.savez(tmp_path / "x.npz", positions=np.ones((2, 5, 25, 3)), **{key: numbers})
+    with pytest.raises(InputError, match=f"{key} do not fit 64 bits"):
+        open_source("arrays", tmp_path / "x.npz")
+
+
 def test_a_label_of_a_billion_takes_no_memory(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", positions=np.ones((2, 5, 25, 3)), labels=np.array([0, 10**9]))
     with pytest.raises(InputError, match="label 1000000000 is not one of at most 100000 classes counted from 0"):
