@@ -11,13 +11,12 @@ from jaxtyping import Bool, Float32, Float64
 
 from i2md.data.missing import missing_joints
 from i2md.data.recording import UNKNOWN
+from i2md.data.windows import ASSUMED_FPS
 from i2md.pages.skeletons import FILLED, States, carry_over_gaps, even_steps, pack_skeletons, viewing_axes
 from i2md.skeletons import Layout
 
 Positions = Float32[np.ndarray, "persons frames joints channels"]
 
-# Frames a second of a recording that does not say how many it has.
-ASSUMED_FPS = 30.0
 # Of a longer clip the page plays an excerpt of EXCERPT seconds; the recording as a whole has its timeline.
 LONG = 20.0
 EXCERPT = 8.0

@@ -16,7 +16,7 @@ from i2md.data.presets import LeftOut, prepare_positions
 from i2md.data.recorded import Recorded, recorded
 from i2md.data.recording import Divisible, Recording, Source, Unreadable
 from i2md.data.store import Clips
-from i2md.data.windows import BEGIN, RECORDING
+from i2md.data.windows import ASSUMED_FPS, BEGIN, RECORDING
 from i2md.pages.choice import choose_clips, named_clips
 from i2md.pages.gallery import LONG, ViewedClip, gallery, timelines
 from i2md.pages.render import write_page
@@ -118,7 +118,10 @@ def view_source(source: Source, preset: str, path: Path, most: int) -> Viewed:
         whole = [_of_recording(each, each.positions) for each in found]
     total = source.count or (len(source.read) if isinstance(source.read, Divisible) else len(shown))
     facts = {
-        "layout": f"{source.layout.name}, {len(source.layout.joints)} joints",
+        "classes": str(len(source.class_names)) if source.class_names else "no labels",
+        "layout": f"{source.layout.name}, {len(source.layout.joints)} joints, {source.layout.channels}-D",
+        "persons": _persons(max((len(clip.prepared) for clip in shown), default=1)),
+        **_durations(np.array([clip.prepared.shape[1] for clip in shown]), np.array([clip.fps for clip in shown])),
         "units": source.units,
         "preparation": preset,
     }
@@ -205,7 +208,7 @@ def _of_recording(recording: Recording, positions: np.ndarray, raw: np.ndarray |
 def _long(clips: Clips) -> np.ndarray:
     """The recordings that have a timeline: long ones, and those with labelled intervals."""
     fps = clips.columns["fps"]
-    long = clips.columns["frames"] / np.where(fps > 0, fps, 30.0) > LONG
+    long = clips.columns["frames"] / np.where(fps > 0, fps, ASSUMED_FPS) > LONG
     if clips.intervals is not None:
         long[np.unique(clips.intervals["clip"])] = True
     return np.flatnonzero(long)
@@ -222,24 +225,33 @@ def _some(source: Source, most: int) -> Iterator[Recording | Unreadable]:
 
 def _facts(clips: Clips) -> dict[str, str]:
     dataset, columns = clips.dataset, clips.columns
-    fps = columns["fps"]
-    known = fps[fps > 0]
-    rate = "unknown, 30 assumed" if not len(known) else f"{known.min():g}"
-    rate += f" to {known.max():g}" if len(known) and known.max() > known.min() else ""
-    seconds = columns["frames"] / np.where(fps > 0, fps, 30.0)
-    low, middle, high = np.percentile(seconds, [0, 50, 100]) if len(seconds) else (0, 0, 0)
     labelled = int((clips.labels >= 0).sum())
     return {
         "classes": f"{len(np.unique(clips.labels[clips.labels >= 0]))}" if labelled else "no labels",
         "layout": f"{dataset.layout.name}, {len(dataset.layout.joints)} joints, {clips.frames.shape[2]}-D",
-        "persons": f"up to {clips.max_persons}" if clips.max_persons > 1 else "1",
-        "seconds": f"{low:.1f} to {high:.1f}, median {middle:.1f}",
-        "frames a second": rate,
+        "persons": _persons(clips.max_persons),
+        **_durations(columns["frames"], columns["fps"]),
         "units": dataset.units,
         "preparation": dataset.preparation,
         "splits": ", ".join(dataset.splits) or "none",
         **({"windows": f"{dataset.windows}, of {len(clips.recordings)} recordings"} if clips.is_windowed else {}),
     }
+
+
+def _persons(most: int) -> str:
+    return f"up to {most}" if most > 1 else "1"
+
+
+def _durations(frames: np.ndarray, fps: np.ndarray) -> dict[str, str]:
+    """How long clips are, and their frames a second."""
+    if not len(frames):
+        return {}
+    known = fps[fps > 0]
+    rate = f"{known.min():.4g}" if len(known) else f"unknown, {ASSUMED_FPS:g} assumed"
+    rate += f" to {known.max():.4g}" if len(known) and known.max() > known.min() else ""
+    low, middle, high = np.percentile(frames / np.where(fps > 0, fps, ASSUMED_FPS), [0, 50, 100])
+    length = f"{low:.1f} to {high:.1f}, median {middle:.1f}" if high > low else f"{middle:.1f}"
+    return {"seconds": length, "frames a second": rate}
 
 
 _CHANGED = {

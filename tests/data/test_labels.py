@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_clips import moving
 from refusal import Refused
@@ -126,6 +126,7 @@ def test_what_cannot_be_read_is_refused(name: str, text: str, message: str, tmp_
         read_labels(tmp_path / name)
 
 
+@settings(max_examples=40)
 @given(st.binary(max_size=200), st.sampled_from([".csv", ".tsv", ".json", ".boris"]))
 def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str) -> None:
     path = tmp_path_factory.getbasetemp() / f"any{suffix}"

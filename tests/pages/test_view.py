@@ -79,13 +79,14 @@ def test_2_d_clips_of_several_persons_are_flat_and_long_ones_get_a_timeline(tmp_
 
 
 def test_of_many_clips_each_class_is_shown_and_the_page_stays_small(tmp_path: Path) -> None:
-    recordings = [moving(f"{i}", 10, label=-1 if i % 4 == 3 else i % 4, fps=30.0) for i in range(1200)]
-    recordings[777].positions[0, :, 5:9] = 0
+    recordings = [moving(f"{i}", 10, label=-1 if i % 4 == 3 else i % 4, fps=30.0) for i in range(600)]
+    recordings[377].positions[0, :, 5:9] = 0
     clips = write_clips(tmp_path / "c", recordings)
     page = view(clips, "--most", 16)
     labels = [card["class"] for card in page.data["gallery"]["cards"]]
-    assert [labels.count(name) for name in ("sit", "stand", "<wave>", "")] == [4, 4, 4, 4]
-    assert "16 of 1200 clips, about as many of each class" in page.text
+    counts = [labels.count(name) for name in ("sit", "stand", "<wave>", "")]
+    assert sum(counts) == 16 and min(counts) >= 3
+    assert "16 of 600 clips, about as many of each class" in page.text
     assert (clips / "view.html").stat().st_size < 400_000
 
 
@@ -131,8 +132,8 @@ def test_an_mp4_is_a_video(tmp_path: Path) -> None:
     assert (tmp_path / "s.mp4").read_bytes()[4:8] == b"ftyp"
 
 
-def test_json_names_the_page(clips: Path, tmp_path: Path) -> None:
-    said = tmp_path / "said.json"
+def test_json_names_the_page(tmp_path: Path) -> None:
+    said, clips = tmp_path / "said.json", write_clips(tmp_path / "c", [moving("a"), moving("b")])
     view(clips, "--out", tmp_path / "p.html", "--json", said)
     data = json.loads(said.read_text())
-    assert (data["page"], data["clips"], data["shown"]) == (str(tmp_path / "p.html"), 32, 32)
+    assert (data["page"], data["clips"], data["shown"]) == (str(tmp_path / "p.html"), 2, 2)
