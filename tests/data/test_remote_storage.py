@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from faulty_reader import faulty_source
+from origin import without_origin
 
 import i2md.data.storage.remote
 from i2md.data.info import info
@@ -28,14 +29,16 @@ pytest.importorskip("upath", reason="URLs need the extra ray")
 
 
 def on_disk(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return without_origin({name: path.read_bytes() for name, path in files.items()})
 
 
 def stored(url: str) -> dict[str, bytes]:
     """All there is below a URL, hidden or not."""
     below = to_path(url)
     files = filesystem(below)
-    return {path[len(fs_path(below)) + 1 :]: files.cat_file(path) for path in files.find(fs_path(below))}
+    found = {path[len(fs_path(below)) + 1 :]: files.cat_file(path) for path in files.find(fs_path(below))}
+    return without_origin(found)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import pausing
 import pyarrow.dataset
 import pytest
 import tiny
+from origin import without_origin
 
 import i2md
 from i2md.cli.main import main
@@ -84,7 +85,8 @@ def _source(count: int = 60, **how: Any) -> Source:
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return without_origin({name: path.read_bytes() for name, path in files.items()})
 
 
 @pytest.fixture(scope="module")
