@@ -105,8 +105,9 @@ def trained(clips: Path, folder: Path) -> dict[str, torch.Tensor]:
     """The whole state of the model after training, queues included."""
     config = read_config(folder / "like")
     data = open_clips(clips)
-    made = (make(data, "xsub", torch.device("cpu")) for make in (knn_monitor, diagnostics_monitor))
-    watches = [(config.settings.knn_every, watch) for watch in made if watch]
+    s = config.settings
+    makers = ((s.knn_every, knn_monitor), (s.diagnostics_every, diagnostics_monitor))
+    watches = [(every, watch) for every, make in makers if (watch := make(data, "xsub", torch.device("cpu")))]
     return dict(
         train(data.part("xsub", "train"), folder / "trained", config, torch.device("cpu"), watches).state_dict()
     )
