@@ -72,6 +72,7 @@ def test_killed_and_stopped_jobs_report_it_once_and_resume_to_the_same_bytes(
     _require_same_end(run, uninterrupted)
 
 
+@pytest.mark.slow
 def test_torchrun_restarts_a_killed_rank_and_the_run_ends_with_the_same_bytes(
     clips: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:

@@ -55,7 +55,7 @@ def _require_same_end(run: Path, undisturbed: Path) -> None:
 
 
 # Numbers of operations on files of the run; with a checkpoint at every step there are about eighty.
-@pytest.mark.parametrize("operations", [(1, 3, 8), (25, 30, 15)])
+@pytest.mark.parametrize("operations", [(3, 25), pytest.param((1, 8, 30, 15), marks=pytest.mark.slow)])
 def test_killed_at_any_file_operation_it_ends_with_the_same_weights(
     operations: tuple[int, ...], clips: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -75,7 +75,7 @@ def test_killed_before_the_first_checkpoint_it_starts_again(clips: Path, undistu
     _require_same_end(run, undisturbed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGHUP])
 def test_interrupted_it_saves_a_checkpoint_and_resumes(
     clips: Path, undisturbed: Path, tmp_path: Path, number: signal.Signals
 ) -> None:

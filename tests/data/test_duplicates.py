@@ -82,7 +82,9 @@ def test_copies_within_a_part_give_a_warning(tmp_path: Path) -> None:
     assert "1 clips are exact copies of others, for example clip-2 of clip-0" in info(clips)["warnings"]
 
 
-@pytest.mark.parametrize("preset", [pytest.param("facing", marks=pytest.mark.slow), "none"])
+@pytest.mark.parametrize(
+    "preset", [pytest.param("facing", marks=pytest.mark.slow), pytest.param("none", marks=pytest.mark.slow)]
+)
 def test_nw_ucla_holds_95_test_clips_that_are_training_clips(preset: str, real_data: Path, tmp_path: Path) -> None:
     clips = prepare("nw-ucla", real_data / "nw-ucla", tmp_path / "clips", preset=preset)
     found = info(clips)
@@ -101,7 +103,8 @@ def test_nw_ucla_holds_95_test_clips_that_are_training_clips(preset: str, real_d
 
 
 @pytest.mark.parametrize(
-    "format", ["utd-mhad", pytest.param("msr-action3d", marks=pytest.mark.slow), "sbu-interaction"]
+    "format",
+    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("utd-mhad", "msr-action3d")), "sbu-interaction"],
 )
 def test_other_data_sets_hold_no_copies(format: str, real_data: Path, tmp_path: Path) -> None:
     found = info(prepare(format, real_data / format, tmp_path / "clips"))

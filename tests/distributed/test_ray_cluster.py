@@ -106,7 +106,7 @@ def undisturbed(skeletons: Path, tmp_path_factory: pytest.TempPathFactory) -> di
     return _contents(folder)
 
 
-@pytest.mark.parametrize("urls", [False, True])
+@pytest.mark.parametrize("urls", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_cluster_writes_the_same_bytes_as_one_machine(
     skeletons: Path, undisturbed: dict[str, bytes], tmp_path: Path, urls: bool
 ) -> None:
@@ -169,7 +169,7 @@ def _embedded(tmp_path: Path, run: object, clips: object, out: object) -> dict[s
         return dict(written)
 
 
-@pytest.mark.parametrize("urls", [False, True])
+@pytest.mark.parametrize("urls", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_cluster_gives_the_same_features_as_one_machine(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, urls: bool
 ) -> None:
@@ -293,7 +293,9 @@ def _wait_for_end(descriptor: int) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux has descriptors of processes")
-@pytest.mark.parametrize(("number", "urls"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
+@pytest.mark.parametrize(
+    ("number", "urls"), [pytest.param(signal.SIGKILL, True, marks=pytest.mark.slow), (signal.SIGTERM, False)]
+)
 def test_stopped_command_leaves_no_process_and_resumes_to_the_same_bytes(
     skeletons: Path, undisturbed: dict[str, bytes], tmp_path: Path, number: int, urls: bool
 ) -> None:

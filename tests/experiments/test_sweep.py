@@ -223,6 +223,7 @@ def _epochs(run: Path) -> int:
     return log.read_bytes().count(b"\n") if log.is_file() else 0
 
 
+@pytest.mark.slow
 def test_stopped_and_killed_sweep_resumes_to_the_same_bytes(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,7 +265,8 @@ def test_failed_runs_are_listed_with_their_reason_and_the_others_finish(
 ) -> None:
     out = tmp_path / "out"
     grid = ["--grid", "optimizer.learning_rate=0.001,1e30", "batch_size=8,12", "--seeds", "0"]
-    assert main(["sweep", str(clips), str(out), *WORDS, *grid]) == 2
+    with jobs_here():
+        assert main(["sweep", str(clips), str(out), *WORDS, *grid]) == 2
     said = capsys.readouterr()
     data = _json(out / "results.json")["failed"]
     failed = {name: failure["reason"] for name, failure in data.items()}
