@@ -33,7 +33,8 @@ test-slow: $(READY)
 fuzz: $(READY)
 	@OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m fuzzing $(FUZZ)
 
-# The suite with the lowest allowed version of every dependency, in a virtual environment of its own.
+# The suite with the lowest allowed version of every dependency, in a virtual environment of its own; by Python 3.10:
+# make test-lowest PYTHON=python3.10
 test-lowest:
 	@$(MAKE) --no-print-directory test VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
 
@@ -54,7 +55,7 @@ $(READY): pyproject.toml constraints.txt $(CONSTRAINTS)
 	fi
 	@touch $(UNFINISHED)
 	@$(INSTALL) "pip>=21.3"
-	@$(INSTALL) -c constraints.txt $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e ".[test]"
+	@$(INSTALL) -c $(or $(CONSTRAINTS),constraints.txt) -e ".[test]"
 	@rm $(UNFINISHED)
 	@touch $@
 

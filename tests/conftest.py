@@ -18,9 +18,11 @@ import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-# A suite that a script started in the background ignores Ctrl-C, and so would the processes that its tests interrupt.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A suite that a script started in the background ignores Ctrl-C, and one started by nohup SIGHUP; so would the
+# processes that its tests interrupt.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 # On a busy machine any example may take long.
 settings.register_profile("without deadlines", deadline=None)

@@ -20,9 +20,11 @@ JOINTS = get_layout("kinect-v1").joints
 SHUFFLED = [JOINTS[j] for j in np.random.default_rng(5).permutation(len(JOINTS))]
 
 
-def _recordings(real_data: Path, step: int = 7) -> list[Recording]:
+@pytest.fixture(scope="module")
+def recordings(real_data: Path) -> list[Recording]:
+    """Every seventh of UTD-MHAD."""
     source = open_source("utd-mhad", real_data / "utd-mhad")
-    return [each for each in source.read() if isinstance(each, Recording)][::step]
+    return [each for each in source.read() if isinstance(each, Recording)][::7]
 
 
 def _z_up(positions: np.ndarray) -> np.ndarray:
@@ -42,14 +44,14 @@ def _all_changed(positions: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def own(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Recording], Clips]:
+def expected(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Clips:
     """UTD-MHAD by the package's own reader."""
-    clips = prepare("utd-mhad", real_data / "utd-mhad", tmp_path_factory.mktemp("own") / "clips")
-    return _recordings(real_data), clips
+    return prepare("utd-mhad", real_data / "utd-mhad", tmp_path_factory.mktemp("own") / "clips")
 
 
-def test_described_files_equal_those_of_the_own_reader(own: tuple[list[Recording], Clips], tmp_path: Path) -> None:
-    recordings, expected = own
+def test_described_files_equal_those_of_the_own_reader(
+    recordings: list[Recording], expected: Clips, tmp_path: Path
+) -> None:
     source = _write(tmp_path / "files", recordings, _all_changed)
     options = ["--layout", "kinect-v1", "--units", "mm", "--axes", "x,-z,y", "--joints", ",".join(SHUFFLED)]
     assert main(["prepare", "arrays", str(source), str(tmp_path / "clips"), *options]) == 0
@@ -76,9 +78,9 @@ def test_described_files_equal_those_of_the_own_reader(own: tuple[list[Recording
     ids=["as it is", "millimetres", "z-up", "mirrored", "right side first", "all"],
 )
 def test_files_that_are_not_described_give_a_warning_of_each(
-    change: Any, warned: list[str], real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    change: Any, warned: list[str], recordings: list[Recording], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = _write(tmp_path / "files", _recordings(real_data, 12), change)
+    source = _write(tmp_path / "files", recordings[::2], change)
     assert main(["prepare", "arrays", str(source), str(tmp_path / "clips"), "--layout", "kinect-v1"]) == 0
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
     for beginning in warned:

@@ -124,6 +124,7 @@ def test_it_agrees_on_the_golden_files(golden: Path) -> None:
             agree(parse_bodies(file.read_bytes()).astype(np.float32), actors)
 
 
+@pytest.mark.slow
 def test_it_agrees_on_generated_noise(tmp_path: Path) -> None:
     noisy = {"extra_bodies": 0.5, "person_lost": 0.2, "empty_ends": 0.1, "changed_order": 0.1, "two_frames": 0.1}
     write_ntu(tmp_path, clips=30, irregularities=NtuIrregularities(**{**vars(NtuIrregularities.none()), **noisy}))

@@ -32,6 +32,12 @@ def test_quick_products_are_as_exact_as_float32_can_be(shape):
     assert (quick - exact).abs().max() < 2e-6 * inner
 
 
+needs_the_switch = pytest.mark.skipif(
+    not hasattr(torch.backends.mkldnn, "matmul"), reason="PyTorch has the switch from 2.9 on"
+)
+
+
+@needs_the_switch
 def test_quick_products_leave_the_switch_as_they_found_it():
     settings = torch.backends.mkldnn.matmul
     before = settings.fp32_precision
@@ -40,6 +46,7 @@ def test_quick_products_leave_the_switch_as_they_found_it():
     assert settings.fp32_precision == before
 
 
+@needs_the_switch
 def test_quick_products_in_overlapping_threads_restore_the_switch():
     settings = torch.backends.mkldnn.matmul
     before, first_is_in, second_is_in = settings.fp32_precision, threading.Event(), threading.Event()

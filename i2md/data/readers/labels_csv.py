@@ -73,6 +73,8 @@ def _lines(data: bytes) -> tuple[Sequence[str], Iterator[tuple[int, Mapping[str 
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise BadFile(f"line {line} is not in UTF-8: save the table as 'CSV UTF-8'") from None
+    if "\0" in text:  # Python's own reader refuses it up to 3.10 and keeps it from 3.11 on
+        raise BadFile(f"line {text[: text.index(chr(0))].count(chr(10)) + 1} holds a zero byte: save the table as text")
     header = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(",;\t", key=header.count)
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from importlib.metadata import version
 from importlib.util import find_spec
 
 import torch
@@ -85,10 +86,15 @@ def run_pairs(
     return hidden, last
 
 
+def triton_is_recent() -> bool:
+    """Whether Triton is installed in a version that the kernels are tested with: 3.2, of PyTorch 2.6, or later."""
+    return bool(find_spec("triton")) and tuple(map(int, version("triton").split(".")[:2])) >= (3, 2)
+
+
 @cache
 def _layer_on(device: str) -> Callable[..., tuple[Tensor, Tensor]]:
     """On a GPU the layer by Triton's kernels, where Triton is installed; it comes with a PyTorch for GPUs."""
-    if device == "cuda" and find_spec("triton"):
+    if device == "cuda" and triton_is_recent():
         from i2md.encoders.gru.triton_layer import gru_layer as by_kernels
 
         return by_kernels

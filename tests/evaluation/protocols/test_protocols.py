@@ -64,7 +64,7 @@ def test_every_protocol_is_written_with_everything_it_depends_on(evaluated: tupl
         assert list(result.scores) == STREAMS, title
         assert (result.dataset, result.split, result.seed, result.recipe) == ("synthetic", "xsub", 0, "ntu60")
         assert (result.pretraining_dataset, result.pretraining_split) == ("synthetic", "xsub")
-        assert result.versions["torch"] == torch.__version__
+        assert result.versions["torch"].split("+")[0] == torch.__version__.split("+")[0]
         assert result.method == "i2md" and result.baseline == ("untrained" if title == "supervised" else None)
         assert result.epochs == (0 if title == "supervised" else 2)
         for scores in result.scores.values():
