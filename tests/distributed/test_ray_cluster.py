@@ -33,12 +33,8 @@ from i2md.errors import InputError, WorkerLost
 from i2md.skeletons import get_layout
 
 pytest.importorskip("ray", reason="the extra ray is not installed: Ray may have no wheel for this Python")
-# Ray 2.40 leaves a log file and a process of its own to the garbage collector.
-pytestmark = [
-    pytest.mark.filterwarnings(f"ignore:{what}")
-    for what in ("unclosed file:ResourceWarning", "subprocess .* is still running:ResourceWarning")
-]
-pytestmark.append(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+# Ray 2.50 tells of what its later versions do.
+pytestmark = pytest.mark.filterwarnings("ignore:Tip. In future versions of Ray:FutureWarning")
 
 DEADLOCK_SECONDS = 300.0
 LAYOUT = get_layout("kinect-v1")
