@@ -54,8 +54,22 @@ class FinetuneSettings(TrainingSettings):
 
 
 @dataclass(frozen=True)
-class KnnSettings:
-    """kNN evaluation."""
+class FewerLabels:
+    """A classifier of frozen features with all labels, and beside it with few."""
+
+    label_fractions: tuple[float, ...] = ()
+    """Also with these fractions of the training labels: the clips that "semi" draws."""
+    labels: tuple[int, ...] = ()
+    """Also with so many labels of each class: the clips that "few-shot" draws."""
+    draws: int = 5
+    """Random draws of the labelled clips for each fraction and number of labels; one result for each."""
+    balanced: bool = True
+    """Draw a fraction from each class, as `semi.balanced`."""
+
+
+@dataclass(frozen=True)
+class KnnSettings(FewerLabels):
+    """kNN evaluation, with all labels and with few."""
 
     k: tuple[int, ...] = (1,)
     """Number of neighbours that vote; one result for each."""
@@ -70,7 +84,7 @@ class RetrievalSettings:
 
 
 @dataclass(frozen=True)
-class RidgeSettings:
+class RidgeSettings(FewerLabels):
     """Ridge evaluation: ridge regression on standardised frozen features, with all labels and with few."""
 
     penalties: tuple[float, ...] = (
@@ -78,14 +92,6 @@ class RidgeSettings:
         *(100.0, 300.0, 1000.0, 3000.0, 10000.0, 30000.0, 100000.0),
     )
     """Strengths of the penalty; leave-one-out on the labelled training clips chooses one for each stream."""
-    label_fractions: tuple[float, ...] = ()
-    """Also with these fractions of the training labels: the clips that "semi" draws."""
-    labels: tuple[int, ...] = ()
-    """Also with so many labels of each class: the clips that "few-shot" draws."""
-    draws: int = 5
-    """Random draws of the labelled clips for each fraction and number of labels; one result for each."""
-    balanced: bool = True
-    """Draw a fraction from each class, as `semi.balanced`."""
 
 
 @dataclass(frozen=True)
@@ -188,11 +194,13 @@ def _checks(s: EvaluationSettings) -> Iterator[tuple[bool, str]]:
         ("retrieval.recall", s.retrieval.recall),
         ("few_shot.labels", s.few_shot.labels),
         ("ridge.labels", s.ridge.labels or (1,)),
+        ("knn.labels", s.knn.labels or (1,)),
     ):
         yield not numbers or min(numbers) < 1, f"{name} {numbers} must be numbers of at least 1"
     for name, fractions in (
         ("semi.label_fractions", s.semi.label_fractions),
         ("ridge.label_fractions", s.ridge.label_fractions or (1.0,)),
+        ("knn.label_fractions", s.knn.label_fractions or (1.0,)),
     ):
         invalid = not fractions or not all(0 < fraction <= 1 for fraction in fractions)
         yield invalid, f"{name} {fractions} must be above 0 and at most 1"
@@ -209,7 +217,7 @@ def _checks(s: EvaluationSettings) -> Iterator[tuple[bool, str]]:
         yield invalid, f"corruption.{name} {levels} must be from {low:g} to {high:g}"
     yield c.seed < 0, f"corruption.seed {c.seed} must be at least 0"
     for name, draws in (
-        *(("semi", s.semi.draws), ("few_shot", s.few_shot.draws), ("ridge", s.ridge.draws)),
+        *(("semi", s.semi.draws), ("few_shot", s.few_shot.draws), ("ridge", s.ridge.draws), ("knn", s.knn.draws)),
         ("corruption", c.draws),
     ):
         yield draws < 1, f"{name}.draws {draws} must be at least 1"

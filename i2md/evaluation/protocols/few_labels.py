@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from jaxtyping import Int64
+from torch import Tensor
 
 from i2md.evaluation.finetuning import finetuning_scores
 from i2md.evaluation.linear_probe import linear_probe_scores
 from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.protocols import Protocol
 from i2md.evaluation.results import Outcome, Variant
-from i2md.evaluation.settings import FewShotSettings, FinetuneSettings, LinearSettings, SemiSettings
+from i2md.evaluation.settings import FewerLabels, FewShotSettings, FinetuneSettings, LinearSettings, SemiSettings
 
 # Indices of training clips, ascending.
 Labelled = Int64[np.ndarray, " labelled"]
@@ -72,6 +73,38 @@ def _few_shot_variants(settings: FewShotSettings, linear: LinearSettings) -> lis
 
 SEMI = Protocol("semi", (SemiSettings, FinetuneSettings), semi, variants=_semi_variants, trains_encoders=True)
 FEW_SHOT = Protocol("few-shot", (FewShotSettings, LinearSettings), few_shot, variants=_few_shot_variants)
+
+
+def all_and_few(settings: FewerLabels) -> list[Variant]:
+    """The variants of a classifier with all labels, then with each fraction and number of labels and each draw."""
+    draws = range(settings.draws)
+    fractions = [Variant(label_fraction=each, draw=draw) for each in settings.label_fractions for draw in draws]
+    return [Variant(), *fractions, *(Variant(labels_per_class=n, draw=draw) for n in settings.labels for draw in draws)]
+
+
+def labelled_clips(data: ProbeData, variant: Variant, balanced: bool) -> Int64[Tensor, " labelled"]:
+    """The training clips that keep their labels in one of `all_and_few`.
+
+    Args:
+        data: The training clips.
+        variant: Of the labels.
+        balanced: Whether a fraction is drawn from each class.
+
+    Returns:
+        Indices of training clips, ascending, on the device of the data.
+    """
+    labels, draw = data.train_labels.cpu().numpy(), variant.draw or 0
+    drawn = np.arange(len(labels))
+    if variant.label_fraction is not None:
+        drawn = draw_fraction(data.train_names, labels, variant.label_fraction, balanced, data.seed, draw)
+    elif variant.labels_per_class is not None:
+        drawn = draw_per_class(data.train_names, labels, variant.labels_per_class, data.seed, draw)
+    return torch.as_tensor(drawn, device=data.device)
+
+
+def names_of_few(data: ProbeData, variant: Variant, clips: Int64[Tensor, " labelled"]) -> list[str] | None:
+    """The names of the labelled clips, where they are not all."""
+    return None if variant.draw is None else [data.train_names[clip] for clip in clips.tolist()]
 
 
 def draw_fraction(

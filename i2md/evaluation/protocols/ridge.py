@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import torch
 from jaxtyping import Int64
 from torch import Tensor
 
@@ -18,8 +17,8 @@ from i2md.evaluation.features import with_ensemble
 from i2md.evaluation.metrics import prediction_scores
 from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.protocols import Protocol
-from i2md.evaluation.protocols.few_labels import draw_fraction, draw_per_class
-from i2md.evaluation.results import Outcome, Scores, Variant
+from i2md.evaluation.protocols.few_labels import all_and_few, labelled_clips, names_of_few
+from i2md.evaluation.results import Outcome, Scores
 from i2md.evaluation.ridge_regression import RidgeClassifier, fit_ridge
 from i2md.evaluation.settings import RidgeSettings
 
@@ -34,18 +33,11 @@ def ridge(data: ProbeData, settings: RidgeSettings) -> Iterator[Outcome]:
     Raises:
         InputError: There is a single labelled training clip.
     """
-    labels = data.train_labels.cpu().numpy()
-    for variant in _variants(settings):
-        draw, drawn = variant.draw or 0, None
-        if variant.label_fraction is not None:
-            drawn = draw_fraction(data.train_names, labels, variant.label_fraction, settings.balanced, data.seed, draw)
-        elif variant.labels_per_class is not None:
-            drawn = draw_per_class(data.train_names, labels, variant.labels_per_class, data.seed, draw)
-        clips = torch.arange(len(labels)) if drawn is None else torch.as_tensor(drawn)
+    for variant in all_and_few(settings):
+        clips = labelled_clips(data, variant, settings.balanced)
         if len(clips) < 2:
             raise InputError("ridge: leave-one-out needs at least two labelled training clips; label more clips")
-        names = None if drawn is None else [data.train_names[clip] for clip in drawn]
-        yield Outcome(_scores(data, settings, clips.to(data.device)), variant, labelled_clips=names)
+        yield Outcome(_scores(data, settings, clips), variant, labelled_clips=names_of_few(data, variant, clips))
 
 
 def _scores(data: ProbeData, settings: RidgeSettings, clips: Int64[Tensor, " labelled"]) -> dict[str, Scores]:
@@ -65,10 +57,4 @@ def _scores(data: ProbeData, settings: RidgeSettings, clips: Int64[Tensor, " lab
     return {**scores, **chosen}
 
 
-def _variants(settings: RidgeSettings) -> list[Variant]:
-    draws = range(settings.draws)
-    fractions = [Variant(label_fraction=each, draw=draw) for each in settings.label_fractions for draw in draws]
-    return [Variant(), *fractions, *(Variant(labels_per_class=n, draw=draw) for n in settings.labels for draw in draws)]
-
-
-RIDGE = Protocol("ridge", (RidgeSettings,), ridge, variants=_variants, scale_free=True)
+RIDGE = Protocol("ridge", (RidgeSettings,), ridge, variants=all_and_few, scale_free=True)

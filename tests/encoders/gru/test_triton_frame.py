@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from i2md.encoders.gru.encoder import triton_is_recent
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from i2md.encoders.gru.encoder import triton_is_recent
 
 ON_GPU = torch.cuda.is_available()
 triton = pytest.importorskip("triton", reason="Triton is not installed")

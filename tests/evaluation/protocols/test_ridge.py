@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import RidgeCV
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
+import i2md
 from i2md.cli.main import main
 from i2md.evaluation.results import Result, read_results
 from i2md.evaluation.ridge_regression import fit_ridge
@@ -100,9 +103,10 @@ def test_few_labels_are_those_of_the_semi_supervised_and_few_shot_protocols(
     base = tmp_path_factory.getbasetemp()
     shutil.copytree(tiny.run(base), tmp_path / "run")
     words = ["--ridge.label_fractions", "0.5", "--ridge.labels", "1", "--ridge.draws", "2", "--device", "cpu"]
+    words += ["--knn.label_fractions", "0.5", "--knn.labels", "1", "--knn.draws", "2"]
     words += ["--semi.label_fractions", "0.5", "--semi.draws", "2", "--finetune.epochs", "1"]
     words += ["--few_shot.labels", "1", "--few_shot.draws", "2", "--linear.epochs", "1"]
-    protocols = ["--protocol", "ridge", "semi", "few-shot"]
+    protocols = ["--protocol", "knn", "ridge", "semi", "few-shot"]
     assert main(["evaluate", str(tmp_path / "run"), str(tiny.clips(base)), *protocols, *words]) == 0
     results = read_results(tmp_path / "run" / "evaluation")
     found = {
@@ -110,15 +114,30 @@ def test_few_labels_are_those_of_the_semi_supervised_and_few_shot_protocols(
         for each in results
         if each.baseline is None
     }
-    assert found.pop(("ridge", None, None, None)) is None
-    assert len(found) == 8
-    for draw in range(2):
-        assert found["ridge", 0.5, None, draw] == found["semi", 0.5, None, draw]
-        assert found["ridge", None, 1, draw] == found["few-shot", None, 1, draw]
+    assert found.pop(("ridge", None, None, None)) is found.pop(("knn", None, None, None)) is None
+    assert len(found) == 12
+    for name, draw in product(("knn", "ridge"), range(2)):
+        assert found[name, 0.5, None, draw] == found["semi", 0.5, None, draw]
+        assert found[name, None, 1, draw] == found["few-shot", None, 1, draw]
+    _require_votes_of_the_labelled(tmp_path / "run", tiny.clips(base), [r for r in results if r.protocol == "knn"])
     _require_penalties([each for each in results if each.protocol == "ridge"])
     printed = capsys.readouterr().out
-    for row in ("| ridge ", "| ridge, 50 % of the labels, 2 draws, 8 labels ", "| ridge, 1 label a class, 2 draws "):
+    rows = ["| ridge ", "| ridge, 50 % of the labels, 2 draws, 8 labels ", "| ridge, 1 label a class, 2 draws "]
+    for row in (*rows, "| knn, 50 % of the labels, 2 draws, 8 labels ", "| knn, 1 label a class, 2 draws "):
         assert row in printed and row in accuracy_table(results)
+
+
+def _require_votes_of_the_labelled(run: Path, folder: Path, results: list[Result]) -> None:
+    """scikit-learn's nearest neighbour among the labelled clips alone."""
+    clips, model = i2md.open_clips(folder), i2md.load(run, "cpu")
+    train, test = clips.part("xsub", "train"), clips.part("xsub", "test")
+    known, queries, names = model.embed(train), model.embed(test), list(train.columns["name"])
+    for result in (each for each in results if each.baseline is None and each.labelled_clips):
+        rows = [names.index(name) for name in result.labelled_clips or ()]
+        for stream, scores in result.streams.items():
+            neighbours = KNeighborsClassifier(1, metric="cosine", algorithm="brute")
+            neighbours.fit(known[stream][rows], train.labels[rows])
+            np.testing.assert_array_equal(scores.predictions, neighbours.predict(queries[stream]))
 
 
 def _require_penalties(results: list[Result]) -> None:
@@ -134,6 +153,7 @@ def _require_penalties(results: list[Result]) -> None:
         (["--ridge.label_fractions", "2"], "ridge.label_fractions (2.0,) must be above 0 and at most 1"),
         (["--ridge.labels", "0"], "ridge.labels (0,) must be numbers of at least 1"),
         (["--ridge.draws", "0"], "ridge.draws 0 must be at least 1"),
+        (["--knn.label_fractions", "0"], "knn.label_fractions (0.0,) must be above 0 and at most 1"),
     ],
 )
 def test_invalid_settings_are_one_line(
