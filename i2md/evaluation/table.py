@@ -128,7 +128,7 @@ def accuracy_rows(results: Sequence[Result], labels: Sequence[str] | None = None
 def _labels(
     row: tuple[str, ...], labelled: Mapping[tuple[str, ...], Mapping[tuple[int, int], frozenset[str]]]
 ) -> Iterator[str]:
-    """The number of labels of a row, and the first row of the same data, encoder and kind with the same labels.
+    """The number of labels of a row, and the first row of its protocol, data, encoder and kind with the same labels.
 
     Args:
         row: Titles of data, encoder, protocol and kind.
@@ -139,8 +139,13 @@ def _labels(
     data, name, protocol, kind = row
     counts = sorted({len(clips) for clips in labelled[row].values()})
     yield f"{' to '.join(str(count) for count in sorted({counts[0], counts[-1]}))} label{'s' * (counts[-1] > 1)}"
-    alike = (labelled[row], data, name, kind)
-    same = [other[2] for other, clips in labelled.items() if (clips, other[0], other[1], other[3]) == alike]
+    of_protocol = protocol.split(",")[0]
+    alike = (labelled[row], data, name, kind, of_protocol)
+    same = [
+        other[2]
+        for other, clips in labelled.items()
+        if (clips, other[0], other[1], other[3], other[2].split(",")[0]) == alike
+    ]
     if same[0] != protocol:
         yield f"the same clips as {same[0]}"
 
