@@ -151,7 +151,10 @@ def to_positions(values: Num[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*sha
         The copy; values beyond float32 become infinite, without a warning, and fail `check_positions`.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.array(values, dtype=np.float32, order="C")
+        positions = np.array(values, dtype=np.float32, order="C")
+        # A damaged file may hold signalling NaNs, of which NumPy would warn again and again.
+        positions[np.isnan(positions)] = np.nan
+    return positions
 
 
 def without_absent_persons(

@@ -89,7 +89,9 @@ class _Part:
     def _recording(self, index: int, persons: np.ndarray) -> Recording | Unreadable:
         source = f"{self.rows.path.name}[{self.rows.start + index}]"
         try:
-            positions = without_padding(persons, _LAYOUT, true_length(persons, int(self.lengths[index])))
+            with np.errstate(invalid="ignore"):
+                length = true_length(persons, int(self.lengths[index]))
+            positions = without_padding(persons, _LAYOUT, length)
         except BadFile as error:
             return Unreadable(source, f"{source}: {error}")
         name = self.names[index]

@@ -82,7 +82,8 @@ class _Part:
     def _recording(self, index: int, row: np.ndarray) -> Recording | Unreadable:
         source = f"{self.rows.path.name}:x_{self.name}[{self.rows.start + index}]"
         persons = row.reshape(len(row), 2, 25, 3).swapaxes(0, 1)
-        alone = np.array_equal(persons[0], persons[1], equal_nan=True)
+        with np.errstate(invalid="ignore"):
+            alone = np.array_equal(persons[0], persons[1], equal_nan=True)
         try:
             positions = without_padding(persons[:1] if alone else persons, _LAYOUT)
         except BadFile as error:
