@@ -72,10 +72,11 @@ def test_unknown_split(refused: Refused, clips: Path, run: Path, tmp_path: Path)
 
 def test_run_of_another_layout(refused: Refused, clips: Path, golden: Path, tmp_path: Path) -> None:
     assert main(["import-cmd", str(golden / "cmd_step.pth.tar"), str(tmp_path / "run")]) == 0
-    for words in (["evaluate", tmp_path / "run", clips], ["embed", tmp_path / "run", clips, tmp_path / "out.npz"]):
-        line = refused(*words)
-        assert "pretrained on layout 'kinect-v2'" in line
-        assert "has 'kinect-v1'; give clips of the same layout" in line
+    line = refused("evaluate", tmp_path / "run", clips)
+    assert "pretrained on layout 'kinect-v2'" in line
+    assert f"has 'kinect-v1'; convert them: i2md convert {clips} OUT --to kinect-v2" in line
+    # Converted on the way, but of another preset.
+    assert "prepared by" in refused("embed", tmp_path / "run", clips, tmp_path / "out.npz")
 
 
 def test_clips_of_another_preset(refused: Refused, run: Path, tmp_path: Path) -> None:
