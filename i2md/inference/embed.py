@@ -220,7 +220,8 @@ class FeatureFolder:
         if is_remote(self.out):
             names = set(list_files(self.out))
         else:
-            names = {path.name for path in self.out.iterdir()} if self.out.exists() else set()
+            # A hidden file is what a killed process was writing.
+            names = {path.name for path in self.out.glob("[!.]*")} if self.out.exists() else set()
         if names:
             self._require_same(names)
         else:

@@ -207,6 +207,17 @@ def test_unfinished_run_can_be_embedded(clips: Path, undisturbed: Path, tmp_path
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
+def test_embedding_killed_while_it_writes_its_first_file_resumes(
+    clips: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "._embedding.json.partial").write_text('{"key": "')
+    for name in "ab":
+        assert main(["embed", str(undisturbed), str(clips), str(tmp_path / name), "--device", "cpu"]) == 0
+    found, whole = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "ab")
+    assert found == whole
+
+
 @pytest.mark.parametrize("left", [0, 1000])
 def test_damaged_model_is_restored_from_the_checkpoint(
     left: int, clips: Path, undisturbed: Path, tmp_path: Path
