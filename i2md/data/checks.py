@@ -61,6 +61,10 @@ class Bodies(NamedTuple):
 def spread_evenly(count: int, most: int) -> Int64[np.ndarray, " chosen"]:
     """Indices of at most `most` of `count` clips, spread evenly.
 
+    Args:
+        count: Number of clips.
+        most: Number of clips to choose.
+
     >>> spread_evenly(10, 4).tolist()
     [0, 3, 6, 9]
     """

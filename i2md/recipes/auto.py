@@ -77,7 +77,14 @@ def auto_recipe(
 
 
 def auto_settings(clips: Clips) -> PretrainSettings:
-    """The settings of recipe `auto`; arguments and errors as of `auto_recipe`."""
+    """The settings of recipe `auto`.
+
+    Args:
+        clips: The clips to pretrain on.
+
+    Raises:
+        InputError: As of `auto_recipe`.
+    """
     return settings_from_dict(auto_recipe(clips))
 
 

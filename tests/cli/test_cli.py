@@ -50,9 +50,10 @@ def test_info_prints_what_prepare_printed(clips: Path, tmp_path: Path, capsys: p
     assert main(["prepare", "synthetic", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS]) == 0
     first = capsys.readouterr().out
     assert main(["info", str(clips), "--json", str(tmp_path / "j.json")]) == 0
-    written_to, next_command = first.splitlines()[-2:]
-    assert capsys.readouterr().out.splitlines() == first.splitlines()[:-2]
+    written_to, look, next_command = first.splitlines()[-3:]
+    assert capsys.readouterr().out.splitlines() == first.splitlines()[:-3]
     assert written_to == f"written to:  {tmp_path / 'c'}"
+    assert look == f"look at it:  i2md view {tmp_path / 'c'}"
     assert next_command == f"next:        i2md pretrain {tmp_path / 'c'} RUN --recipe synthetic"
     assert _json(tmp_path / "j.json")["clips"] == 32
 

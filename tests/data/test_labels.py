@@ -187,6 +187,6 @@ def test_labels_of_recordings_that_are_not_there_are_counted(
     given[given.index("--intervals") + 1] = str(labels)
     assert main(given) == 0
     said = capsys.readouterr().out
-    assert "not read, recordings in more.csv of which there is no clip, such as night 1" in said
+    assert "not read:    1 recordings in more.csv of which there is no clip, such as night" in said
     assert "frames of intervals before or after their recording" in said
     assert open_clips(tmp_path / "c").columns["frames"].tolist() == [5, 2]

@@ -162,7 +162,9 @@ def _embed(base: Path) -> Callable[[Path], None]:
     def run(folder: Path) -> None:
         model = Model(folder, "cpu")
         try:
-            features = model.embed([clip])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of the size of the body in the clip
+                features = model.embed([clip])
         except InputError as error:
             # A changed layout does not fit the clip.
             assert "embed: clip 0 has shape" in str(error) or "preset" in str(error), error

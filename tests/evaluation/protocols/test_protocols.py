@@ -231,7 +231,7 @@ def test_two_processes_compute_the_results_of_one(
     [
         (["--semi.label_fractions", "0"], "semi.label_fractions (0.0,) must be above 0"),
         (["--semi.label_fraction", "0.1"], "semi.label_fractions?"),
-        (["--knn.k", "99"], "knn.k 99: there are 16 training clips"),
+        (["--knn.k", "99"], "knn.k 99: there are 16 labelled training clips"),
         (["--linear.epochs", "0"], "must be at least 1"),
         (["--few_shot.labels", "0"], "few_shot.labels (0,) must be numbers of at least 1"),
         (["--finetune.crop", "0.9", "0.5"], "finetune.crop (0.9, 0.5) must be two increasing fractions"),
