@@ -72,7 +72,7 @@ class NtuIrregularities:
     stray_space: float = 0.001
     """A space inside a number."""
     not_finite: float = 0.0005
-    """A coordinate is nan."""
+    """A coordinate is inf."""
     truncated: float = 0.001
     """The file is cut at 20 to 90 % of its length."""
     empty_file: float = 0.0005
@@ -263,7 +263,7 @@ def _bytes(name: str, seed: int, kind: str | None, rng: np.random.Generator) -> 
     if kind in ("stray_space", "not_finite"):
         start, end = _any_coordinate(data, rng)
         number = data[start:end]
-        changed = b"nan" if kind == "not_finite" else number.replace(b".", b". ", 1)
+        changed = b"inf" if kind == "not_finite" else number.replace(b".", b". ", 1)
         return data[:start] + changed + data[end:]
     return data
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
