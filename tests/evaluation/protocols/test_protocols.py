@@ -241,6 +241,7 @@ def test_invalid_settings_are_one_line(
     words: list[str], said: str, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     typed = ["evaluate", str(tiny.run(base)), str(tiny.clips(base)), "--device", "cpu", "--protocol", "knn"]
+    capsys.readouterr()
     assert main([*typed, *words]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("i2md:")]
     assert said in line
