@@ -168,7 +168,7 @@ def _embed(base: Path) -> Callable[[Path], None]:
                 features = model.embed([clip])
         except InputError as error:
             # A changed layout does not fit the clip.
-            assert "embed: clip 0 has shape" in str(error) or "preset" in str(error), error
+            assert "give the axes in the order" in str(error) or "preset" in str(error), error
             return
         assert all(np.shape(value)[0] == 1 for value in features.values())
 
