@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 # Characters of a message: a longer one is shortened in its middle.
@@ -53,6 +54,26 @@ class WorkerLost(Stopped):
 
     The command line prints it as one line and exits with status 75: the same command may be tried again.
     """
+
+
+def require_extra(module: str, extra: str, purpose: str) -> None:
+    """Check that a library of an optional extra is installed.
+
+    Args:
+        module: Name under which it is imported.
+        extra: The extra of this package that installs it.
+        purpose: What needs it, the subject of the message, such as "--cluster local" or "C3D files".
+
+    Raises:
+        InputError: It is not installed.
+
+    >>> require_extra("nosuch", "mocap", "C3D files")
+    Traceback (most recent call last):
+    ...
+    i2md.errors.InputError: the package nosuch, needed for C3D files, is not installed: pip install "i2md[mocap]"
+    """
+    if find_spec(module) is None:
+        raise InputError(f'the package {module}, needed for {purpose}, is not installed: pip install "i2md[{extra}]"')
 
 
 def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:

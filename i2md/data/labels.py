@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
 from i2md.data.readers.limits import read_file
-from i2md.errors import InputError, shortened, suggestion
+from i2md.errors import InputError, require_extra, shortened, suggestion
 from i2md.runtime.plain_data import NotPlainData, parse_json
 
 
@@ -81,7 +81,7 @@ def read_labels(path: Path) -> Labels:
                     raise ValueError(f"{label!r} of {name}, from {start:g} to {end:g}, is not a stretch of time")
                 if interval.label.strip():
                     found[_stem(name)].append(interval._replace(label=interval.label.strip()))
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, NotPlainData) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, NotPlainData, csv.Error) as error:
             raise InputError(f"{file}: not read as labelled intervals ({shortened(error)}); correct it") from None
     if not any(found.values()):
         raise InputError(f"{path}: holds no labelled interval; label some, or leave out --intervals")
@@ -118,10 +118,9 @@ def _of_table(path: Path) -> Iterator[tuple[str, LabelledTime]]:
 
 
 def _of_elan(path: Path) -> Iterator[tuple[str, LabelledTime]]:
-    try:
-        from pympi.Elan import Eaf
-    except ImportError:
-        raise InputError(f"{path}: ELAN files need pympi-ling; pip install 'i2md[annotations]'") from None
+    require_extra("pympi", "annotations", f"the ELAN file {path.name}")
+    from pympi.Elan import Eaf
+
     content = read_file(path)
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise ValueError("it defines entities, which no program for annotations does")

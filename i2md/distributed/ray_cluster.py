@@ -14,30 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from i2md.errors import InputError, Stopped, WorkerLost
+from i2md.errors import InputError, Stopped, WorkerLost, require_extra
 from i2md.runtime.device import available_cores
 
 Value = TypeVar("Value")
 # How often a task whose process or machine is lost is tried again; one that always takes too much memory fails.
 _RETRIES = 3
 _ADDRESS = re.compile(r"auto|local|ray://[^/\s]+:\d+")
-
-
-def require_extra(package: str, purpose: str) -> None:
-    """Check that a package of the extra `ray` is installed.
-
-    Args:
-        package: Name under which the package is imported.
-        purpose: What needs it, the subject of the message: "--cluster".
-
-    Raises:
-        InputError: The package is not installed.
-    """
-    if find_spec(package) is None:
-        raise InputError(f'{purpose} needs more packages; install them with pip install "i2md[ray]"')
 
 
 class RayCluster:
@@ -152,7 +137,7 @@ def connect(address: str) -> Iterator[RayCluster]:
     """
     if not _ADDRESS.fullmatch(address):
         raise InputError(f"--cluster {address} is not known; give auto, local or ray://HOST:PORT")
-    require_extra("ray", f"--cluster {address}")
+    require_extra("ray", "ray", f"--cluster {address}")
     # Ray sends usage statistics by default; a setting of the user takes precedence.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray

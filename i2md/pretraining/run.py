@@ -120,7 +120,7 @@ def _check_types(config: RunConfig) -> None:
         ("encoder.num_layers", encoder.num_layers, 1000),
         ("views.frames", views.frames, 1_000_000),
     ):
-        if not isinstance(value, int) or not 1 <= value <= most:
+        if type(value) is not int or not 1 <= value <= most:  # true is an int, too
             raise ValueError(f"{name} is {shortened(value)}, outside 1 to {most}")
     if not isinstance(config.layout.name, str) or len(config.layout.name) > _MAX_NAME:
         raise ValueError(f"the name of the layout is not a text of at most {_MAX_NAME} characters")

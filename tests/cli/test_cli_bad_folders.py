@@ -94,6 +94,7 @@ def test_clips_of_another_preset(refused: Refused, run: Path, tmp_path: Path) ->
         (lambda d: (d / "config.yaml").write_bytes(b"\xff\xfe\x00"), "config.yaml: not the configuration of a run"),
         (lambda d: _replace(d / "config.yaml", "hidden_size: 8", "hidden_size: 9"), "do not fit its config.yaml"),
         (lambda d: _replace(d / "config.yaml", "hidden_size: 8", "hiddensize: 8"), "config.yaml: "),
+        (lambda d: _replace(d / "config.yaml", "persons: 1", "persons: true"), "persons is True, outside 1 to 1000"),
         (lambda d: _cut((d / "training_state.safetensors").rename(d / "model.safetensors"), 2000), "not a checkpoint"),
         (lambda d: [(d / f"{n}.safetensors").unlink() for n in ("model", "training_state")], "nothing saved there yet"),
     ],

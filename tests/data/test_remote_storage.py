@@ -293,10 +293,10 @@ def test_invalid_urls_are_refused(source: str, format: str, said: str, tmp_path:
 
 
 def test_without_the_extra_an_error_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("i2md.distributed.ray_cluster.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r's3://a/b needs more packages; .* pip install "i2md\[ray\]"'):
+    monkeypatch.setattr("i2md.errors.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r'upath, needed for s3://a/b, is not .* pip install "i2md\[ray\]"'):
         prepare("ntu-rgbd", "s3://a/b", tmp_path / "clips")
-    with pytest.raises(InputError, match=r'--cluster local needs .* pip install "i2md\[ray\]"'):
+    with pytest.raises(InputError, match=r'ray, needed for --cluster local, is not .* pip install "i2md\[ray\]"'):
         prepare("synthetic", "x", tmp_path / "clips", cluster="local")
 
 

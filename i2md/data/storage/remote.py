@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from i2md.distributed.ray_cluster import require_extra
-from i2md.errors import InputError, Stopped
+from i2md.errors import InputError, Stopped, require_extra
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.*", re.DOTALL)
 # What a storage may report to tell versions of a file apart, the most reliable first.
@@ -37,7 +36,7 @@ def to_path(path: str | os.PathLike[str]) -> Path:
     """
     if not isinstance(path, str) or not _URL.fullmatch(path):
         return path if is_remote(path) else Path(path)  # type: ignore[return-value]
-    require_extra("upath", path)
+    require_extra("upath", "ray", path)
     from upath import UPath
 
     try:
