@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from in_browser import browser, show  # noqa: F401  # fixtures
 from jaxtyping import install_import_hook
 
 # A suite that a script started in the background ignores Ctrl-C, and one started by nohup SIGHUP; so would the

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from in_browser import SIZES, require_accessible
 from made_clips import FLAT, moving, view, write_clips
 
 from i2md.data.recording import Interval
 
 pytestmark = pytest.mark.slow
-
-SIZES = {"desk": (1280, 900), "phone": (390, 844)}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason='no browser tests: pip install -e ".[browser]"')
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no browser tests: Chromium is not installed")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=path, args=["--headless", "--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -46,28 +31,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: clips / "view.html" for name, clips in made.items()}
 
 
-@pytest.fixture
-def show(browser: Any, pages: dict[str, Path]) -> Iterator[Any]:
-    """Opens a page by its name, at a size, in a colour scheme; fails if a script did."""
-    opened, errors = [], []
-
-    def open_page(name: str, size: str = "desk", scheme: str = "light") -> Any:
-        width, height = SIZES[size]
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=size == "phone"
-        )
-        opened.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.goto(pages[name].as_uri())
-        page.wait_for_selector("#cards button")
-        return page
-
-    yield open_page
-    for context in opened:
-        context.close()
-    assert errors == []
+@pytest.fixture(scope="module")
+def ready(pages: dict[str, Path]) -> dict[str, str]:
+    return dict.fromkeys(pages, "#cards button")
 
 
 def drawn(page: Any, selector: str) -> bool:
@@ -85,17 +51,10 @@ def drawn(page: Any, selector: str) -> bool:
 @pytest.mark.parametrize("size", list(SIZES))
 @pytest.mark.parametrize("name", ["labelled", "long", "bare"])
 def test_axe_finds_nothing_serious(show: Any, name: str, size: str, scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason='pip install -e ".[browser]"')
     page = show(name, size, scheme)
-    for closed in page.query_selector_all("details:not([open])"):
-        closed.evaluate("details => { details.open = true }")
-    for opened in (False, True):
-        if opened:
-            page.locator("#cards button").first.click()
-        found = axe.Axe().run(page).response["violations"]
-        serious = [each for each in found if each["impact"] in ("serious", "critical")]
-        assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
+    require_accessible(page)
+    page.locator("#cards button").first.click()
+    require_accessible(page)
 
 
 def test_skeletons_play_in_the_grid_and_stop(show: Any) -> None:

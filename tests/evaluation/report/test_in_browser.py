@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from in_browser import SIZES, require_accessible
 from made_report import made_clips, made_result, made_run
 
 from i2md.evaluation.comparison import RunComparison, RunRecord
@@ -22,19 +21,6 @@ pytestmark = pytest.mark.slow
 
 THINGS = ("cup", "pen", "hat", "bag", "book", "ball")
 MANY = tuple(f"take the {thing} with the {side} hand" for thing in THINGS for side in ("left", "right"))
-SIZES = {"desk": (1280, 900), "phone": (390, 844)}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason='no browser tests: pip install -e ".[browser]"')
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no browser tests: Chromium is not installed")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=path, args=["--headless", "--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -59,42 +45,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-@pytest.fixture
-def show(browser: Any, pages: dict[str, Path]) -> Iterator[Any]:
-    """Opens a report by its name, at a size, in a colour scheme; fails if a script did."""
-    opened, errors = [], []
-
-    def open_page(name: str, size: str = "desk", scheme: str = "light") -> Any:
-        width, height = SIZES[size]
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=size == "phone"
-        )
-        opened.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.goto(pages[name].as_uri())
-        if name != "comparison":
-            page.wait_for_selector("#map circle")
-        return page
-
-    yield open_page
-    for context in opened:
-        context.close()
-    assert errors == []
+@pytest.fixture(scope="module")
+def ready(pages: dict[str, Path]) -> dict[str, str]:
+    return {name: "h1" if name == "comparison" else "#map circle" for name in pages}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", list(SIZES))
 @pytest.mark.parametrize("name", ["few", "many", "unlabelled", "comparison"])
 def test_axe_finds_nothing_serious(show: Any, name: str, size: str, scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason='pip install -e ".[browser]"')
-    page = show(name, size, scheme)
-    for closed in page.query_selector_all("details:not([open])"):
-        closed.evaluate("details => { details.open = true }")
-    found = axe.Axe().run(page).response["violations"]
-    assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")] == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
+    require_accessible(show(name, size, scheme))
 
 
 def test_the_matrix_scrolls_in_its_box_and_keeps_its_names(show: Any) -> None:
