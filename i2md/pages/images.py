@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from i2md.errors import InputError
 from i2md.pages.gallery import EXCERPT
-from i2md.pages.skeletons import even_steps, side_of, viewing_axes
+from i2md.pages.skeletons import even_steps, sides_of, viewing_axes
 from i2md.pages.view import Viewed
 from i2md.runtime.io import atomic_write, check_target
 
@@ -125,7 +125,8 @@ class _Grid:
         from matplotlib.collections import LineCollection
 
         drawn = [segment for place, time in enumerate(times) for segment in self.segments(place, time)]
-        sides = [_COLOURS[side_of(self.layout.joints[child])] for _, child in self.layout.bones]
+        side = sides_of(self.layout)
+        sides = [_COLOURS[side[child]] for _, child in self.layout.bones]
         colours = sides * (len(drawn) // max(len(sides), 1))
         return axes.add_collection(LineCollection(drawn, colors=colours, linewidths=2, alpha=alpha, capstyle="round"))
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int16, Int64, UInt8
 
 from i2md.skeletons import Layout
+from i2md.skeletons.inference import side_and_part
 
 Skeleton = Float32[np.ndarray, "persons frames joints channels"]
 States = UInt8[np.ndarray, "persons frames joints"]
@@ -53,11 +54,12 @@ def pack_skeletons(
         packed = pack([clip[:, chosen] for clip, chosen in zip(turned, kept, strict=True)])
         if len(packed) <= characters:
             break
+    sides = sides_of(layout)
     shown = [each[:, chosen] for each, chosen in zip(states, kept, strict=True)] if states else []
     return {
         "joints": len(layout.joints),
         "bones": [list(bone) for bone in layout.bones],
-        "sides": [side_of(layout.joints[child]) for _, child in layout.bones],
+        "sides": [sides[child] for _, child in layout.bones],
         "flat": skeletons[0].shape[-1] < 3,
         "persons": [len(skeleton) for skeleton in skeletons],
         "frames": [len(chosen) for chosen in kept],
@@ -88,19 +90,20 @@ def viewing_axes(skeletons: Sequence[Skeleton], layout: Layout) -> Float64[np.nd
         view[0, 0], view[1] = 1.0, up if up[1] else np.array([0.0, 1.0])
         return view
     leftwards = _mean_direction(skeletons, layout.across)
-    if side_of(layout.joints[layout.across[0]]) == "left":
+    if sides_of(layout)[layout.across[0]] == "left":
         leftwards = -leftwards
     right_of_screen = _nearest_axis(leftwards, up != 0)  # a body that faces us has its left there
     return np.stack([right_of_screen, up, np.cross(right_of_screen, up)])
 
 
-def side_of(joint: str) -> str:
-    """The side of the body that a joint's name says: left, right or "".
+def sides_of(layout: Layout) -> list[str]:
+    """The side of each joint by its name, "left" or "right", and "" on the midline.
 
     Args:
-        joint: Name of the joint.
+        layout: Of the joints.
     """
-    return next((side for side in ("left", "right") if side in joint.lower()), "")
+    joints = range(len(layout.joints))
+    return [side_and_part(layout.joints, j)[0] if layout.mirror[j] != j else "" for j in joints]
 
 
 def carry_over_gaps(skeleton: Skeleton, missing: Bool[np.ndarray, "persons frames joints"]) -> tuple[Skeleton, States]:

@@ -55,7 +55,7 @@ def read_log(run: Path, notes: list[str] | None = None) -> list[dict[str, Any]]:
 
 def _is_entry(line: Any) -> bool:
     """Whether a line is numbers by name, of an epoch, with steps by term and reasons by diagnostic."""
-    if not isinstance(line, dict) or type(line.get("epoch")) is not int or line["epoch"] < 1 or "seconds" not in line:
+    if not isinstance(line, dict) or type(line.get("epoch")) is not int or line["epoch"] < 1:
         return False
     begins, left_out = (line.get(name, {}) for name in _NOT_NUMBERS)
     if not isinstance(begins, dict) or not isinstance(left_out, dict):

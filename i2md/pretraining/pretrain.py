@@ -130,7 +130,7 @@ def pretrain_run(
         clips=len(chosen),
         split=split,
         epochs=settings.epochs,
-        seconds=sum(line["seconds"] for line in log),
+        seconds=sum(line.get("seconds", 0.0) for line in log),
         losses={name: v for name, v in last.items() if name in _losses(last)},
         knn={name.removeprefix("knn/"): value for name, value in last.items() if name.startswith("knn/")},
         diagnostics={name.removeprefix(DIAGNOSTICS): v for name, v in last.items() if name.startswith(DIAGNOSTICS)},

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from i2md.skeletons.inference import name_words
+from i2md.skeletons.inference import side_and_part
 from i2md.skeletons.layout import Layout
 
-_SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
 # The part, and what else it is called.
 _SYNONYMS: dict[str, tuple[str, ...]] = {
     "pelvis": ("hip centre", "hip center", "spine base", "base spine", "mid hip", "middle hip", "hips", "root", "hip"),
@@ -68,7 +67,7 @@ def body_parts(layout: Layout) -> Mapping[str, int]:
         >>> body_parts(get_layout("kinect-v1"))["pelvis"], body_parts(get_layout("body-25"))["left foot"]
         (0, 19)
     """
-    plain = [_plain(layout.joints, j) for j in range(len(layout.joints))]
+    plain = [side_and_part(layout.joints, j) for j in range(len(layout.joints))]
     names = {name for _, name in plain}
     renamed = _renamed_by_the_others(names)
     has_neck_base = bool(names & set(_NECK_BASE))
@@ -82,13 +81,6 @@ def body_parts(layout: Layout) -> Mapping[str, int]:
             part = "hip" if name == "hip" else name
         parts.setdefault(f"{side} {part}".strip(), joint)
     return {**parts, **_trunk(layout, plain, parts)}
-
-
-def _plain(names: Sequence[str], joint: int) -> tuple[str, str]:
-    """The side of a joint, or "", and its name without it."""
-    words = name_words(names, joint)
-    side = next((_SIDES[word] for word in words if word in _SIDES), "")
-    return side, " ".join(word for word in words if word not in _SIDES)
 
 
 def _renamed_by_the_others(names: set[str]) -> dict[str, str]:

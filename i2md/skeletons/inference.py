@@ -112,6 +112,26 @@ def name_words(names: Sequence[str], index: int) -> tuple[str, ...]:
     return words
 
 
+def side_and_part(names: Sequence[str], index: int) -> tuple[str, str]:
+    """The side of the body that a joint's name says, and its name without it.
+
+    Args:
+        names: Names of all joints.
+        index: Of the joint.
+
+    Returns:
+        "left", "right" or "", and the other words of the name in lower case.
+
+    Example:
+        >>> side_and_part(["root", "lfemur", "rfemur"], 1), side_and_part(["LeftForeArm"], 0)
+        (('left', 'femur'), ('left', 'fore arm'))
+    """
+    words = name_words(names, index)
+    side = _side(words)
+    plain = " ".join(word for word in words if word not in _SIDES)
+    return ("" if side is None else "left" if side in _LEFT else "right"), plain
+
+
 def _side(words: Sequence[str]) -> str | None:
     return next((word for word in words if word in _SIDES), None)
 
@@ -125,7 +145,7 @@ def _pair(names: Sequence[str], mirror: Sequence[int], parts: Sequence[str]) -> 
 
 def _first(names: Sequence[str], among: Sequence[int], parts: Sequence[str]) -> int | None:
     """The first joint named as one of the parts, apart from its side; else the first whose name contains one."""
-    plain = {j: " ".join(word for word in name_words(names, j) if word not in _SIDES) for j in among}
+    plain = {j: side_and_part(names, j)[1] for j in among}
     for part in parts:
         for matches in (lambda text, p=part: text == p, lambda text, p=part: p in text):
             for j in among:

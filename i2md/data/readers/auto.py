@@ -138,8 +138,12 @@ def recognise(path: Path, columns: str | None = None) -> Recognised:
         firsts.setdefault(kind, []).append(file)
     del kinds[""]
     if not kinds:
+        zips = [file.name for file in files if file.base.lower().endswith(".zip")]
         raise InputError(
-            f"{path}: {shown(files[0].name)} is of no format that is recognised; name the format (i2md prepare --help)"
+            f"{path}: holds {shown(zips[0])} and nothing else that is recognised; give {path / zips[0]}"
+            if zips
+            else f"{path}: {shown(files[0].name)} is of no format that is recognised; name the format"
+            " (i2md prepare --help)"
         )
     kind, count = kinds.most_common(1)[0]
     first = firsts[kind][0]
