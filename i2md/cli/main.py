@@ -26,6 +26,7 @@ COMMANDS = (
     "pretrain",
     "evaluate",
     "embed",
+    "search",
     "report",
     "sweep",
     "reproduce",
@@ -36,7 +37,7 @@ COMMANDS = (
 # Commands that several processes, started by torchrun or Slurm, do together.
 _DISTRIBUTED = ("pretrain", "evaluate", "embed")
 # Commands that resume where they were interrupted.
-_RESUMING = ("pretrain", "prepare", "convert", "join", "sweep", "reproduce")
+_RESUMING = ("pretrain", "prepare", "convert", "join", "sweep", "reproduce", "search")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

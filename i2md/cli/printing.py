@@ -8,6 +8,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from i2md.cli import found
+
 if TYPE_CHECKING:
     from i2md.evaluation.results import Result
 
@@ -279,4 +281,5 @@ _TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "reproduce": _reproduced,
     "recipes": _recipes,
     "layouts": _layouts,
+    "search": found.search,
 }

@@ -9,6 +9,7 @@ from i2md.commands.catalogue import layouts, recipes
 from i2md.commands.data import convert, info, join, prepare, split
 from i2md.commands.evaluation import embed, evaluate, report
 from i2md.commands.experiments import reproduce, sweep
+from i2md.commands.finding import search
 from i2md.commands.pretraining import import_cmd, pretrain
 from i2md.commands.viewing import view
 from i2md.commands.windows import windows
@@ -26,6 +27,7 @@ __all__ = [
     "recipes",
     "report",
     "reproduce",
+    "search",
     "split",
     "sweep",
     "view",

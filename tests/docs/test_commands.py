@@ -35,7 +35,10 @@ SMALL = {
     "evaluate": "--linear.epochs 2",
 }
 # What the blocks of a page leave behind, where it is not features.npz.
-PRODUCTS = {"view.md": ("clips/mine/view.html", "clips.gif", "clips.png")}
+PRODUCTS = {
+    "view.md": ("clips/mine/view.html", "clips.gif", "clips.png"),
+    "search.md": ("waves.html",),
+}
 # Options in the text that belong to other programs.
 FOREIGN = {
     *("--ntasks-per-node", "--gpus-per-node", "--signal", "--max_restarts", "--rdzv_endpoint"),

@@ -1,0 +1,43 @@
+"""What search prints: clips in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def search(data: Mapping[str, Any]) -> str:
+    """The neighbours of a query, the nearest first."""
+    of = f" ({data['class']})" if data["class"] else ""
+    shares = ", ".join(f"{name} {weight:.2g}" for name, weight in data["streams"].items())
+    lines = [
+        f"nearest to {data['query']}{of}, of {data['searched']} clips by {data['by']}; streams: {shares}",
+        *table(data["neighbours"], ("similarity", "name", "class", "subject", "recording", "start", "end")),
+    ]
+    if data["same_class"] is not None:
+        lines.append(f"{data['same_class']} of {len(data['neighbours'])} have the class of the query")
+    lines.append(changes(data))
+    return "\n".join([*lines, *([f"page: {data['page']}"] if "page" in data else [])])
+
+
+def changes(data: Mapping[str, Any]) -> str:
+    """How the store of features changed."""
+    added = f"computed for {data['added']} clips" if data["added"] else "were there"
+    removed = f", those of {data['removed']} former clips are left out" if data["removed"] else ""
+    return f"features: {added}{removed} ({data['index']})"
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
+    """Rows as aligned text, with the columns that any of them has.
+
+    >>> table([{"name": "a", "class": None}, {"name": "bc", "class": None}], ["name", "class"])
+    ['  name', '  a', '  bc']
+    """
+    shown = [name for name in columns if any(row.get(name) is not None for row in rows)]
+    cells = [shown, *([_cell(row.get(name)) for name in shown] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(shown))]
+    return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)

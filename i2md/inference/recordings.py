@@ -1,0 +1,89 @@
+"""Recordings of any format as clips of a run: read and prepared like the clips that it was pretrained on."""
+
+from __future__ import annotations
+
+import csv
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from i2md.data.prepare import prepare
+from i2md.data.readers import open_source
+from i2md.data.recording import Recording
+from i2md.data.storage.remote import to_path
+from i2md.data.store import Clips, open_clips
+from i2md.data.windows import ASSUMED_FPS, Windows
+from i2md.errors import InputError
+
+_EXCERPT = re.compile(r"(?P<source>.+)@(?P<start>\d+(\.\d*)?)s?-(?P<end>\d+(\.\d*)?)s?")
+
+
+def prepare_recordings(
+    source: Path, folder: Path, preparation: str, windows: Windows | None = None, jobs: int | None = None
+) -> Clips:
+    """Prepare recordings whose format is recognised; a call that was killed resumes.
+
+    Args:
+        source: File, .zip or folder of recordings, or its URL.
+        folder: Folder of clips to write; clips that are there are opened.
+        preparation: The preset of the run's clips.
+        windows: Into which windows the recordings are divided; None takes each for a clip.
+        jobs: Worker processes; by default one a core where it is worth it.
+
+    Returns:
+        The clips.
+
+    Raises:
+        InputError: Nothing there can be read.
+    """
+    if (folder / "dataset.json").is_file():
+        return open_clips(folder)
+    return prepare("auto", source, folder, preparation, jobs=jobs, windows=windows)
+
+
+@contextmanager
+def recorded_clip(where: str, preparation: str) -> Iterator[Clips]:
+    """A recording, or an excerpt of it, as clips in a folder that is removed when the block ends.
+
+    Args:
+        where: A file, or FILE@START-END with seconds.
+        preparation: The preset of the run's clips.
+
+    Yields:
+        The clips of the file, or the one of the excerpt.
+
+    Raises:
+        InputError: The file cannot be read, or has nothing at that time.
+    """
+    with tempfile.TemporaryDirectory(prefix="i2md-") as folder:
+        path, excerpt = to_path(where), None
+        if not path.exists():
+            match = _EXCERPT.fullmatch(where)
+            if match is None:
+                raise InputError(f"{where}: there is no such file, nor a clip of this name")
+            path, excerpt = to_path(match["source"]), (float(match["start"]), float(match["end"]))
+        clips = Path(folder) / "clips"
+        if excerpt is None:
+            yield prepare("auto", path, clips, preparation, jobs=1)
+        else:
+            yield prepare("auto", path, clips, preparation, jobs=1, intervals=_interval(Path(folder), path, *excerpt))
+
+
+def _interval(folder: Path, source: Path, start: float, end: float) -> Path:
+    """A file of labelled intervals with one of the recording in a file."""
+    if end <= start:
+        raise InputError(f"{source}@{start:g}-{end:g}: ends before it starts; write @START-END in seconds")
+    recording = next((each for each in open_source("auto", source).read() if isinstance(each, Recording)), None)
+    if recording is None:
+        raise InputError(f"{source}: holds no recording that can be read")
+    rate, frames = recording.fps or ASSUMED_FPS, recording.positions.shape[1]
+    if start * rate >= frames:
+        raise InputError(f"{source}@{start:g}-{end:g}: the recording has {frames / rate:.1f} s; choose a part of it")
+    path = folder / "excerpt.csv"
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["recording", "start_frame", "end_frame", "label"])
+        rows.writerow([recording.name, round(start * rate), min(max(round(end * rate), 1), frames), "query"])
+    return path
