@@ -27,6 +27,7 @@ COMMANDS = (
     "evaluate",
     "embed",
     "search",
+    "fit",
     "report",
     "sweep",
     "reproduce",

@@ -9,6 +9,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from i2md.cli import found
+from i2md.cli.classifiers import fitted_text
 
 if TYPE_CHECKING:
     from i2md.evaluation.results import Result
@@ -275,6 +276,7 @@ _TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "split": _split,
     "pretrain": _pretrained,
     "evaluate": _evaluated,
+    "fit": fitted_text,
     "report": _compared,
     "sweep": _swept,
     "view": _viewed,

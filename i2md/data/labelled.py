@@ -43,6 +43,42 @@ def with_labels(source: Source, path: Path) -> Source:
     return replace(source, class_names=classes, read=clips, count=None, untrimmed=untrimmed)
 
 
+def annotations_of(
+    recording: Recording, labels: Mapping[str, Sequence[LabelledTime]], number: Mapping[str, int], file: str
+) -> tuple[str | None, list[Annotation]]:
+    """The labelled intervals of a recording, in frames.
+
+    Args:
+        recording: The recording.
+        labels: Labelled intervals by the name of the recording.
+        number: Label of each class.
+        file: What messages call the file of labels.
+
+    Returns:
+        The name under which the labels know the recording, None if they do not; and its annotations.
+
+    Raises:
+        InputError: They are in seconds, and the recording does not say its frames a second.
+    """
+    base = recording.source.replace("\\", "/").rpartition("/")[2]
+    names = (recording.name, base, base.rpartition(".")[0])
+    known_as = next((name for name in names if name in labels), None)
+    times = labels[known_as] if known_as is not None else ()
+    if times and not recording.fps and not all(time.in_frames for time in times):
+        raise InputError(
+            f"{file}: is in seconds, and {recording.name} does not say its frames a second; give them, as by"
+            " --options.fps, or label by start_frame and end_frame"
+        )
+    found = []
+    for place, time in enumerate(times):
+        rate = 1.0 if time.in_frames else recording.fps
+        name = f"{recording.name}_{place:03}_{time.label}"
+        text = f"{time.label}: {time.start:g} {time.end:g}"
+        start, end = round(time.start * rate), round(time.end * rate)
+        found.append(Annotation(name, text, start, max(end, start + 1), number[time.label]))
+    return known_as, found
+
+
 def unused_labels(path: Path, columns: Mapping[str, np.ndarray]) -> dict[str, int]:
     """Count the recordings that labels are of and of which there is no clip.
 
@@ -114,22 +150,7 @@ class _Attach:
     file: str
 
     def annotations(self, recording: Recording) -> list[Annotation]:
-        base = recording.source.replace("\\", "/").rpartition("/")[2]
-        names = (recording.name, base, base.rpartition(".")[0])
-        times = next((self.labels[name] for name in names if name in self.labels), ())
-        if times and not recording.fps and not all(time.in_frames for time in times):
-            raise InputError(
-                f"{self.file}: is in seconds, and {recording.name} does not say its frames a second; give them, as by"
-                " --options.fps, or label by start_frame and end_frame"
-            )
-        found = []
-        for place, time in enumerate(times):
-            rate = 1.0 if time.in_frames else recording.fps
-            name = f"{recording.name}_{place:03}_{time.label}"
-            text = f"{time.label}: {time.start:g} {time.end:g}"
-            start, end = round(time.start * rate), round(time.end * rate)
-            found.append(Annotation(name, text, start, max(end, start + 1), self.number[time.label]))
-        return found
+        return annotations_of(recording, self.labels, self.number, self.file)[1]
 
     def __call__(self, recording: Recording) -> Iterator[Recording | Unreadable]:
         yield with_intervals(replace(recording, label=UNKNOWN), self.annotations(recording))

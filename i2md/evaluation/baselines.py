@@ -6,7 +6,7 @@ frames: they depend on the clips alone, and not on the settings of the run that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -35,6 +35,8 @@ FRAMES = 64
 FITTED_CLIPS = 2000
 # MiniRocket's number of features: the multiple of its 84 kernels below 10,000.
 MINIROCKET_WIDTH = 9996
+# Names of the arrays that aeon's MiniRocket fits, in its order.
+_PARAMETERS = ("channels_per_combination", "channels", "dilations", "features_per_dilation", "biases")
 # Bytes of features; all three streams of the 56,578 clips of NTU-60 take 7 GB.
 MOST_BYTES = 8 * 10**9
 
@@ -203,6 +205,29 @@ class MiniRocketFeatures(Encoder):
         self._mean = features.mean(dim=0)
         deviation = features.std(dim=0, unbiased=False)
         self._deviation = torch.where(deviation > 1e-6, deviation, 1.0)
+
+    def parameters_as_tensors(self) -> dict[str, Tensor]:
+        """What was fitted, as plain tensors by name: aeon's parameters and the moments of the features."""
+        fitted = dict(zip(_PARAMETERS, self._minirocket.parameters, strict=True))
+        return {name: torch.as_tensor(value) for name, value in fitted.items()} | {
+            "mean": self._mean,
+            "deviation": self._deviation,
+        }
+
+    @classmethod
+    def from_tensors(cls, layout: Layout, persons: int, tensors: Mapping[str, Tensor]) -> MiniRocketFeatures:
+        """The transformation whose `parameters_as_tensors` were saved.
+
+        Args:
+            layout: Of the clips' joints.
+            persons: Persons in a view.
+            tensors: By name.
+        """
+        # aeon makes its object only by fitting it; any views of the shape do.
+        made = cls(layout, persons, torch.zeros(1, FRAMES, len(layout.joints), layout.channels, persons), seed=0)
+        made._minirocket.parameters = tuple(tensors[name].numpy() for name in _PARAMETERS)
+        made._mean, made._deviation = tensors["mean"], tensors["deviation"]
+        return made
 
     def forward(self, x: Views) -> Float[Tensor, "batch width"]:
         """Features of a batch of clips."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from i2md.evaluation.results import Scores
+
+# Subjects or recordings that a bootstrap over them needs.
+MIN_GROUPS = 5
+_RESAMPLES = 2000
 
 
 def prediction_scores(
@@ -42,6 +46,36 @@ def prediction_scores(
             predictions=predicted.tolist(),
         )
     return found
+
+
+def accuracy_interval(
+    right: Bool[np.ndarray, " clips"], groups: Int64[np.ndarray, " clips"]
+) -> tuple[float, float, str]:
+    """95 % confidence interval of an accuracy.
+
+    Args:
+        right: Which clips are classified correctly.
+        groups: Subject or recording of each clip, whose clips are alike.
+
+    Returns:
+        Lower and upper bound, and the method: "bootstrap" over groups where there are at least MIN_GROUPS of several
+        clips, else "wilson", which takes clips for independent.
+
+    >>> low, high, method = accuracy_interval(np.array([True] * 9 + [False]), np.arange(10))
+    >>> round(low, 3), round(high, 3), method
+    (0.596, 0.982, 'wilson')
+    """
+    _, of = np.unique(groups, return_inverse=True)
+    sizes = np.bincount(of)
+    if len(sizes) >= MIN_GROUPS and len(sizes) < len(right):
+        hits = np.bincount(of, weights=right)
+        drawn = np.random.default_rng(0).integers(len(sizes), size=(_RESAMPLES, len(sizes)))
+        low, high = np.quantile(hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), [0.025, 0.975])
+        return float(low), float(high), "bootstrap"
+    n, share, z = len(right), float(right.mean()), 1.959964
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
+    return middle - half, middle + half, "wilson"
 
 
 def confusion_matrix(

@@ -21,8 +21,8 @@ ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class RidgeClassifier:
-    """Regression of one-against-rest targets on standardised features."""
+class LinearClassifier:
+    """A linear classifier of standardised features."""
 
     mean: Float64[Tensor, " width"]
     """Of the training clips."""
@@ -31,10 +31,10 @@ class RidgeClassifier:
     weights: Float64[Tensor, "width classes"]
     intercepts: Float64[Tensor, " classes"]
     penalty: float
-    """The penalty that was chosen."""
+    """Strength of the penalty that was chosen."""
 
     def scores(self, features: Float[Tensor, "clips width"]) -> Float[Tensor, "clips classes"]:
-        """Regression values of clips; the largest is that of the predicted class.
+        """A score of each class for each clip; the largest is that of the predicted class.
 
         Args:
             features: Of the clips.
@@ -49,7 +49,7 @@ def fit_ridge(
     labels: Int64[Tensor, " clips"],
     num_classes: int,
     penalties: Sequence[float],
-) -> RidgeClassifier:
+) -> LinearClassifier:
     """Fit a ridge regression of targets 1 (a clip's class) and -1 (the others) with unpenalised intercepts.
 
     Args:
@@ -69,7 +69,7 @@ def fit_ridge(
     intercepts = targets.mean(dim=0)
     solve = _solve_in_clips if len(features) <= features.shape[1] else _solve_in_features
     weights, penalty = solve(features, mean, deviation, targets - intercepts, penalties)
-    return RidgeClassifier(mean, deviation, weights, intercepts, penalty)
+    return LinearClassifier(mean, deviation, weights, intercepts, penalty)
 
 
 def _moments(features: Tensor) -> tuple[Float64[Tensor, " width"], Float64[Tensor, " width"]]:

@@ -41,6 +41,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Load the named tensors of a file that `save_tensors` wrote.
 
+    Args:
+        path: The file.
+
     Raises:
         InputError: The file is missing or not a whole safetensors file.
     """
@@ -66,6 +69,9 @@ def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]
 
 def load_model_tensors(run: Path) -> dict[str, Tensor]:
     """Load a run's model: the finished one, or that of the last checkpoint while it is still training.
+
+    Args:
+        run: Folder of the run.
 
     Raises:
         InputError: Nothing has been saved there yet.

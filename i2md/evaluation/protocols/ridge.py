@@ -19,7 +19,7 @@ from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.protocols import Protocol
 from i2md.evaluation.protocols.few_labels import all_and_few, labelled_clips, names_of_few
 from i2md.evaluation.results import Outcome, Scores
-from i2md.evaluation.ridge_regression import RidgeClassifier, fit_ridge
+from i2md.evaluation.ridge_regression import LinearClassifier, fit_ridge
 from i2md.evaluation.settings import RidgeSettings
 
 
@@ -43,7 +43,7 @@ def ridge(data: ProbeData, settings: RidgeSettings) -> Iterator[Outcome]:
 def _scores(data: ProbeData, settings: RidgeSettings, clips: Int64[Tensor, " labelled"]) -> dict[str, Scores]:
     known = data.train_labels[clips]
     key = (RIDGE.name, tuple(clips.tolist()), settings.penalties)
-    classifiers: dict[str, RidgeClassifier] = data.fitted(
+    classifiers: dict[str, LinearClassifier] = data.fitted(
         key,
         lambda: {
             name: fit_ridge(features[clips], known, data.num_classes, settings.penalties)

@@ -1,0 +1,118 @@
+"""Commands that make classifiers out of labels, and use them: fit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from i2md.errors import InputError
+
+if TYPE_CHECKING:
+    from i2md.data.store import Clips
+    from i2md.data.windows import Windows
+
+PathLike = str | os.PathLike[str]
+
+
+def fit(
+    *,
+    run: PathLike,
+    clips: PathLike | Clips,
+    model: PathLike,
+    labels: PathLike | None = None,
+    split: str | None = None,
+    candidates: Sequence[str] = ("learned", "positions"),
+    windows: str | None = None,
+    stride: str | None = None,
+    false_alarms: float = 0.05,
+    overwrite: bool = False,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Fit a classifier to a few labels: of clips, or of intervals in long recordings.
+
+    The classifier reads frozen features. It is chosen among candidates by cross-validation over subjects (over
+    recordings where subjects are unknown), with calibrated probabilities and a threshold for "none of these". The
+    folder written needs nothing else to predict.
+
+    Args:
+        run: Folder of the run.
+        clips: Folder of clips, or its URL; labelled recordings are divided into windows.
+        model: Folder of the classifier to write.
+        labels: File of labels: a .csv with the columns name and label (perhaps subject); or labelled intervals, as in
+            prepare --intervals. By default the labels that the clips have.
+        split: Fit to the training part of this split and report the accuracy on its test part, too; by default all
+            labelled clips are fitted to.
+        candidates: Classifiers to choose from, and from sums of their scores: learned (ridge regression on the run's
+            features), logistic (logistic regression on them), positions (ridge regression on raw positions),
+            minirocket (on MiniRocket's features; needs aeon, also to predict).
+        windows: Length of the windows of recordings with labelled intervals; by default that of the folder, or 2s.
+        stride: Time from a window to the next; by default that of the folder, or a tenth of the length.
+        false_alarms: Share of clips of known classes that may be rejected as "none of these".
+        overwrite: Replace a classifier that is there.
+        device: auto, cpu, cuda or cuda:N.
+
+    Returns:
+        The `model`, what was chosen, and its figures in cross-validation.
+
+    Raises:
+        InputError: Run, clips and labels do not fit one another, or there are too few labels.
+    """
+    from i2md.data.clip_labels import label_clips
+    from i2md.data.store import Clips, open_clips
+    from i2md.inference.candidates import candidate_names
+    from i2md.inference.fit import check_writable, fit_parts, write_classifier
+    from i2md.inference.model import Model
+    from i2md.inference.training_set import clip_set, window_set
+    from i2md.runtime.device import fast_cpu_matmul
+
+    if not 0 < false_alarms < 1:
+        raise InputError(f"false_alarms {false_alarms:g} must be above 0 and below 1, such as 0.05")
+    candidate_names(candidates)
+    check_writable(Path(model), overwrite)
+    opened = clips if isinstance(clips, Clips) else open_clips(clips)
+    divided = _windows(opened, windows, stride)
+    notes: list[str] = []
+    if labels is not None:
+        opened, notes = label_clips(opened, Path(labels))
+    recordings = opened.recordings
+    of_windows = recordings.intervals is not None and len(recordings.intervals["label"]) > 0
+    if windows is not None and not of_windows:
+        raise InputError("fit: --windows divides recordings with labelled intervals; these clips have none")
+    loaded = Model(run, device)
+    with fast_cpu_matmul():
+        parts = {
+            name: window_set(loaded, each, divided) if of_windows else clip_set(loaded, each)
+            for name, each in _parts(recordings if of_windows else opened, split).items()
+        }
+        fitted = fit_parts(loaded, parts["train"], candidates, false_alarms, parts.get("test"))
+    write_classifier(Path(model), loaded, fitted, overwrite)
+    info = fitted.info
+    return {
+        "model": str(model),
+        "classes": list(info.class_names),
+        "classifier": "+".join(info.candidate),
+        "temperature": info.temperature,
+        "threshold": info.threshold,
+        "false_alarms": info.false_alarms,
+        "windows": None if info.windows is None else str(info.windows),
+        **info.report,
+        "notes": [*notes, *info.report["notes"]],
+    }
+
+
+def _windows(clips: Clips, length: str | None, stride: str | None) -> Windows:
+    """The windows asked for, else those that a folder is opened as, else two seconds every fifth of one."""
+    from i2md.data.windows import Windows, parse_windows
+
+    if length is not None:
+        asked = parse_windows(length, stride)
+        return asked if stride is not None else Windows(asked.length, asked.length / 10)
+    if stride is not None:
+        raise InputError("stride belongs to windows; give their length by --windows, such as 2s")
+    return clips.dataset.windows or Windows(2.0, 0.2)
+
+
+def _parts(clips: Clips, split: str | None) -> dict[str, Clips]:
+    return {"train": clips} if split is None else {part: clips.part(split, part) for part in ("train", "test")}

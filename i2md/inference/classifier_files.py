@@ -1,0 +1,211 @@
+"""A fitted classifier on disk: a folder without pickles that is also a run, since it carries the run's encoders.
+
+`model.json` holds classes, decisions and figures, `classifier.safetensors` the weights of the classifiers;
+`config.yaml` and `model.safetensors` are those of the run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from i2md.data.windows import Windows
+from i2md.errors import InputError, shortened
+from i2md.evaluation.baselines import FRAMES, MINIROCKET, POSITIONS, MiniRocketFeatures, Positions
+from i2md.evaluation.features import Encoders, Features
+from i2md.evaluation.open_set import KNOWN_SCORES, KnownScore
+from i2md.evaluation.ridge_regression import LinearClassifier
+from i2md.inference.candidates import KINDS, LEARNED, Classifiers, FeatureSets
+from i2md.inference.model import Model
+from i2md.inference.smoothing import MarkovModel
+from i2md.pretraining.checkpoint import load_model_tensors, load_tensors, save_tensors
+from i2md.pretraining.run import CONFIG, MODEL, RunConfig
+from i2md.runtime.io import write_text
+from i2md.runtime.plain_data import parse_json
+
+INFO, WEIGHTS = "model.json", "classifier.safetensors"
+FORMAT_VERSION = 1
+_MARKOV = ("start", "transitions", "prior")
+_LINEAR = ("mean", "deviation", "weights", "intercepts", "penalty")
+
+
+@dataclass(frozen=True)
+class ClassifierInfo:
+    """The content of model.json."""
+
+    class_names: tuple[str, ...]
+    candidate: tuple[str, ...]
+    """The classifiers whose scores are averaged."""
+    temperature: float
+    """Scores divided by it are logits."""
+    known_score: KnownScore
+    """Which score tells clips of no known class."""
+    threshold: float
+    """A clip of a smaller score is none of the classes."""
+    false_alarms: float
+    """Share of clips of known classes that the threshold rejects, in cross-validation."""
+    background: int | None = None
+    """Class of windows without an action."""
+    windows: Windows | None = None
+    """Windows that it was fitted to; None for clips."""
+    report: Mapping[str, Any] = field(default_factory=dict)
+    """Figures of the cross-validation."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The text of model.json."""
+        return json.dumps({"format_version": FORMAT_VERSION, **asdict(self)}, indent=1) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> ClassifierInfo:
+        """Read model.json.
+
+        Args:
+            path: The file.
+
+        Raises:
+            InputError: It is missing, or something else.
+        """
+        if not path.is_file():
+            raise InputError(f"{path.parent}: not a fitted classifier ({INFO} is missing); make one with i2md fit")
+        try:
+            data = parse_json(path.read_bytes())
+            version = data.pop("format_version")
+            if version != FORMAT_VERSION:
+                raise ValueError(f"format {shortened(version)}, this program reads {FORMAT_VERSION}")
+            windows = data.pop("windows")
+            info = cls(**data, windows=None if windows is None else Windows(**windows))
+            info = replace(info, class_names=tuple(info.class_names), candidate=tuple(info.candidate))
+            _check(info)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(f"{path}: not a fitted classifier ({shortened(error)}); fit it again") from None
+        return info
+
+
+def _check(info: ClassifierInfo) -> None:
+    if not all(isinstance(name, str) for name in info.class_names) or len(info.class_names) < 2:
+        raise ValueError("class_names must be two texts or more")
+    if not info.candidate or not all(name in KINDS for name in info.candidate):
+        raise ValueError(f"candidate must be of {', '.join(KINDS)}")
+    if info.known_score not in KNOWN_SCORES:
+        raise ValueError(f"known_score must be one of {', '.join(KNOWN_SCORES)}")
+    if not all(isinstance(each, int | float) for each in (info.temperature, info.threshold, info.false_alarms)):
+        raise ValueError("temperature, threshold and false_alarms must be numbers")
+    if info.temperature <= 0:
+        raise ValueError("temperature must be above 0")
+    if info.background is not None and not 0 <= info.background < len(info.class_names):
+        raise ValueError("background must be the number of a class")
+
+
+@dataclass(frozen=True)
+class FittedParts:
+    """What classifies clips, beside the run's encoders."""
+
+    info: ClassifierInfo
+    classifiers: Classifiers
+    features: FeatureSets
+    references: Features
+    """Learned features of the training clips, by stream."""
+    markov: MarkovModel | None = None
+    """Of recordings; None if clips were fitted to."""
+
+
+def save_parts(folder: Path, run: Path, config: RunConfig, parts: FittedParts) -> None:
+    """Write a fitted classifier.
+
+    Args:
+        folder: The folder, which exists.
+        run: Folder of the run whose encoders it needs.
+        config: The run's configuration.
+        parts: What was fitted.
+    """
+    tensors: dict[str, Tensor] = {f"references.{name}": value for name, value in parts.references.items()}
+    for name, streams in parts.classifiers.items():
+        for s, each in streams.items():
+            tensors |= {f"linear.{name}.{s}.{part}": torch.as_tensor(getattr(each, part)) for part in _LINEAR}
+    for s, encoder in parts.features.encoders.get(MINIROCKET, {}).items():
+        assert isinstance(encoder, MiniRocketFeatures)
+        tensors |= {f"minirocket.{s}.{name}": value for name, value in encoder.parameters_as_tensors().items()}
+    if parts.markov is not None:
+        tensors |= {f"markov.{name}": torch.as_tensor(getattr(parts.markov, name)) for name in _MARKOV}
+        tensors["markov.weight"] = torch.tensor(parts.markov.weight, dtype=torch.float64)
+    save_tensors(folder / WEIGHTS, tensors)
+    weights = load_model_tensors(run)
+    save_tensors(folder / MODEL, {name: value for name, value in weights.items() if name.startswith("query.")})
+    write_text(folder / CONFIG, config.to_yaml())
+    write_text(folder / INFO, parts.info.to_json())
+
+
+def load_parts(folder: Path, model: Model) -> FittedParts:
+    """Read a fitted classifier.
+
+    Args:
+        folder: Its folder.
+        model: The run in the same folder.
+
+    Raises:
+        InputError: The folder holds something else, or is damaged.
+    """
+    info = ClassifierInfo.read(folder / INFO)
+    tensors = load_tensors(folder / WEIGHTS)
+    config, layout = model.config, model.config.layout
+    try:
+        classifiers = {
+            name: {s: _linear(_within(tensors, f"linear.{name}.{s}.")) for s in model.encoders}
+            for name in info.candidate
+        }
+        encoders: dict[str, Encoders] = {LEARNED: model.encoders}
+        if POSITIONS in info.candidate:
+            encoders[POSITIONS] = {s: Positions(layout, config.persons) for s in model.encoders}
+        if MINIROCKET in info.candidate:
+            encoders[MINIROCKET] = {
+                s: MiniRocketFeatures.from_tensors(layout, config.persons, _within(tensors, f"minirocket.{s}."))
+                for s in model.encoders
+            }
+        references = {s: tensors[f"references.{s}"].to(model.device) for s in model.encoders}
+        markov = None
+        if info.windows is not None:
+            start, transitions, prior = (np.asarray(tensors[f"markov.{name}"]) for name in _MARKOV)
+            markov = MarkovModel(start, transitions, prior, float(tensors["markov.weight"]))
+        frames = {kind: config.settings.views.frames if kind == LEARNED else FRAMES for kind in encoders}
+        parts = FittedParts(
+            info, classifiers, FeatureSets(layout, config.persons, encoders, frames), references, markov
+        )
+        _check_shapes(parts, model)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise InputError(f"{folder}: not a whole classifier ({shortened(error)}); fit it again") from None
+    return parts
+
+
+def _within(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _linear(tensors: Mapping[str, Tensor]) -> LinearClassifier:
+    if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
+        raise ValueError("a weight is not a finite number")
+    mean, deviation, weights, intercepts, penalty = (tensors[part] for part in _LINEAR)
+    return LinearClassifier(mean, deviation, weights, intercepts, float(penalty))
+
+
+def _check_shapes(parts: FittedParts, model: Model) -> None:
+    classes = len(parts.info.class_names)
+    for name, streams in parts.classifiers.items():
+        for s, each in streams.items():
+            width = parts.features.encoders[KINDS[name]][s].width
+            if each.weights.shape != (width, classes) or each.intercepts.shape != (classes,):
+                raise ValueError(f"the weights of {name}, {s} do not fit {classes} classes")
+            if each.mean.shape != (width,) or each.deviation.shape != (width,):
+                raise ValueError(f"the moments of {name}, {s} do not fit its features")
+    for s, value in parts.references.items():
+        if value.dim() != 2 or value.shape[1] != model.encoders[s].width or not len(value):
+            raise ValueError(f"the reference features of {s} do not fit its encoder")
+    if parts.markov is not None and parts.markov.transitions.shape != (classes, classes):
+        raise ValueError(f"the hidden Markov model does not fit {classes} classes")
