@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from i2md.commands import (
+        cluster,
         convert,
         embed,
         evaluate,
@@ -47,6 +48,7 @@ _MODULES = {
     "Recording": "i2md.data.recording",
     "Source": "i2md.data.recording",
     "Unreadable": "i2md.data.recording",
+    "cluster": "i2md.commands",
     "convert": "i2md.commands",
     "embed": "i2md.commands",
     "evaluate": "i2md.commands",
@@ -79,6 +81,7 @@ __all__ = [
     "Recording",
     "Source",
     "Unreadable",
+    "cluster",
     "convert",
     "embed",
     "evaluate",

@@ -1,4 +1,4 @@
-"""What search prints: clips in a table."""
+"""What search and cluster print: clips in a table."""
 
 from __future__ import annotations
 
@@ -18,6 +18,36 @@ def search(data: Mapping[str, Any]) -> str:
         lines.append(f"{data['same_class']} of {len(data['neighbours'])} have the class of the query")
     lines.append(changes(data))
     return "\n".join([*lines, *([f"page: {data['page']}"] if "page" in data else [])])
+
+
+def cluster(data: Mapping[str, Any]) -> str:
+    """Clusters, the largest first, and how far they can be relied on."""
+    how = "chosen by the silhouette coefficient" if data["tried"] else data["method"]
+    lines = [f"{data['number']} clusters of {data['clips']} clips ({how})"]
+    rows = [
+        {
+            "cluster": row["cluster"],
+            "size": row["size"],
+            "example": row["examples"][0],
+            "most frequent classes": ", ".join(f"{name} {count}" for name, count in row["classes"].items()) or None,
+        }
+        for row in data["clusters"]
+    ]
+    lines += table(rows, ("cluster", "size", "example", "most frequent classes"))
+    if data["in_none"]:
+        lines.append(f"in no cluster: {data['in_none']} clips")
+    near = sorted(data["tried"].items(), key=lambda item: -item[1])[:5]
+    others = "; highest: " + ", ".join(f"{value:.3f} for {number}" for number, value in near) if near else ""
+    lines.append(f"silhouette: {data['silhouette']:.3f}{others}")
+    lines.append(
+        f"stability (adjusted Rand index of {data['fits']} fits of 80 % of the clips): {data['stability']:.3f}"
+    )
+    if "NMI" in data:
+        lines.append(f"agreement with {data['labelled']} labels: NMI {data['NMI']:.3f}, ARI {data['ARI']:.3f}")
+    lines += [f"table: {data['table']}", f"page: {data['page']}"]
+    if "animations" in data:
+        lines.append(f"animations: {len(data['animations'])}, {data['animations'][0]} the first")
+    return "\n".join(lines)
 
 
 def changes(data: Mapping[str, Any]) -> str:

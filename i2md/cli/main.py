@@ -27,6 +27,7 @@ COMMANDS = (
     "evaluate",
     "embed",
     "search",
+    "cluster",
     "fit",
     "report",
     "sweep",

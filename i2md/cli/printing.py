@@ -284,4 +284,5 @@ _TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "recipes": _recipes,
     "layouts": _layouts,
     "search": found.search,
+    "cluster": found.cluster,
 }

@@ -1,4 +1,4 @@
-"""Commands that find: search."""
+"""Commands that find: search and cluster."""
 
 from __future__ import annotations
 
@@ -72,6 +72,59 @@ def search(
     if page is None:
         return data
     return {**data, "page": str(write_groups(neighbours_page(data, found, asked, opened), Path(page)))}
+
+
+def cluster(
+    *,
+    run: PathLike,
+    clips: PathLike | Clips,
+    out: PathLike,
+    k: int | None = None,
+    method: str = "kmeans",
+    least: int | None = None,
+    seeds: int = 5,
+    examples: int = 6,
+    gif: bool = False,
+    index: PathLike | None = None,
+    device: str = "auto",
+    readout: WeightlessReadout | None = None,
+) -> dict[str, Any]:
+    """Divide clips into clusters by their features: a table, figures, and a page on which each cluster's examples play.
+
+    Args:
+        run: Folder of the run.
+        clips: Folder of clips, labelled or not, or its URL.
+        out: Folder to write clusters.csv, clusters.json and clusters.html into.
+        k: Number of clusters of k-means; by default the one with the highest silhouette coefficient, at most twice the
+            square root of the number of clips, and 200.
+        method: kmeans, or hdbscan, which leaves clips that are like few others in no cluster.
+        least: Number of clips of the smallest cluster of hdbscan; by default 5, or a 200th of the clips if more.
+        seeds: Number of fits, each of other clips with another seed, that are compared for the stability.
+        examples: Clips shown of each cluster, those nearest to its centre.
+        gif: Write an animation of each cluster's examples, too.
+        index: Folder to keep the features in; by default one in the run's folder.
+        device: auto, cpu, cuda or cuda:N.
+        readout: How features are read out of the encoders' states: last, mean, max or pyramid; by default as in
+            pretraining.
+
+    Returns:
+        The `number` of clusters and the `silhouette` coefficient of each number `tried`; the `stability`, the mean
+        adjusted Rand index of the fits; the agreement with labels (`NMI`, `ARI`), where there are any; the `clusters`,
+        each with its `size`, `examples` and most frequent `classes`; and the paths of `table` and `page`.
+
+    Raises:
+        InputError: Run and clips do not fit, or there are too few clips for so many clusters.
+    """
+    from i2md.data.store import Clips, open_clips
+    from i2md.inference.cluster import find_clusters, write_clusters
+    from i2md.inference.feature_store import stored_features
+    from i2md.runtime.io import check_target
+
+    check_target(Path(out))
+    opened = clips if isinstance(clips, Clips) else open_clips(clips)
+    stored = stored_features(Path(run), opened, None if index is None else Path(index), device, readout)
+    found, data = find_clusters(opened, stored.features(), k, method, least, seeds, examples)
+    return {**data, **write_clusters(opened, found, data, Path(out), gif)}
 
 
 def stream_weights(given: Sequence[str] | None) -> Mapping[str, float] | None:

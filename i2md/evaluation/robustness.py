@@ -113,6 +113,8 @@ def evaluate_corrupted(
         for baseline, (data, protocols) in evaluated.items():
             corrupted = data.with_test(pack_arrays(arrays, data.device))
             for result in (r for p in protocols if p.scale_free for r in score(corrupted, p, baseline, settings)):
+                if result.draw is not None:  # clusters are drawn themselves
+                    continue
                 what = {"corruption": each.kind, "level": each.level, "draw": each.draw}
                 results.append(replace(result.summary(), **what))  # type: ignore[arg-type]
         if kept and [other.kind for other in wanted[number + 1 : number + 2]] != [each.kind]:

@@ -84,6 +84,14 @@ class RetrievalSettings:
 
 
 @dataclass(frozen=True)
+class ClusterSettings:
+    """Clusters of the test clips by k-means, as many as they have classes."""
+
+    draws: int = 3
+    """Seeds of k-means; one result for each."""
+
+
+@dataclass(frozen=True)
 class RidgeSettings(FewerLabels):
     """Ridge evaluation: ridge regression on standardised frozen features, with all labels and with few."""
 
@@ -151,6 +159,8 @@ class EvaluationSettings:
     """Protocol "knn"."""
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     """Protocol "retrieval"."""
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    """Protocol "cluster"."""
     ridge: RidgeSettings = field(default_factory=RidgeSettings)
     """Protocol "ridge"."""
     linear: LinearSettings = field(default_factory=LinearSettings)
@@ -219,5 +229,6 @@ def _checks(s: EvaluationSettings) -> Iterator[tuple[bool, str]]:
     for name, draws in (
         *(("semi", s.semi.draws), ("few_shot", s.few_shot.draws), ("ridge", s.ridge.draws), ("knn", s.knn.draws)),
         ("corruption", c.draws),
+        ("cluster", s.cluster.draws),
     ):
         yield draws < 1, f"{name}.draws {draws} must be at least 1"

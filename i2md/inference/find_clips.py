@@ -15,6 +15,7 @@ from i2md.data.where import clips_where
 from i2md.data.windows import ASSUMED_FPS, BEGIN, RECORDING
 from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError, suggestion
+from i2md.inference.feature_store import stored_features
 from i2md.inference.model import open_model
 from i2md.inference.recordings import recorded_clip
 from i2md.inference.search import ClipSearch, Features, Neighbours, stream_shares
@@ -73,7 +74,7 @@ def find_clips(
         allowed[named[0]] = False
     else:
         asked, features = _recorded(run, clips, query, device, readout)
-    search = ClipSearch(run, clips, index, device, readout, streams)
+    search = ClipSearch(stored_features(run, clips, index, device, readout), streams)
     if features is None:
         features = search.stored.store.by_stream(search.stored.store.rows(search.stored.rows[named[:1]]))
     found = search.nearest(features, top, allowed)

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from i2md.data.store import Clips
-from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError, suggestion
-from i2md.inference.feature_store import StoredFeatures, stored_features
-from i2md.inference.vector_index import EXACT, VectorIndex, unit_vectors
+from i2md.evaluation.clustering import unit_vectors
+from i2md.inference.feature_store import StoredFeatures
+from i2md.inference.vector_index import EXACT, VectorIndex
 
 Features = Mapping[str, Float32[np.ndarray, "clips _"]]
 # Candidates of an approximate or float32 ranking that are ranked again, for each neighbour that is wanted.
@@ -36,39 +34,26 @@ class Neighbours:
 
 
 class ClipSearch:
-    """Search among clips by the features of a run.
+    """Search among clips by their features.
 
     Args:
-        run: Folder of the run.
-        clips: Clips of the run's preparation.
-        index: Folder of the features; by default one in the run's folder. What it lacks is computed.
-        device: auto, cpu, cuda or cuda:N.
-        readout: How features are read out of the encoders' states; None: as in pretraining.
+        stored: Features of the clips.
         streams: Weight of each stream that counts; by default all count the same.
-        exact: Whether all clips are compared; by default up to 100,000.
+        exact: Whether all clips are compared; by default up to 100,000. For more an index is built, or extended.
 
     Raises:
-        InputError: Run, clips and streams do not fit one another.
+        InputError: There is no such stream, or no usearch for an index.
     """
 
     def __init__(
-        self,
-        run: Path,
-        clips: Clips,
-        index: Path | None = None,
-        device: str = "auto",
-        readout: WeightlessReadout | None = None,
-        streams: Mapping[str, float] | None = None,
-        exact: bool | None = None,
+        self, stored: StoredFeatures, streams: Mapping[str, float] | None = None, exact: bool | None = None
     ) -> None:
-        self.clips = clips
-        self.stored: StoredFeatures = stored_features(run, clips, index, device, readout)
-        store = self.stored.store
+        self.stored, store = stored, stored.store
         self.weights = stream_shares(streams, store.widths)
         self._clip_of = np.full(len(store), -1)
-        self._clip_of[self.stored.rows] = np.arange(len(clips))
+        self._clip_of[stored.rows] = np.arange(len(stored.rows))
         self.index: VectorIndex | None = None
-        if not (len(clips) <= EXACT if exact is None else exact):
+        if not (len(stored.rows) <= EXACT if exact is None else exact):
             self.index = VectorIndex(store)
             self.index.update()
 
@@ -84,7 +69,7 @@ class ClipSearch:
             At most `top` of those allowed; of equally similar ones the first one is the nearest.
         """
         weighted = {name: weight * _unit(query[name][0]) for name, weight in self.weights.items()}
-        allowed = np.ones(len(self.clips), bool) if allowed is None else allowed
+        allowed = np.ones(len(self.stored.rows), bool) if allowed is None else allowed
         count = min(top, int(allowed.sum()))
         if self.index is None or allowed.sum() <= EXACT:
             candidates = self._compared(weighted, count + _SPARE, allowed)

@@ -12,7 +12,6 @@ Small World graphs" (TPAMI 2020).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from jaxtyping import Float32, Int64
 
 from i2md.data.readers.limits import map_npy
 from i2md.errors import require_extra
+from i2md.evaluation.clustering import unit_vectors
 from i2md.inference.feature_store import INDEX, FeatureStore
 from i2md.runtime.device import available_cores
 from i2md.runtime.io import atomic_write, locked
@@ -39,13 +39,6 @@ _PROJECTED = 10_000
 _BREADTH_OF_ADDING, _BREADTH_OF_SEARCH = 64, 128
 
 Vectors = Float32[np.ndarray, "rows width"]
-
-
-def unit_vectors(features: Mapping[str, Float32[np.ndarray, "rows _"]]) -> Vectors:
-    """The streams' features side by side, each of length 1 (or 0): products are sums of cosine similarities."""
-    tiny = np.finfo(np.float32).tiny
-    lengths = {name: np.linalg.norm(each, axis=1, keepdims=True) for name, each in features.items()}
-    return np.concatenate([each / np.maximum(lengths[name], tiny) for name, each in features.items()], axis=1)
 
 
 class VectorIndex:

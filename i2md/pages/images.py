@@ -6,16 +6,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float
 
 from i2md.errors import InputError
-from i2md.pages.gallery import EXCERPT
+from i2md.pages.gallery import EXCERPT, ViewedClip
 from i2md.pages.skeletons import even_steps, sides_of, viewing_axes
-from i2md.pages.view import Viewed
 from i2md.runtime.io import atomic_write, check_target
+from i2md.skeletons import Layout
 
 MOST_CLIPS = 12
 _FPS = 15
@@ -27,7 +27,20 @@ _TURN = 0.45
 _MOMENTS = ((0.15, 0.22), (0.5, 0.45), (0.85, 1.0))
 
 
-def write_images(viewed: Viewed, paths: Mapping[str, Path]) -> None:
+class Drawable(Protocol):
+    """Clips that can be drawn: those of any page."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    @property
+    def clips(self) -> list[ViewedClip]: ...
+
+
+def write_images(viewed: Drawable, paths: Mapping[str, Path]) -> None:
     """Write images of up to 12 of the clips of a page.
 
     Args:
@@ -85,7 +98,7 @@ def check_images(paths: Mapping[str, Path]) -> None:
 class _Grid:
     """The clips of a page, each in a cell of one unit."""
 
-    def __init__(self, viewed: Viewed) -> None:
+    def __init__(self, viewed: Drawable) -> None:
         clips = [viewed.clips[place] for place in even_steps(len(viewed.clips), MOST_CLIPS)]
         self.columns = min(len(clips), 4)
         rows = -(-len(clips) // self.columns)

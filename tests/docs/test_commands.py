@@ -38,6 +38,7 @@ SMALL = {
 PRODUCTS = {
     "view.md": ("clips/mine/view.html", "clips.gif", "clips.png"),
     "search.md": ("waves.html",),
+    "cluster.md": ("clusters/clusters.csv", "clusters/clusters.json", "clusters/clusters.html"),
 }
 # Options in the text that belong to other programs.
 FOREIGN = {

@@ -14,12 +14,13 @@ import torch
 import i2md
 from i2md.cli.main import main
 from i2md.data.where import clips_where
+from i2md.evaluation.clustering import unit_vectors
 from i2md.evaluation.neighbours import nearest_neighbours
 from i2md.inference import search as searching
 from i2md.inference import vector_index
 from i2md.inference.feature_store import FeatureStore, _write_part, stored_features
 from i2md.inference.search import ClipSearch
-from i2md.inference.vector_index import VectorIndex, unit_vectors
+from i2md.inference.vector_index import VectorIndex
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def search(folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> ClipSearch:
     run, clips = folders
-    return ClipSearch(run, i2md.open_clips(clips), tmp_path_factory.mktemp("store") / "index", "cpu")
+    return ClipSearch(stored_features(run, i2md.open_clips(clips), tmp_path_factory.mktemp("store") / "index", "cpu"))
 
 
 def one(features: dict[str, np.ndarray], clip: int) -> dict[str, np.ndarray]:
@@ -46,9 +47,8 @@ def test_neighbours_are_those_of_knn_evaluation(search: ClipSearch) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_streams_count_by_their_weights(folders: tuple[Path, Path], search: ClipSearch) -> None:
-    run, _ = folders
-    weighted = ClipSearch(run, search.clips, search.stored.store.folder, "cpu", streams={"joint": 3, "bone": 1})
+def test_streams_count_by_their_weights(search: ClipSearch) -> None:
+    weighted = ClipSearch(search.stored, {"joint": 3, "bone": 1})
     features = search.stored.features()
     unit = {name: each / np.linalg.norm(each, axis=1, keepdims=True) for name, each in features.items()}
     similarity = (3 * unit["joint"] @ unit["joint"][5] + unit["bone"] @ unit["bone"][5]) / 4
@@ -202,8 +202,8 @@ def test_searching_by_an_index_finds_what_comparing_all_finds(
 ) -> None:
     clips = i2md.open_clips(folders[1])
     monkeypatch.setattr(searching, "EXACT", 5)
-    by_index = ClipSearch(folders[0], clips, tmp_path / "store", "cpu")
-    compared = ClipSearch(folders[0], clips, tmp_path / "store", "cpu", exact=True)
+    stored = stored_features(folders[0], clips, tmp_path / "store", "cpu")
+    by_index, compared = ClipSearch(stored), ClipSearch(stored, exact=True)
     assert by_index.index is not None
     allowed = clips.columns["subject"] != 2
     features = compared.stored.features()

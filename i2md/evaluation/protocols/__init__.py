@@ -66,6 +66,7 @@ PROTOCOLS: Registry[Protocol] = Registry(
     {
         "knn": "i2md.evaluation.protocols.knn:KNN",
         "retrieval": "i2md.evaluation.protocols.knn:RETRIEVAL",
+        "cluster": "i2md.evaluation.protocols.cluster:CLUSTER",
         "ridge": "i2md.evaluation.protocols.ridge:RIDGE",
         "linear": "i2md.evaluation.protocols.linear:LINEAR",
         "linear-sweep": "i2md.evaluation.protocols.linear:LINEAR_SWEEP",

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64, Int, Int64
 
+from i2md.evaluation.clustering import cluster, reduced
 from i2md.evaluation.report.class_names import full_names, shortened_names
-from i2md.evaluation.report.clusters import cluster, reduced
 from i2md.pages.skeletons import even_steps, pack_skeletons
 from i2md.skeletons import Layout
 

@@ -8,9 +8,9 @@ from statistics import median
 from typing import Any
 
 from i2md.errors import InputError
+from i2md.evaluation.clustering import MOST_CLUSTERS
 from i2md.evaluation.comparison import RunComparison
 from i2md.evaluation.report.clip_map import MappedClips, map_clips
-from i2md.evaluation.report.clusters import MOST_CLUSTERS
 from i2md.evaluation.report.confusion import best_confusion
 from i2md.evaluation.report.curves import by_section, overlaid_charts, term_charts
 from i2md.evaluation.report.result_rows import common_data, result_rows

@@ -8,8 +8,8 @@ from made_report import made_clips
 from sklearn.metrics import adjusted_rand_score
 
 from i2md.errors import InputError
+from i2md.evaluation.clustering import cluster
 from i2md.evaluation.report.clip_map import map_clips
-from i2md.evaluation.report.clusters import cluster
 
 
 def blobs(sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
