@@ -38,6 +38,10 @@ RENDEZVOUS_TIMEOUT = timedelta(minutes=10)
 # long for work that only the main process does, such as writing a report.
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 
+# What a barrier reduces. It is kept for good: torch 2.4 holds the GIL while it waits for the threads of a group that it
+# destroys, and a thread needs the GIL to drop the last reference to a tensor.
+_NOTHING = torch.zeros(())
+
 _group_numbers = count()
 _single_process = False
 
@@ -105,7 +109,7 @@ def barrier() -> None:
     """
     if world_size() > 1:
         with detecting_lost_ranks():
-            dist.all_reduce(torch.zeros(()))
+            dist.all_reduce(_NOTHING)
 
 
 @contextmanager
