@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         import_cmd,
         info,
         join,
+        predict,
         prepare,
         pretrain,
         report,
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
     from i2md.data.store import Clips, open_clips
     from i2md.errors import InputError
     from i2md.evaluation.settings import EvaluationSettings
+    from i2md.inference.classifier import Classifier, load_classifier
     from i2md.inference.model import Model, load
     from i2md.pretraining.settings import PretrainSettings
     from i2md.recipes import load_recipe
     from i2md.skeletons import Layout, get_layout
 
 _MODULES = {
+    "Classifier": "i2md.inference.classifier",
     "Clips": "i2md.data.store",
     "EvaluationSettings": "i2md.evaluation.settings",
     "InputError": "i2md.errors",
@@ -58,8 +61,10 @@ _MODULES = {
     "info": "i2md.commands",
     "join": "i2md.commands",
     "load": "i2md.inference.model",
+    "load_classifier": "i2md.inference.classifier",
     "load_recipe": "i2md.recipes",
     "open_clips": "i2md.data.store",
+    "predict": "i2md.commands",
     "prepare": "i2md.commands",
     "pretrain": "i2md.commands",
     "report": "i2md.commands",
@@ -72,6 +77,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "Classifier",
     "Clips",
     "EvaluationSettings",
     "InputError",
@@ -91,8 +97,10 @@ __all__ = [
     "info",
     "join",
     "load",
+    "load_classifier",
     "load_recipe",
     "open_clips",
+    "predict",
     "prepare",
     "pretrain",
     "report",

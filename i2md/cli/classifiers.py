@@ -26,7 +26,8 @@ def fitted_text(data: Mapping[str, Any]) -> str:
     before, after = 100 * data["calibration_error_before"], 100 * data["calibration_error"]
     lines.append(f"calibration error: {after:.1f} %, before the temperature {before:.1f} %")
     rocs = ", ".join(f"{name} {value:.2f}" for name, value in data["auroc_of_left_out_classes"].items())
-    lines.append(f"none of these: by {data['known_score']}; {100 * data['false_alarms']:g} % false alarms")
+    alarms = f"by {data['known_score']}; {100 * data['false_alarms']:g} % false alarms"
+    lines.append(f"none of these: {'never; no score tells left-out classes' if data['threshold'] is None else alarms}")
     lines.append(f"  AUROC of classes left out: {rocs or 'not measured with fewer than three classes'}")
     lines += _confused(data)
     if "smoothing" in data:
@@ -64,3 +65,25 @@ def _confused(data: Mapping[str, Any]) -> list[str]:
     ]
     shown = "; ".join(f"{true} as {predicted} ({count})" for count, true, predicted in sorted(pairs, reverse=True)[:5])
     return [f"most confused: {shown}"] if shown else []
+
+
+def predicted_text(data: Mapping[str, Any]) -> str:
+    """What `i2md predict` prints.
+
+    Args:
+        data: What it returned.
+    """
+    timed = "recordings" in data
+    of = f"{data['recordings']} recordings, {data['windows']}, smoothing {data['smooth']}" if timed else ""
+    lines = [of or f"{data['clips']} clips", f"{data['predicted']} {'intervals' if timed else 'clips'} predicted:"]
+    lines += [f"  {count:6} {name}" for name, count in data["classes"].items()]
+    if data["rejected"]:
+        lines.append(f"  {data['rejected']:6} none of these")
+    if timed and data["empty_windows"]:
+        lines.append(f"nobody is seen in {data['empty_windows']} windows")
+    if "accuracy" in data:
+        lines.append(f"accuracy against the labels there: {100 * data['accuracy']:.1f} % of {data['labelled']}")
+    if "scores" in data:
+        lines.append(f"against the labels there: {_over_time(data['scores'])}")
+    lines += [f"written: {path}" for path in data["files"]]
+    return "\n".join([*lines, *([f"page: {data['page']}"] if "page" in data else [])])

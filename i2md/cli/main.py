@@ -29,6 +29,7 @@ COMMANDS = (
     "search",
     "cluster",
     "fit",
+    "predict",
     "report",
     "sweep",
     "reproduce",

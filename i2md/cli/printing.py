@@ -9,7 +9,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from i2md.cli import found
-from i2md.cli.classifiers import fitted_text
+from i2md.cli.classifiers import fitted_text, predicted_text
 
 if TYPE_CHECKING:
     from i2md.evaluation.results import Result
@@ -277,6 +277,7 @@ _TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "pretrain": _pretrained,
     "evaluate": _evaluated,
     "fit": fitted_text,
+    "predict": predicted_text,
     "report": _compared,
     "sweep": _swept,
     "view": _viewed,

@@ -1,11 +1,11 @@
-"""Commands that make classifiers out of labels, and use them: fit."""
+"""Commands that make classifiers out of labels, and use them: fit and predict."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from i2md.errors import InputError
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from i2md.data.store import Clips
     from i2md.data.windows import Windows
 
+# As in i2md.inference.smoothing, which imports NumPy.
+Smoothing = Literal["hmm", "median", "none"]
 PathLike = str | os.PathLike[str]
 
 
@@ -62,7 +64,8 @@ def fit(
     from i2md.data.clip_labels import label_clips
     from i2md.data.store import Clips, open_clips
     from i2md.inference.candidates import candidate_names
-    from i2md.inference.fit import check_writable, fit_parts, write_classifier
+    from i2md.inference.classifier_files import check_writable, write_classifier
+    from i2md.inference.fit import fit_parts
     from i2md.inference.model import Model
     from i2md.inference.training_set import clip_set, window_set
     from i2md.runtime.device import fast_cpu_matmul
@@ -100,6 +103,84 @@ def fit(
         **info.report,
         "notes": [*notes, *info.report["notes"]],
     }
+
+
+def predict(
+    *,
+    model: PathLike,
+    source: PathLike | Clips,
+    out: PathLike,
+    windows: str | None = None,
+    stride: str | None = None,
+    smooth: Smoothing | None = None,
+    page: PathLike | None = None,
+    clips: PathLike | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Predict the class of clips, or actions over time in long recordings.
+
+    Recordings are predicted over time if the classifier was fitted to intervals, if the clips are windows, or if
+    --windows says so. Each prediction has a calibrated confidence; what is rejected is none of the classes.
+
+    Args:
+        model: Folder that i2md fit wrote.
+        source: Folder of clips, or its URL; or recordings of any format that prepare auto recognises.
+        out: File to write: .csv, .json, or .eaf (ELAN; one a recording).
+        windows: Length of a window; by default that of the intervals fitted to.
+        stride: Time from a window to the next; by default that fitted with, or a tenth of the length.
+        smooth: hmm (a hidden Markov model of the labelled recordings), median or none; by default hmm where recordings
+            were fitted to, else median.
+        page: HTML page to write, too: the skeletons play beside their predictions.
+        clips: Folder to keep prepared recordings in; by default they are not kept.
+        device: auto, cpu, cuda or cuda:N.
+
+    Returns:
+        The `files` written, and the number of `clips` or the `recordings` with their predictions counted by class.
+
+    Raises:
+        InputError: Classifier, recordings and file do not fit one another.
+    """
+    import tempfile
+
+    from i2md.data.storage.remote import to_path
+    from i2md.data.store import Clips, open_clips
+    from i2md.inference.classifier import load_classifier
+    from i2md.inference.predict import predict_clips, predict_recordings
+    from i2md.inference.prediction_files import check_out
+    from i2md.inference.recordings import prepare_recordings
+
+    loaded = load_classifier(model, device)
+    asked = None if windows is None and stride is None else _asked(windows, stride, loaded.info.windows)
+    recorded = None
+    if isinstance(source, Clips):
+        prepared: Clips | None = source
+    else:
+        recorded = to_path(source)
+        prepared = open_clips(recorded) if (recorded / "dataset.json").is_file() else None
+    divided = asked or loaded.info.windows or (prepared.dataset.windows if prepared is not None else None)
+    check_out(Path(out), timed=divided is not None)
+    with tempfile.TemporaryDirectory(prefix="i2md-") as folder:
+        if prepared is None and recorded is not None:
+            # Windows are prepared one by one.
+            preset = loaded.model.config.preparation if divided is None else "none"
+            prepared = prepare_recordings(recorded, Path(clips or Path(folder) / "clips"), preset, divided)
+        where = None if page is None else Path(page)
+        assert prepared is not None
+        if divided is None:
+            return predict_clips(loaded, prepared, Path(out), where)
+        return predict_recordings(loaded, prepared.recordings, Path(out), divided, smooth, where)
+
+
+def _asked(length: str | None, stride: str | None, fitted: Windows | None) -> Windows:
+    """The windows to predict: those asked for, and what is not said as fitted."""
+    from i2md.data.windows import Windows, parse_windows
+
+    if length is None and fitted is None:
+        raise InputError("stride belongs to windows; give their length by --windows, such as 2s")
+    read = parse_windows(length or f"{fitted.length if fitted else 0}", stride)
+    if stride is not None:
+        return read
+    return Windows(read.length, fitted.stride if fitted else read.length / 10)
 
 
 def _windows(clips: Clips, length: str | None, stride: str | None) -> Windows:

@@ -32,7 +32,7 @@ def known_scores(
             similarity to the nearest training clip, mean of the streams).
         logits: Of each class for each clip, scaled by the temperature.
         features: Of the clips, by stream.
-        references: Of the training clips, by the same streams.
+        references: Of the training clips, by the same streams, of length 1 (`unit_features`).
 
     Source: Hendrycks and Gimpel (ICLR 2017); Liu et al., Energy-based Out-of-distribution Detection (NeurIPS 2020);
     Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors (ICML 2022).
@@ -41,8 +41,17 @@ def known_scores(
         return logits.softmax(dim=1).max(dim=1).values
     if name == "energy":
         return logits.logsumexp(dim=1)
-    similarities = [F.normalize(features[s], dim=1) @ F.normalize(references[s], dim=1).T for s in references]
+    similarities = [F.normalize(features[s], dim=1) @ references[s].T for s in references]
     return torch.stack(similarities).mean(dim=0).max(dim=1).values
+
+
+def unit_features(features: Features) -> Features:
+    """Features of length 1.
+
+    Args:
+        features: By stream.
+    """
+    return {name: F.normalize(value, dim=1) for name, value in features.items()}
 
 
 def auroc(known: Float64[np.ndarray, " known"], unknown: Float64[np.ndarray, " unknown"]) -> float:
@@ -113,7 +122,7 @@ def left_out_classes(
             continue
         logits, features, references = fit_and_score(kept, scored)
         for name in KNOWN_SCORES:
-            values = known_scores(name, logits, features, references).double().cpu().numpy()
+            values = known_scores(name, logits, features, unit_features(references)).double().cpu().numpy()
             is_unknown = unknown[scored].cpu().numpy()
             found[name].append(auroc(values[~is_unknown], values[is_unknown]))
     return {name: float(np.mean(values)) for name, values in found.items() if values}

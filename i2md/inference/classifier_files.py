@@ -7,6 +7,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -27,7 +30,7 @@ from i2md.inference.model import Model
 from i2md.inference.smoothing import MarkovModel
 from i2md.pretraining.checkpoint import load_model_tensors, load_tensors, save_tensors
 from i2md.pretraining.run import CONFIG, MODEL, RunConfig
-from i2md.runtime.io import write_text
+from i2md.runtime.io import check_target, write_text
 from i2md.runtime.plain_data import parse_json
 
 INFO, WEIGHTS = "model.json", "classifier.safetensors"
@@ -47,8 +50,8 @@ class ClassifierInfo:
     """Scores divided by it are logits."""
     known_score: KnownScore
     """Which score tells clips of no known class."""
-    threshold: float
-    """A clip of a smaller score is none of the classes."""
+    threshold: float | None
+    """A clip of a smaller score is none of the classes; None rejects nothing."""
     false_alarms: float
     """Share of clips of known classes that the threshold rejects, in cross-validation."""
     background: int | None = None
@@ -96,7 +99,7 @@ def _check(info: ClassifierInfo) -> None:
         raise ValueError(f"candidate must be of {', '.join(KINDS)}")
     if info.known_score not in KNOWN_SCORES:
         raise ValueError(f"known_score must be one of {', '.join(KNOWN_SCORES)}")
-    if not all(isinstance(each, int | float) for each in (info.temperature, info.threshold, info.false_alarms)):
+    if not all(isinstance(each, int | float) for each in (info.temperature, info.threshold or 0.0, info.false_alarms)):
         raise ValueError("temperature, threshold and false_alarms must be numbers")
     if info.temperature <= 0:
         raise ValueError("temperature must be above 0")
@@ -112,9 +115,19 @@ class FittedParts:
     classifiers: Classifiers
     features: FeatureSets
     references: Features
-    """Learned features of the training clips, by stream."""
+    """Learned features of the training clips, by stream, of length 1."""
     markov: MarkovModel | None = None
     """Of recordings; None if clips were fitted to."""
+
+
+def is_rejected(info: ClassifierInfo, known: float) -> bool:
+    """Whether a clip is none of the classes.
+
+    Args:
+        info: Of the classifier.
+        known: The clip's score of being known.
+    """
+    return info.threshold is not None and known < info.threshold
 
 
 def save_parts(folder: Path, run: Path, config: RunConfig, parts: FittedParts) -> None:
@@ -141,6 +154,46 @@ def save_parts(folder: Path, run: Path, config: RunConfig, parts: FittedParts) -
     save_tensors(folder / MODEL, {name: value for name, value in weights.items() if name.startswith("query.")})
     write_text(folder / CONFIG, config.to_yaml())
     write_text(folder / INFO, parts.info.to_json())
+
+
+def write_classifier(out: Path, model: Model, parts: FittedParts, overwrite: bool) -> None:
+    """Write the folder of a fitted classifier as a whole or not at all.
+
+    Args:
+        out: The folder.
+        model: The run.
+        parts: What was fitted.
+        overwrite: Replace a classifier that is there.
+    """
+    check_writable(out, overwrite)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as holding:
+        made = Path(holding) / "made"
+        made.mkdir()
+        save_parts(made, model.run, model.config, parts)
+        if out.exists():
+            os.replace(out, Path(holding) / "before")
+        os.replace(made, out)
+        shutil.rmtree(Path(holding) / "before", ignore_errors=True)
+
+
+def check_writable(out: Path, overwrite: bool) -> None:
+    """Check that a classifier can be written, before work is spent on it.
+
+    Args:
+        out: The folder.
+        overwrite: Whether a classifier that is there is replaced.
+
+    Raises:
+        InputError: Something else is there, or a classifier that shall not be replaced.
+    """
+    check_target(out)
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / INFO).is_file():
+        raise InputError(f"{out}: holds something else; name a folder that does not exist")
+    if not overwrite:
+        raise InputError(f"{out}: holds a classifier; replace it by --overwrite, or name another folder")
 
 
 def load_parts(folder: Path, model: Model) -> FittedParts:

@@ -6,12 +6,8 @@ on the labelled clips: the candidate, the temperature, the score of rejection an
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +19,7 @@ from i2md.errors import InputError
 from i2md.evaluation.calibration import calibration_error, fit_temperature, held_out_calibration
 from i2md.evaluation.features import Features
 from i2md.evaluation.metrics import accuracy_interval, confusion_matrix
-from i2md.evaluation.open_set import KnownScore, best_score, known_scores, left_out_classes
+from i2md.evaluation.open_set import KnownScore, best_score, known_scores, left_out_classes, unit_features
 from i2md.evaluation.segments import segment_scores
 from i2md.inference.candidates import (
     KINDS,
@@ -37,17 +33,18 @@ from i2md.inference.candidates import (
     scores_of,
     summed,
 )
-from i2md.inference.classifier_files import INFO, ClassifierInfo, FittedParts, save_parts
+from i2md.inference.classifier_files import ClassifierInfo, FittedParts, is_rejected
 from i2md.inference.model import Model
 from i2md.inference.smoothing import MarkovModel, fit_markov
 from i2md.inference.training_set import TrainingSet
 from i2md.pretraining.run import versions
-from i2md.runtime.io import check_target
 from i2md.runtime.progress import progress
 
 MOST_FOLDS = 10
 # Classes that are left out, one after another, to choose the score of rejection.
 MOST_LEFT_OUT = 20
+# Nothing is rejected by a score that tells left-out classes less well.
+MIN_AUROC = 0.6
 # Parts of a window's evidence, and of the classes' shares, that the hidden Markov model is tried with.
 _WEIGHTS, _PRIORS = (0.5, 1.0, 2.0, 4.0), (0.0, 0.5, 1.0)
 
@@ -93,14 +90,14 @@ def fit_parts(
         candidate=winner,
         temperature=temperature,
         known_score=known,
-        threshold=float(np.quantile(values[~_is_background(data).numpy()], false_alarms)),
+        threshold=_threshold(rocs, values[~_is_background(data).numpy()], false_alarms),
         false_alarms=false_alarms,
         background=data.background,
         windows=data.windows,
         report=_report(data, accuracies, of_winner, folds, rocs, known),
         versions=versions(),
     )
-    parts = FittedParts(info, fitted, sets, features[LEARNED], None)
+    parts = FittedParts(info, fitted, sets, unit_features(features[LEARNED]), None)
     if data.windows is not None:
         markov, figures = _smoothing(data, (of_winner / temperature).log_softmax(dim=1).double().numpy())
         report = {**info.report, "smoothing": figures}
@@ -109,46 +106,6 @@ def fit_parts(
         report = {**parts.info.report, "held_out": _held_out(parts, data, held_out)}
         parts = replace(parts, info=replace(parts.info, report=report))
     return parts
-
-
-def write_classifier(out: Path, model: Model, parts: FittedParts, overwrite: bool) -> None:
-    """Write the folder of a fitted classifier as a whole or not at all.
-
-    Args:
-        out: The folder.
-        model: The run.
-        parts: What was fitted.
-        overwrite: Replace a classifier that is there.
-    """
-    check_writable(out, overwrite)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as holding:
-        made = Path(holding) / "made"
-        made.mkdir()
-        save_parts(made, model.run, model.config, parts)
-        if out.exists():
-            os.replace(out, Path(holding) / "before")
-        os.replace(made, out)
-        shutil.rmtree(Path(holding) / "before", ignore_errors=True)
-
-
-def check_writable(out: Path, overwrite: bool) -> None:
-    """Check that a classifier can be written, before work is spent on it.
-
-    Args:
-        out: The folder.
-        overwrite: Whether a classifier that is there is replaced.
-
-    Raises:
-        InputError: Something else is there, or a classifier that shall not be replaced.
-    """
-    check_target(out)
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not (out / INFO).is_file():
-        raise InputError(f"{out}: holds something else; name a folder that does not exist")
-    if not overwrite:
-        raise InputError(f"{out}: holds a classifier; replace it by --overwrite, or name another folder")
 
 
 def _kinds(candidate: Sequence[str]) -> list[str]:
@@ -191,6 +148,13 @@ def _rejection(
         return left_out_classes(labels, folds, counted, left_out, _is_background(data))
 
 
+def _threshold(rocs: dict[KnownScore, float], values: Float[np.ndarray, " clips"], false_alarms: float) -> float | None:
+    """The threshold that rejects a share of clips of known classes; None where rejection was measured to be useless."""
+    if rocs and max(rocs.values()) < MIN_AUROC:
+        return None
+    return float(np.quantile(values, false_alarms))
+
+
 def _is_background(data: TrainingSet) -> Bool[Tensor, " clips"]:
     return torch.as_tensor(np.equal(data.labels, -1 if data.background is None else data.background))
 
@@ -205,7 +169,7 @@ def _out_of_fold_known(
     values = torch.zeros(len(logits))
     for fold in folds:
         own, others = ({s: value[part] for s, value in features.items()} for part in (fold, ~fold))
-        values[fold] = known_scores(name, logits[fold], own, others)
+        values[fold] = known_scores(name, logits[fold], own, unit_features(others))
     return values.double().numpy()
 
 
@@ -291,5 +255,5 @@ def _held_out(parts: FittedParts, data: TrainingSet, held_out: TrainingSet) -> d
         "interval": [low, high],
         "interval_by": method,
         "calibration_error": calibration_error(logits[kept].softmax(dim=1), torch.as_tensor(labels)[kept]),
-        "rejected": float((values[known] < parts.info.threshold).mean()),
+        "rejected": float(np.mean([is_rejected(parts.info, value) for value in values[known]])),
     }

@@ -80,15 +80,28 @@ class Model:
             InputError: The clips have another preparation or too few joints, or an array has another shape or no
                 person.
         """
-        if isinstance(clips, Clips):
-            if clips.dataset.layout.joints != self.config.layout.joints:
-                done = converted(clips, self.config.layout)
-                warnings.warn(f"embed: {done.mapping.describe()}", stacklevel=2)
-                clips = done.clips
-            for sentence in clip_misfits(self.config, clips):
-                warnings.warn(f"embed: {sentence}", stacklevel=2)
-            return self.features(clips)
-        return self._features(self._pack(clips, layout))
+        return self._features(self.pack(clips, layout))
+
+    def pack(self, clips: Clips | Sequence[Float[np.ndarray, ...]], layout: str | None = None) -> PackedClips:
+        """Prepare clips for the encoders, as `embed` does, with its warnings.
+
+        Args:
+            clips: As for `embed`.
+            layout: As for `embed`.
+
+        Raises:
+            InputError: As `embed`.
+        """
+        if not isinstance(clips, Clips):
+            return self._pack(clips, layout)
+        if clips.dataset.layout.joints != self.config.layout.joints:
+            done = converted(clips, self.config.layout)
+            warnings.warn(f"embed: {done.mapping.describe()}", stacklevel=3)
+            clips = done.clips
+        for sentence in clip_misfits(self.config, clips):
+            warnings.warn(f"embed: {sentence}", stacklevel=3)
+        require_same_layout(self.config, clips, self.run)
+        return pack(clips, self.device)
 
     def features(self, clips: Clips) -> dict[str, Float[np.ndarray, "clips width"]]:
         """Compute the features of clips as `embed` does, without its warnings.
@@ -116,7 +129,7 @@ class Model:
         own, mapping = self.config.layout, None
         if layout is not None and (given := get_layout(layout)).joints != own.joints:
             mapping = mapping_for(given.with_channels(own.channels), own, self.config.preparation)
-            warnings.warn(f"embed: {mapping.describe()}", stacklevel=3)
+            warnings.warn(f"embed: {mapping.describe()}", stacklevel=4)
         prepared = [self._prepare(array, number, mapping) for number, array in enumerate(arrays)]
         if not prepared:
             raise InputError("embed: no clips given; pass at least one array of (frames, joints, channels)")
@@ -126,10 +139,10 @@ class Model:
             warnings.warn(
                 f"embed: of the joints without a value, {interpolated} were interpolated and {missing} are zeros"
                 f" (gaps of more than {MAX_GAP} frames); each counts once in every frame",
-                stacklevel=3,
+                stacklevel=4,
             )
         for sentence in array_misfits(self.config, [clip.positions for clip in prepared]):
-            warnings.warn(f"embed: {sentence}", stacklevel=3)
+            warnings.warn(f"embed: {sentence}", stacklevel=4)
         return pack_arrays([clip.positions for clip in prepared], self.device)
 
     def _prepare(self, array: np.ndarray, number: int, mapping: JointMapping | None) -> Prepared:

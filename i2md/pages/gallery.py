@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
@@ -29,6 +29,15 @@ _PACKED_RECORDINGS = 900_000
 _STEPS = 60
 
 
+class PredictedTime(NamedTuple):
+    """An action that was predicted: first frame, frame after the last, label, and its probability."""
+
+    start: int
+    end: int
+    label: int
+    confidence: float
+
+
 @dataclass(frozen=True)
 class ViewedClip:
     """A clip as a page shows it."""
@@ -42,6 +51,8 @@ class ViewedClip:
     """Frames a second; 0 where unknown."""
     intervals: tuple[tuple[int, int, int], ...] = ()
     """First frame, frame after the last, and label of each action."""
+    predicted: tuple[PredictedTime, ...] | None = None
+    """Actions that were predicted; None where nothing was."""
 
     @property
     def rate(self) -> float:
@@ -106,10 +117,7 @@ def timelines(clips: Sequence[ViewedClip], layout: Layout, class_names: Sequence
                 "seconds": round(clip.seconds, 3),
                 "fps": round(clip.rate, 3),
                 "assumed": not clip.fps,
-                "intervals": [
-                    [round(start / clip.rate, 3), round(end / clip.rate, 3), label]
-                    for start, end, label in clip.intervals
-                ],
+                **_intervals(clip),
                 "missing": _over_time(missing),
                 "absent": _over_time((_present(clip.prepared).sum(axis=0) == 0)[None, :, None]),
             }
@@ -123,6 +131,18 @@ def timelines(clips: Sequence[ViewedClip], layout: Layout, class_names: Sequence
         _PACKED_RECORDINGS,
     )
     return {"figures": figures, "recordings": rows, "classes": list(class_names)}
+
+
+def _intervals(clip: ViewedClip) -> dict[str, Any]:
+    """The intervals of the upper lane, predicted ones if there are any, and below them those that were labelled."""
+    labelled = [[round(s / clip.rate, 3), round(e / clip.rate, 3), label] for s, e, label in clip.intervals]
+    if clip.predicted is None:
+        return {"kind": "labelled", "intervals": labelled, "labelled": []}
+    predicted = [
+        [round(each.start / clip.rate, 3), round(each.end / clip.rate, 3), each.label, round(each.confidence, 3)]
+        for each in clip.predicted
+    ]
+    return {"kind": "predicted", "intervals": predicted, "labelled": labelled}
 
 
 def _views(drawn: Sequence[tuple[Positions, States]], layout: Layout) -> list[Float64[np.ndarray, "3 channels"]]:

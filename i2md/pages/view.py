@@ -48,6 +48,8 @@ class Viewed:
     facts: dict[str, str]
     notes: list[str]
     report: Mapping[str, Any]
+    command: str = "view"
+    """The command that writes the page."""
 
 
 def view_clips(clips: Clips, patterns: Iterable[str] | None, most: int, notes: Iterable[str] = ()) -> Viewed:

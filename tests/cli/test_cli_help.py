@@ -213,7 +213,7 @@ def test_recipes_lists_shows_and_copies(tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nosuch"], "unknown command 'nosuch': choose one of prepare, info"),
+        (["zzzz"], "unknown command 'zzzz': choose one of prepare, info"),
         (["pretrian", "a", "b"], "unknown command 'pretrian': did you mean pretrain?"),
         (["info", "clips", "--clases"], "unknown option --clases: did you mean --classes?"),
         (["recipes", "show", "nosuch"], "unknown recipe 'nosuch': Known: kinect-v1, msr-action3d"),

@@ -39,6 +39,7 @@ PRODUCTS = {
     "view.md": ("clips/mine/view.html", "clips.gif", "clips.png"),
     "search.md": ("waves.html",),
     "cluster.md": ("clusters/clusters.csv", "clusters/clusters.json", "clusters/clusters.html"),
+    "predict.md": ("predictions.csv", "timeline.html"),
 }
 # Options in the text that belong to other programs.
 FOREIGN = {

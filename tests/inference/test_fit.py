@@ -102,7 +102,8 @@ def test_every_kind_of_classifier_survives_the_disk(run: Path, clips: Path, tmp_
     pytest.importorskip("aeon")
     from i2md.data.packed import pack
     from i2md.inference.candidates import scores_of, summed
-    from i2md.inference.fit import fit_parts, write_classifier
+    from i2md.inference.classifier_files import write_classifier
+    from i2md.inference.fit import fit_parts
     from i2md.inference.training_set import clip_set
 
     model = i2md.load(run, "cpu")

@@ -4,7 +4,7 @@ const INTERVAL_COLOURS = 8;
 class Timeline {
   constructor(host, { figures, recordings, classes }, number) {
     const recording = recordings[number];
-    Object.assign(this, { recording, classes, present: [...new Set(recordings.flatMap((each) => each.intervals.map((at) => at[2])))].sort((a, b) => a - b) });
+    Object.assign(this, { recording, classes, present: [...new Set(recordings.flatMap((each) => [...each.intervals, ...each.labelled].map((at) => at[2])))].sort((a, b) => a - b) });
     const canvas = make("canvas", { role: "img", tabindex: 0, "aria-label": `skeleton of ${recording.name}; arrow keys turn it` });
     const button = make("button", { type: "button", "aria-label": `play ${recording.name}` });
     const slider = make("input", { type: "range", min: 0, max: 10000, value: 0, "aria-label": `time in ${recording.name}` });
@@ -28,6 +28,9 @@ class Timeline {
 
   colour(label) { return `var(--s${this.present.indexOf(label) % INTERVAL_COLOURS})`; }
 
+  // Of a prediction also its probability.
+  text([, , label, confidence]) { return this.name(label) + (confidence === undefined ? "" : ` ${Math.round(100 * confidence)} %`); }
+
   at(time) { return this.recording.intervals.find(([start, end]) => start <= time && time < end); }
 
   go(time) {
@@ -38,7 +41,7 @@ class Timeline {
 
   move(phase) {
     const time = phase * this.recording.seconds, inside = this.at(time);
-    const text = `${clock(time)} of ${clock(this.recording.seconds)}${inside ? ` \u00b7 ${this.name(inside[2])}` : ""}`;
+    const text = `${clock(time)} of ${clock(this.recording.seconds)}${inside ? ` \u00b7 ${this.text(inside)}` : ""}`;
     this.now.textContent = text;
     this.slider.setAttribute("aria-valuetext", text);
     if (!this.cursor) return;
@@ -49,7 +52,7 @@ class Timeline {
   draw(width) {
     const { recording } = this, x = (time) => (time / recording.seconds) * width;
     this.width = width;
-    const named = recording.intervals.length > 0, top = named ? 46 : 4, lanes = [];
+    const named = recording.intervals.length > 0, compared = recording.labelled.length > 0, below = named ? 46 : 4, top = below + (compared ? 32 : 0), lanes = [];
     if (recording.missing.some(Boolean)) lanes.push(["joints missing", recording.missing, "--missing"]);
     if (recording.absent.some(Boolean)) lanes.push(["nobody in sight", recording.absent, "--point"]);
     const height = top + 22 * lanes.length + 22;
@@ -65,6 +68,11 @@ class Timeline {
       if (left < free || wide > width) continue;
       svg.append(make("text", { class: "name", x: left, y: 39 }, text));
       free = left + wide + 8;
+    }
+    if (compared) {
+      svg.append(make("rect", { class: "lane", x: 0, y: below, width, height: 10, rx: 2 }));
+      for (const [start, end, label] of recording.labelled) svg.append(make("rect", { class: "interval", x: x(start), y: below, width: Math.max(2, x(end) - x(start)), height: 10, rx: 2, style: `fill:${this.colour(label)}` }));
+      svg.append(make("text", { class: "name", x: 0, y: below + 21 }, "as labelled"));
     }
     lanes.forEach(([title, shares, colour], i) => {
       const y = top + 22 * i, step = width / shares.length;
@@ -83,7 +91,7 @@ class Timeline {
     const point = (event) => {
       const inside = this.at(time(event));
       if (event.buttons) this.go(time(event));
-      if (inside) showTip(event.clientX, event.clientY, this.name(inside[2]), [{ name: `${clock(inside[0])} to ${clock(inside[1])}`, value: seconds(inside[1] - inside[0]), colour: this.colour(inside[2]) }]);
+      if (inside) showTip(event.clientX, event.clientY, this.text(inside), [{ name: `${clock(inside[0])} to ${clock(inside[1])}`, value: seconds(inside[1] - inside[0]), colour: this.colour(inside[2]) }]);
       else hideTip();
     };
     svg.addEventListener("pointermove", point);
@@ -94,15 +102,16 @@ class Timeline {
   }
 
   table() {
-    const rows = this.recording.intervals.map(([start, end, label]) => {
+    const rows = this.recording.intervals.map((interval) => {
+      const [start, end, label] = interval;
       const button = make("button", { type: "button", "aria-label": `go to ${this.name(label)} at ${clock(start)}` }, clock(start));
       button.addEventListener("click", () => this.go(start));
-      return make("tr", {}, make("td", {}, button), make("td", {}, seconds(end - start)), make("td", {}, this.name(label)));
+      return make("tr", {}, make("td", {}, button), make("td", {}, seconds(end - start)), make("td", {}, this.text(interval)));
     });
     const heads = ["start", "length", "class"].map((name) => make("th", { scope: "col" }, name));
     const table = make("table", { class: "settings" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
     const count = this.recording.intervals.length;
-    return make("details", {}, make("summary", {}, `${count} labelled interval${count === 1 ? "" : "s"}`), make("div", { role: "region", tabindex: 0, "aria-label": `intervals of ${this.recording.name}` }, table));
+    return make("details", {}, make("summary", {}, `${count} ${this.recording.kind} interval${count === 1 ? "" : "s"}`), make("div", { role: "region", tabindex: 0, "aria-label": `intervals of ${this.recording.name}` }, table));
   }
 }
 
