@@ -73,20 +73,27 @@ def embed(
     run: PathLike,
     clips: PathLike | Clips,
     out: PathLike,
+    windows: str | None = None,
+    stride: str | None = None,
     device: str = "auto",
+    jobs: int | None = None,
     cluster: str | None = None,
     readout: WeightlessReadout | None = None,
 ) -> dict[str, Any]:
-    """Write the features of clips.
+    """Write the features of clips, of their windows, or of recordings.
 
-    An .npz file holds `names`, `labels` and one array (clips, width) for each stream. A folder of Parquet files takes
-    any number of clips; an interrupted one resumes.
+    An .npz file holds `names`, `labels` and one array (clips, width) for each stream, a .parquet file the same as
+    columns. A folder of Parquet files takes any number of clips; an interrupted one resumes. Recordings are prepared
+    as the run's clips were; their format is recognised, and where their layout is another they are converted.
 
     Args:
         run: Folder of the run, or its URL.
-        clips: Folder of clips, or its URL.
-        out: An .npz file to write, or a folder of Parquet files, or its URL.
+        clips: Folder of clips, or its URL; or a file, .zip or folder of recordings.
+        out: An .npz or .parquet file to write, or a folder of Parquet files, or its URL.
+        windows: Length of the windows into which recordings are divided, such as 2s.
+        stride: Time from the beginning of a window to that of the next; by default half of the length.
         device: auto, cpu, cuda or cuda:N.
+        jobs: Worker processes on the CPU, for many clips; by default the features are computed in one.
         cluster: Ray cluster that does the work: auto, local or ray://HOST:PORT.
         readout: How features are read out of the encoders' states: last, mean, max or pyramid; by default as in
             pretraining.
@@ -99,15 +106,19 @@ def embed(
         InputError: Run, clips and target do not fit one another.
     """
     from i2md.data.storage.remote import to_path
-    from i2md.data.store import Clips, open_clips
+    from i2md.data.windows import parse_windows
     from i2md.distributed.process_group import process_group
     from i2md.inference.embed import embed_into
+    from i2md.inference.recordings import clips_or_recordings
 
-    with process_group():
-        opened = clips if isinstance(clips, Clips) else open_clips(clips)
+    if stride is not None and windows is None:
+        raise InputError("embed: stride belongs to windows; give their length by --windows, such as 2s")
+    divided = None if windows is None else parse_windows(windows, stride)
+    with process_group(), clips_or_recordings(to_path(run), clips, to_path(out), divided) as opened:
         report = opened.dataset.report
         counts = {name: report[name] for name in ("joints_interpolated", "joints_missing") if report.get(name)}
-        return {"out": str(out), **counts, **embed_into(to_path(run), opened, to_path(out), device, cluster, readout)}
+        done = embed_into(to_path(run), opened, to_path(out), device, cluster, readout, jobs)
+        return {"out": str(out), **counts, **done}
 
 
 def report(

@@ -26,7 +26,8 @@ from i2md.data.store import DAMAGE, Clips
 from i2md.data.windows import PERSON_STEP
 from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError, shortened
-from i2md.inference.embed import PART_SIZE, compute_parts, part_clips, part_count
+from i2md.inference.embed import compute_parts
+from i2md.inference.feature_files import PART_SIZE, part_clips, part_count
 from i2md.inference.model import RunFiles, open_model
 from i2md.runtime.io import atomic_write, check_target, locked, write_text
 from i2md.runtime.plain_data import NotPlainData, parse_json

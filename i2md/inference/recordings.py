@@ -3,21 +3,66 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
-import tempfile
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
+from i2md.data.readers.auto import recognise
 from i2md.data.recording import Recording
-from i2md.data.storage.remote import to_path
+from i2md.data.storage.remote import is_remote, to_path
 from i2md.data.store import Clips, open_clips
 from i2md.data.windows import ASSUMED_FPS, Windows
+from i2md.distributed.process_group import world_size
 from i2md.errors import InputError
+from i2md.pretraining.run import read_config
 
 _EXCERPT = re.compile(r"(?P<source>.+)@(?P<start>\d+(\.\d*)?)s?-(?P<end>\d+(\.\d*)?)s?")
+
+
+@contextmanager
+def clips_or_recordings(
+    run: Path, source: str | os.PathLike[str] | Clips, out: Path, windows: Windows | None
+) -> Iterator[Clips]:
+    """Clips as they are; of recordings the clips that they are prepared to, which are removed when the block ends.
+
+    Recordings are prepared beside `out`, so that a command that was killed resumes with those it has prepared.
+
+    Args:
+        run: Folder of the run, whose preparation the recordings get.
+        source: Folder of clips, or recordings.
+        out: What the command writes.
+        windows: Into which windows recordings are divided; None leaves clips as they are.
+
+    Yields:
+        The clips, opened.
+
+    Raises:
+        InputError: There is nothing that can be read, or the clips are windows already.
+    """
+    if isinstance(source, Clips) or (to_path(source) / "dataset.json").is_file():
+        clips = source if isinstance(source, Clips) else open_clips(source)
+        yield clips if windows is None else clips.windows(windows)
+        return
+    path = to_path(source)
+    if not path.exists():
+        raise InputError(f"{path}: neither a folder of clips nor recordings; make clips with i2md prepare")
+    try:
+        recognise(path)
+    except InputError as error:
+        raise InputError(f"{error}; or give a folder of clips: make one with i2md prepare") from None
+    if world_size() > 1:
+        raise InputError(f"{path}: not a folder of clips; several processes need one: i2md prepare auto {path} CLIPS")
+    with TemporaryDirectory(prefix="i2md-") as temporary:
+        folder = Path(temporary) / "clips" if is_remote(out) else out.with_name(f".{out.name}.clips")
+        preset = read_config(run).preparation
+        yield prepare("auto", path, folder, preset, overwrite=True, windows=windows)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def prepare_recordings(
@@ -57,7 +102,7 @@ def recorded_clip(where: str, preparation: str) -> Iterator[Clips]:
     Raises:
         InputError: The file cannot be read, or has nothing at that time.
     """
-    with tempfile.TemporaryDirectory(prefix="i2md-") as folder:
+    with TemporaryDirectory(prefix="i2md-") as folder:
         path, excerpt = to_path(where), None
         if not path.exists():
             match = _EXCERPT.fullmatch(where)

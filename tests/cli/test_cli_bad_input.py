@@ -146,10 +146,10 @@ def test_unknown_command_or_missing_argument(refused: Refused, words: list[str])
 
 
 def test_unknown_protocol_and_file_type(refused: Refused, clips: Path, run: Path, tmp_path: Path) -> None:
-    assert "choose among knn, retrieval, ridge, linear, linear-sweep" in refused(
+    assert "choose among knn, retrieval, cluster, ridge, linear, linear-sweep" in refused(
         "evaluate", run, clips, "--protocol", "svm"
     )
-    assert "an .npz file or to a folder of Parquet files" in refused("embed", run, clips, tmp_path / "out.csv")
+    assert "an .npz or a .parquet file, or to a folder" in refused("embed", run, clips, tmp_path / "out.csv")
 
 
 def test_loss_that_is_not_finite_names_a_fix(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

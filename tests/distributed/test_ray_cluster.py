@@ -182,7 +182,7 @@ def test_cluster_gives_the_same_features_as_one_machine(
     base = tmp_path_factory.getbasetemp()
     run, clips = tiny.run(base), tiny.clips(base)
     assert main(["embed", str(run), str(clips), str(tmp_path / "here.npz"), "--device", "cpu"]) == 0
-    monkeypatch.setattr("i2md.inference.embed.PART_SIZE", 12)
+    monkeypatch.setattr("i2md.inference.feature_files.PART_SIZE", 12)
     places = [f"file://{p}" if urls else p for p in (run, clips, tmp_path / "out.npz")]
     there = _embedded(tmp_path, *places)
     with np.load(tmp_path / "here.npz") as here:
@@ -204,7 +204,7 @@ def test_interrupted_feature_folder_is_completed(
     base = tmp_path_factory.getbasetemp()
     run, clips = tiny.run(base), tiny.clips(base)
     expected = i2md.load(run, "cpu").embed(i2md.open_clips(clips))
-    monkeypatch.setattr("i2md.inference.embed.PART_SIZE", 12)
+    monkeypatch.setattr("i2md.inference.feature_files.PART_SIZE", 12)
     folder = tmp_path / "features"
     out = f"file://{folder}" if urls else folder
     done = i2md.embed(run=run, clips=clips, out=out, device="cpu", cluster=address)

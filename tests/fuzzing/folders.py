@@ -25,7 +25,8 @@ from i2md.data.recording import Recording
 from i2md.data.store import ClipsWriter, Dataset, open_clips
 from i2md.errors import InputError
 from i2md.experiments.reproduce.table import load_table, table_names
-from i2md.inference.embed import FeatureFolder, embed_into
+from i2md.inference.embed import embed_into
+from i2md.inference.feature_files import FeatureFolder
 from i2md.inference.model import Model
 from i2md.pretraining.log import read_log
 from i2md.pretraining.pretrain import pretrain_run

@@ -7,13 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tiny
 import torch
 
 import i2md
+from i2md.cli.main import main
+from i2md.data.packed import pack_arrays
 from i2md.data.readers import open_source
 from i2md.data.recording import Recording
+from i2md.data.windows import Windows
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +160,59 @@ def test_eight_threads_give_the_same_bytes_and_leave_the_process_as_it_is(
         for name, values in alone.items():
             np.testing.assert_array_equal(features[name], values)
     assert len(written) == 1
+
+
+def test_a_parquet_file_holds_what_the_npz_holds(model: i2md.Model, clips: i2md.Clips, tmp_path: Path) -> None:
+    for name in ("a.npz", "a.parquet"):
+        assert main(["embed", str(model.run), str(clips.path), str(tmp_path / name), "--device", "cpu"]) == 0
+    table = pq.read_table(tmp_path / "a.parquet")
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert table["name"].to_pylist() == arrays["names"].tolist()
+        assert table["label"].to_pylist() == arrays["labels"].tolist()
+        for stream in ("joint", "motion", "bone"):
+            np.testing.assert_array_equal(np.array(table[stream].to_pylist(), np.float32), arrays[stream])
+
+
+@pytest.mark.slow
+def test_workers_compute_the_same_bytes(
+    run: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("i2md.inference.feature_files.PART_SIZE", 8)
+    files = {jobs: tmp_path / f"{jobs}.parquet" for jobs in (None, 2)}
+    for jobs, out in files.items():
+        i2md.embed(run=run, clips=clips, out=out, device="cpu", jobs=jobs)
+    assert files[None].read_bytes() == files[2].read_bytes()
+    assert pq.ParquetFile(files[2]).num_row_groups == 4
+
+
+def test_windows_are_embedded_as_clips_of_their_own(model: i2md.Model, clips: i2md.Clips, tmp_path: Path) -> None:
+    found = i2md.embed(
+        run=model.run, clips=clips, out=tmp_path / "w.npz", windows="500ms", stride="100ms", device="cpu"
+    )
+    windows = clips.windows(Windows(0.5, 0.1))
+    assert found["clips"] == len(windows) > 5 * len(clips)
+    chosen = [3, len(windows) // 2, len(windows) - 1]
+    with np.load(tmp_path / "w.npz") as arrays:
+        assert arrays["names"][chosen].tolist() == windows.columns["name"][chosen].tolist()
+        cut = [np.array(windows[clip]) for clip in chosen]
+        packed = pack_arrays(cut)
+        for stream, features in model._features(packed).items():
+            np.testing.assert_allclose(arrays[stream][chosen], features, atol=1e-6)
+
+
+def test_recordings_are_embedded_as_the_clips_they_are_prepared_to(
+    run: Path, real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = sorted((real_data / "utd-mhad").glob("a1_s1*.mat"))
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    for file in files:
+        (recordings / file.name).symlink_to(file)
+    preset = i2md.load(run, "cpu").config.preparation
+    i2md.prepare(format="utd-mhad", source=recordings, clips=tmp_path / "clips", preset=preset)
+    for source, out in ((recordings, "a.npz"), (tmp_path / "clips", "b.npz")):
+        assert i2md.embed(run=run, clips=source, out=tmp_path / out, device="cpu")["clips"] == len(files)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    assert not list(tmp_path.glob(".*"))
+    with pytest.raises(i2md.InputError, match="neither a folder of clips nor recordings"):
+        i2md.embed(run=run, clips=tmp_path / "nosuch", out=tmp_path / "c.npz")

@@ -128,7 +128,7 @@ def test_a_store_is_computed_in_parts_and_resumes(
     folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, clips = folders[0], i2md.open_clips(folders[1])
-    for module in ("embed", "feature_store"):
+    for module in ("feature_files", "feature_store"):
         monkeypatch.setattr(f"i2md.inference.{module}.PART_SIZE", 8)
     whole = stored_features(run, clips, tmp_path / "store", "cpu").features()
     # As a process leaves it that was killed while it wrote the third part.
