@@ -26,9 +26,11 @@ def fitted_text(data: Mapping[str, Any]) -> str:
     before, after = 100 * data["calibration_error_before"], 100 * data["calibration_error"]
     lines.append(f"calibration error: {after:.1f} %, before the temperature {before:.1f} %")
     rocs = ", ".join(f"{name} {value:.2f}" for name, value in data["auroc_of_left_out_classes"].items())
+    never = "no score tells left-out classes" if data["false_alarms"] else "as asked for"
     alarms = f"by {data['known_score']}; {100 * data['false_alarms']:g} % false alarms"
-    lines.append(f"none of these: {'never; no score tells left-out classes' if data['threshold'] is None else alarms}")
-    lines.append(f"  AUROC of classes left out: {rocs or 'not measured with fewer than three classes'}")
+    lines.append(f"none of these: {f'never, {never}' if data['threshold'] is None else alarms}")
+    if data["false_alarms"]:
+        lines.append(f"  AUROC of classes left out: {rocs or 'not measured with fewer than three classes'}")
     lines += _confused(data)
     if "smoothing" in data:
         lines.append(f"over time: {_over_time(data['smoothing'])}")

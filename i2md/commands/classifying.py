@@ -51,7 +51,8 @@ def fit(
             minirocket (on MiniRocket's features; needs aeon, also to predict).
         windows: Length of the windows of recordings with labelled intervals; by default that of the folder, or 2s.
         stride: Time from a window to the next; by default that of the folder, or a tenth of the length.
-        false_alarms: Share of clips of known classes that may be rejected as "none of these".
+        false_alarms: Share of clips of known classes that may be rejected as "none of these"; 0 rejects
+            nothing.
         overwrite: Replace a classifier that is there.
         device: auto, cpu, cuda or cuda:N.
 
@@ -70,8 +71,8 @@ def fit(
     from i2md.inference.training_set import clip_set, window_set
     from i2md.runtime.device import fast_cpu_matmul
 
-    if not 0 < false_alarms < 1:
-        raise InputError(f"false_alarms {false_alarms:g} must be above 0 and below 1, such as 0.05")
+    if not 0 <= false_alarms < 1:
+        raise InputError(f"false_alarms {false_alarms:g} must be at least 0 and below 1, such as 0.05")
     candidate_names(candidates)
     check_writable(Path(model), overwrite)
     opened = clips if isinstance(clips, Clips) else open_clips(clips)

@@ -97,8 +97,8 @@ def left_out_classes(
     fit_and_score: FitAndScore,
     classes: Sequence[int],
     background: Bool[Tensor, " clips"] | None = None,
-) -> dict[KnownScore, float]:
-    """AUROC of each score where one class after another is unknown, mean over these classes.
+) -> dict[KnownScore, dict[int, float]]:
+    """AUROC of each score where one class after another is unknown.
 
     A class is left out of the training clips together with one fold; the fold's clips of the other classes are the
     known ones, all clips of the class the unknown ones.
@@ -111,9 +111,9 @@ def left_out_classes(
         background: Clips without an action, which are fitted to and not scored.
 
     Returns:
-        AUROC by score; empty where no class can be left out.
+        AUROC by score and class; empty where no class can be left out.
     """
-    found: dict[KnownScore, list[float]] = {name: [] for name in KNOWN_SCORES}
+    found: dict[KnownScore, dict[int, float]] = {name: {} for name in KNOWN_SCORES}
     for number, label in enumerate(classes):
         unknown, fold = labels == label, folds[number % len(folds)]
         kept = ~unknown & ~fold
@@ -124,8 +124,8 @@ def left_out_classes(
         for name in KNOWN_SCORES:
             values = known_scores(name, logits, features, unit_features(references)).double().cpu().numpy()
             is_unknown = unknown[scored].cpu().numpy()
-            found[name].append(auroc(values[~is_unknown], values[is_unknown]))
-    return {name: float(np.mean(values)) for name, values in found.items() if values}
+            found[name][label] = auroc(values[~is_unknown], values[is_unknown])
+    return {name: values for name, values in found.items() if values}
 
 
 def best_score(rocs: Mapping[KnownScore, float]) -> KnownScore:

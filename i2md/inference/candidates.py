@@ -6,7 +6,6 @@ learned by pretraining, or those of a baseline (i2md.evaluation.baselines), whic
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -21,6 +20,7 @@ from i2md.data.packed import PackedClips
 from i2md.errors import InputError, require_extra
 from i2md.evaluation.baselines import FITTED_CLIPS, FRAMES, MINIROCKET, POSITIONS, MiniRocketFeatures, Positions
 from i2md.evaluation.features import Encoders, Features, clip_features
+from i2md.evaluation.held_out import grouped_folds
 from i2md.evaluation.ridge_regression import LinearClassifier, fit_ridge
 from i2md.evaluation.settings import RidgeSettings
 from i2md.inference.model import Model
@@ -249,30 +249,3 @@ def _best_strength(x: np.ndarray, y: np.ndarray, groups: Int64[np.ndarray, " cli
                 count += int((fitted.predict(x[fold]) == y[fold]).sum())
         right.append(count)
     return STRENGTHS[int(np.argmax(right))]
-
-
-def grouped_folds(
-    labels: Int64[np.ndarray, " clips"], groups: Int64[np.ndarray, " clips"], most: int
-) -> list[Bool[Tensor, " clips"]]:
-    """Folds of whole groups: each group is one where there are at most `most`, else groups are joined, stratified.
-
-    Args:
-        labels: Classes of the clips.
-        groups: Subject or recording of each clip.
-        most: Number of folds at most.
-    """
-    names = np.unique(groups)
-    if len(names) <= most:
-        return [torch.as_tensor(groups == name) for name in names]
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    count = max(2, min(most, int(np.bincount(labels).max())))
-    found = []
-    with warnings.catch_warnings():
-        # Of classes with fewer clips than folds.
-        warnings.simplefilter("ignore", UserWarning)
-        for _, held_out in StratifiedGroupKFold(count, shuffle=True, random_state=0).split(labels, labels, groups):
-            fold = torch.zeros(len(labels), dtype=torch.bool)
-            fold[held_out] = True
-            found.append(fold)
-    return [fold for fold in found if fold.any()]

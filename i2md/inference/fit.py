@@ -18,6 +18,7 @@ from torch import Tensor
 from i2md.errors import InputError
 from i2md.evaluation.calibration import calibration_error, fit_temperature, held_out_calibration
 from i2md.evaluation.features import Features
+from i2md.evaluation.held_out import grouped_folds
 from i2md.evaluation.metrics import accuracy_interval, confusion_matrix
 from i2md.evaluation.open_set import KnownScore, best_score, known_scores, left_out_classes, unit_features
 from i2md.evaluation.segments import segment_scores
@@ -27,7 +28,6 @@ from i2md.inference.candidates import (
     candidate_names,
     feature_sets,
     fit_classifiers,
-    grouped_folds,
     out_of_fold_scores,
     part_of,
     scores_of,
@@ -58,7 +58,7 @@ def fit_parts(
         model: The run whose features are read.
         data: The labelled clips.
         candidates: Names of classifiers.
-        false_alarms: Share of clips of known classes that may be rejected.
+        false_alarms: Share of clips of known classes that may be rejected; 0 rejects nothing.
         held_out: Labelled clips that nothing is fitted to, whose accuracy is reported.
 
     Returns:
@@ -80,7 +80,7 @@ def fit_parts(
     winner = max(chosen, key=lambda candidate: accuracies[candidate])
     of_winner = summed(scores, winner)
     temperature = fit_temperature(of_winner, labels)
-    rocs = _rejection(winner, features, data, folds, temperature)
+    rocs = _rejection(winner, features, data, folds, temperature) if false_alarms else {}
     known = best_score(rocs)
     values = _out_of_fold_known(known, of_winner / temperature, features[LEARNED], folds)
     fitted = fit_classifiers(winner, features, labels, data.groups, classes)
@@ -145,12 +145,13 @@ def _rejection(
             bar.update(1)
             return fit_and_score(kept, scored)
 
-        return left_out_classes(labels, folds, counted, left_out, _is_background(data))
+        found = left_out_classes(labels, folds, counted, left_out, _is_background(data))
+    return {name: float(np.mean(list(values.values()))) for name, values in found.items()}
 
 
 def _threshold(rocs: dict[KnownScore, float], values: Float[np.ndarray, " clips"], false_alarms: float) -> float | None:
-    """The threshold that rejects a share of clips of known classes; None where rejection was measured to be useless."""
-    if rocs and max(rocs.values()) < MIN_AUROC:
+    """The threshold that rejects a share of clips of known classes; None where none shall be, or by no score."""
+    if not false_alarms or (rocs and max(rocs.values()) < MIN_AUROC):
         return None
     return float(np.quantile(values, false_alarms))
 

@@ -16,7 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 import i2md
 from i2md.cli.main import main
-from i2md.inference.candidates import candidate_names, fit_logistic, grouped_folds
+from i2md.evaluation.held_out import grouped_folds
+from i2md.inference.candidates import candidate_names, fit_logistic
 from i2md.inference.classifier_files import load_parts
 
 
@@ -154,7 +155,7 @@ def test_folds_divide_clips_by_whole_groups(groups: int) -> None:
     [
         (["--candidates", "forest"], "candidate 'forest' is not known; choose of learned, logistic"),
         (["--labels", "none.csv"], "there is no such file of labels"),
-        (["--false_alarms", "1"], "false_alarms 1 must be above 0 and below 1"),
+        (["--false_alarms", "1"], "false_alarms 1 must be at least 0 and below 1"),
         (["--windows", "1s"], "these clips have none"),
         (["--stride", "1s"], "stride belongs to windows"),
         (["--split", "nosuch"], "no split 'nosuch'"),

@@ -68,6 +68,8 @@ PROTOCOLS: Registry[Protocol] = Registry(
         "retrieval": "i2md.evaluation.protocols.knn:RETRIEVAL",
         "cluster": "i2md.evaluation.protocols.cluster:CLUSTER",
         "ridge": "i2md.evaluation.protocols.ridge:RIDGE",
+        "calibration": "i2md.evaluation.protocols.calibrated:CALIBRATION",
+        "open-set": "i2md.evaluation.protocols.unknown_classes:OPEN_SET",
         "linear": "i2md.evaluation.protocols.linear:LINEAR",
         "linear-sweep": "i2md.evaluation.protocols.linear:LINEAR_SWEEP",
         "finetune": "i2md.evaluation.protocols.finetune:FINETUNE",
