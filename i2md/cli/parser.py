@@ -122,7 +122,8 @@ def _with_chosen_recipe(parser: ArgumentParser, words: Sequence[str], parsed: Na
     from i2md.data.store import open_clips
     from i2md.recipes.auto import auto_recipe, chosen_batch
 
-    own_encoder = any(word.startswith("--encoder.") for word in words)
+    # Options alone are of the recipe's encoder.
+    own_encoder = any(word.startswith("--encoder.") and not word.startswith("--encoder.options.") for word in words)
     chosen = auto_recipe(open_clips(parsed["clips"]), parsed["split"], chosen_batch(parsed["batch_size"]), own_encoder)
     known = list(parser.get_defaults().keys())
     parser.set_defaults(dict(_known_settings(chosen, known, Path(AUTO))))

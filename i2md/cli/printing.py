@@ -30,13 +30,22 @@ def as_data(command: str, result: Any, arguments: Mapping[str, Any]) -> dict[str
         data = {**info(result), "path": path, "look": f"i2md view {path}", "next": _after_prepare(path, arguments)}
         return data | _inferred_layout(arguments)
     if command == "pretrain":
-        return {**asdict(result), "run": str(result.run), "next": f"i2md evaluate {result.run} {arguments['clips']}"}
+        return {**asdict(result), "run": str(result.run), "next": _after_pretraining(result.run, arguments["clips"])}
     if command == "evaluate":
         return {"results": result, "report": str(Path(arguments["run"]) / "report.html")}
     if command == "import-cmd":
         encoder = result.settings.encoder
         return {"run": str(arguments["run"]), "hidden_size": encoder.hidden_size, "num_layers": encoder.num_layers}
     return dict(result)
+
+
+def _after_pretraining(run: Path, clips: Any) -> str:
+    """Clips without labels cannot be evaluated; a report shows them as the run sees them."""
+    from i2md.data.store import Clips, open_clips
+
+    opened = clips if isinstance(clips, Clips) else open_clips(clips)
+    labelled = bool((opened.labels >= 0).any())
+    return f"i2md evaluate {run} {opened.path}" if labelled else f"i2md report {run} --clips {opened.path}"
 
 
 def _after_prepare(clips: str, arguments: Mapping[str, Any]) -> str:
@@ -73,6 +82,8 @@ def _info(data: Mapping[str, Any], classes: bool) -> str:
     shown = {name: value for name, value in data.items() if name not in hidden}
     shown["persons"] = ", ".join(f"{persons} in {clips} clips" for persons, clips in data["persons"].items())
     shown["splits"] = data["splits"] or "none; i2md split draws one"
+    if not any(data["duplicates"].values()):
+        del shown["duplicates"]
     shown["size"] = f"{shown.pop('bytes') / 1e6:.1f} MB"
     lines = [f"{name + ':':13}{words(value)}" for name, value in shown.items()]
     not_read = {what: count for what, count in data["report"].get("not_read", {}).items() if count}
@@ -191,7 +202,9 @@ def _reported_clips(data: Mapping[str, Any]) -> str:
 
 
 def _viewed(data: Mapping[str, Any]) -> str:
-    lines = [f"{data['shown']} of {data['clips']} clips shown, {data['recordings']} long recordings with a timeline"]
+    long = data["recordings"]
+    timelines = f", {long} long recording{'s' * (long != 1)} with a timeline" if long else ""
+    lines = [f"{data['shown']} of {data['clips']} clips shown{timelines}"]
     return "\n".join([*lines, *(f"{kind}: {data[kind]}" for kind in ("page", "gif", "mp4", "png") if kind in data)])
 
 

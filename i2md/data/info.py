@@ -12,6 +12,7 @@ from jaxtyping import Int64
 from i2md.data.checks import body_warnings, spread_evenly
 from i2md.data.splits import Split, select_part, training_part
 from i2md.data.store import Clips
+from i2md.data.windows import ASSUMED_FPS, LONG
 
 MAX_EXAMINED = 2000
 # What the table of classes calls clips without a label.
@@ -166,6 +167,7 @@ def _others(clips: Clips, split: Split) -> Int64[np.ndarray, " clips"]:
 def _warnings(clips: Clips) -> Iterator[str]:
     yield from _frame_warnings(clips)
     yield from body_warnings(clips)
+    yield from _long_warnings(clips)
     yield from clips.dataset.report.get("warnings", ())
     short = int((clips.columns["frames"] < 2).sum())
     if short:
@@ -245,6 +247,18 @@ def _frame_warnings(clips: Clips) -> Iterator[str]:
         yield f"{len(empty)} clips have frames without any person, for example {empty[0]}"
     if frozen:
         yield f"{len(frozen)} clips never move, for example {frozen[0]}"
+
+
+def _long_warnings(clips: Clips) -> Iterator[str]:
+    """Unlabelled recordings of minutes count as one clip each, unless they are divided into windows."""
+    rates = clips.columns["fps"]
+    seconds = clips.columns["frames"] / np.where(rates > 0, rates, ASSUMED_FPS)
+    long = np.flatnonzero((seconds > LONG) & (clips.labels < 0))
+    if len(long) and not clips.is_windowed:
+        yield (
+            f"{len(long)} clips without a label are longer than {LONG:g} s, for example"
+            f" {clips.columns['name'][long[0]]}, and count as one clip each; i2md windows {clips.path} --length 2s divides them"
+        )
 
 
 def _copy_warnings(

@@ -12,6 +12,7 @@ import numpy as np
 from i2md.data.labels import LabelledTime, class_names_of, read_labels
 from i2md.data.readers.intervals import Annotation, clips_of, with_intervals
 from i2md.data.readers.name_tables import shown
+from i2md.data.readers.poses import Recordings
 from i2md.data.readers.reading import Reading
 from i2md.data.recording import UNKNOWN, Divisible, Recording, Source, Unreadable
 from i2md.errors import InputError
@@ -108,6 +109,9 @@ def of_files(read: Read, names: Collection[str]) -> Read:
     """
     if isinstance(read, Reading):
         return replace(read, files=tuple(file for file in read.files if file.name in names))
+    if isinstance(read, Recordings):
+        # Recordings name the first of their files.
+        return replace(read, groups=tuple(group for group in read.groups if group[1][0].name in names))
     return replace(read, read=of_files(read.read, names)) if isinstance(read, _Labelled) else read
 
 

@@ -20,8 +20,8 @@ A preset is a sequence of steps, each a pure function of positions and layout:
 In all of them an all-zero frame means that the person is not seen, and persons never seen are left out. A joint without
 a value is one whose coordinates are not finite (NaN), or all zero while the person's other joints are not; the centre
 joint may lie at the origin. A NaN is interpolated in time over gaps of up to 30 frames and is zeros, which means
-missing, in longer ones. Presets that face, and `centred-scaled`, treat zeros the same way; in `ntu`, `denoised` and
-`none` they stay, as published. Both kinds are counted.
+missing, in longer ones. Presets that face, and `centred-scaled`, treat zeros the same way, and so the frames in which
+the only person of a recording is not seen; in `ntu`, `denoised` and `none` they stay, as published. All are counted.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def prepare_positions(
         preset: One of `preset_names`.
         actors: How many persons take part in the action, if known; a preset of CHOOSING looks for as many.
         choose: Whether a preset of CHOOSING chooses; not where its choice has been made before.
-        max_gap: A joint without a value for up to so many frames is interpolated; in longer gaps it is missing.
+        max_gap: A joint without a value for up to so many frames is interpolated, as is a single person who is not
+            seen; in longer gaps they are missing.
 
     Returns:
         The prepared clip, or the reason why nothing of the recording is left.
@@ -124,7 +125,7 @@ def prepare_positions(
         persons = choose_actors(persons, layout, MAX_ACTORS if actors == UNKNOWN else actors)
     before = int(_seen(persons).sum())
     for step in steps:
-        persons = step(persons, layout)
+        persons = _fill_gaps(persons, layout, max_gap) if step is _fill_gaps else step(persons, layout)
     # A body whose joints are all at one point is zeros once it is centred.
     filled = max(int(_seen(persons).sum()) - before, 0)
     cut = positions.shape[1] - persons.shape[1]
@@ -217,18 +218,26 @@ def _summed(persons: Positions) -> Positions:
     return persons[..., 0:1] + persons[..., 1:2] + persons[..., 2:3]
 
 
-def _fill_gaps(persons: Positions, layout: Layout) -> Positions:
-    """Cut frames without any person at either end; interpolate a single person over those inside.
+def _fill_gaps(persons: Positions, layout: Layout, max_gap: int = MAX_GAP) -> Positions:
+    """Cut frames without any person at either end; interpolate a single person over short gaps inside.
 
-    With several persons an absence may be intended, so it stays.
+    With several persons an absence may be intended, so it stays. A joint that is missing on one side of a gap stays so.
     """
     occupied = np.flatnonzero(_seen(persons).any(axis=0))
     persons = persons[:, occupied[0] : occupied[-1] + 1]
-    at = np.arange(persons.shape[1])
     held = occupied - occupied[0]
-    if len(persons) > 1 or len(held) == len(at):
+    lost = np.setdiff1d(np.arange(persons.shape[1]), held)
+    if len(persons) > 1 or not len(lost):
         return persons
-    return interpolated(at, held, persons[0, held])[None]
+    after = np.searchsorted(held, lost)
+    short = held[after] - held[after - 1] - 1 <= max_gap
+    lost, after = lost[short], after[short]
+    known = persons[0].any(axis=-1)
+    known[:, layout.centre] = True
+    between = (known[held[after - 1]] & known[held[after]])[..., None]
+    filled = persons.copy()
+    filled[0, lost] = interpolated(lost, held, persons[0, held]) * between
+    return filled
 
 
 def _face(persons: Positions, layout: Layout) -> Positions:

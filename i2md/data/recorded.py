@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import numpy as np
 from i2md.data.labelled import of_files, with_labels
 from i2md.data.presets import CHOOSING
 from i2md.data.readers import open_source
+from i2md.data.readers.archives import archives_kept_open
 from i2md.data.recording import Recording
 from i2md.data.storage.remote import is_remote
 from i2md.data.store import Clips
@@ -79,14 +80,13 @@ def recorded(clips: Clips, indices: Sequence[int]) -> Recorded:
             read = source.read_all_bodies
         found: dict[int, np.ndarray] = {}
         # Windows are of whole recordings, which are apart from the clips that were cut from them.
-        for each in (read, *([source.untrimmed.read] if source.untrimmed else [])):
-            for recording in islice(of_files(each, files)(), _LOOKED_THROUGH):
+        passes = [of_files(each, files) for each in (read, *([source.untrimmed.read] if source.untrimmed else []))]
+        with archives_kept_open():
+            for recording in chain.from_iterable(islice(each(), _LOOKED_THROUGH) for each in passes):
                 if isinstance(recording, Recording) and recording.name in names:
                     found[names[recording.name]] = recording.positions
                 if len(found) == len(names):
                     break
-            if len(found) == len(names):
-                break
     except (InputError, OSError, TypeError, ValueError) as error:
         return Recorded({}, f"The recordings cannot be read again ({shortened(error)}).")
     lost = len(names) - len(found)

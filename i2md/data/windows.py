@@ -23,6 +23,8 @@ from i2md.errors import InputError
 RECORDING, BEGIN, PERSON_STEP = "recording", "begin", "person_step"
 # Frames a second of a recording that does not say how many it has.
 ASSUMED_FPS = 30.0
+# Seconds; a recording that is longer has a timeline on the page of `i2md view`, and should be divided.
+LONG = 20.0
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|min)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, None: 1.0}
 _LONGEST = 86_400.0

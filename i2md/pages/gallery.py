@@ -11,14 +11,13 @@ from jaxtyping import Bool, Float32, Float64
 
 from i2md.data.missing import missing_joints
 from i2md.data.recording import UNKNOWN
-from i2md.data.windows import ASSUMED_FPS
+from i2md.data.windows import ASSUMED_FPS, LONG
 from i2md.pages.skeletons import FILLED, States, carry_over_gaps, even_steps, pack_skeletons, viewing_axes
 from i2md.skeletons import Layout
 
 Positions = Float32[np.ndarray, "persons frames joints channels"]
 
-# Of a longer clip the page plays an excerpt of EXCERPT seconds; the recording as a whole has its timeline.
-LONG = 20.0
+# Of a clip longer than LONG the page plays an excerpt of so many seconds; the recording as a whole has its timeline.
 EXCERPT = 8.0
 # Frames of a clip that are packed, the most that fit; and those of a whole recording.
 _FRAMES = (96, 64, 48, 32, 24, 16, 12, 8)

@@ -16,9 +16,9 @@ from i2md.data.presets import LeftOut, prepare_positions
 from i2md.data.recorded import Recorded, recorded
 from i2md.data.recording import Divisible, Recording, Source, Unreadable
 from i2md.data.store import Clips
-from i2md.data.windows import ASSUMED_FPS, BEGIN, RECORDING
+from i2md.data.windows import ASSUMED_FPS, BEGIN, LONG, RECORDING
 from i2md.pages.choice import choose_clips, named_clips
-from i2md.pages.gallery import LONG, ViewedClip, gallery, timelines
+from i2md.pages.gallery import ViewedClip, gallery, timelines
 from i2md.pages.render import write_page
 from i2md.pages.skeletons import even_steps
 from i2md.skeletons import Layout

@@ -65,8 +65,9 @@ def few_clips_warnings(clips: int) -> list[str]:
     if clips >= FEW_CLIPS:
         return []
     return [
-        f"{clips} clips are few to pretrain on (the settings were chosen on 431); compare with baselines that need no"
-        " pretraining before you rely on the features: i2md evaluate --baselines positions minirocket"
+        f"{clips} clips are few to pretrain on (the settings were chosen on 431); before you rely on the features,"
+        " label some clips and compare with baselines that need no pretraining: i2md evaluate --baselines positions"
+        " minirocket"
     ]
 
 

@@ -4,7 +4,7 @@ The encoder, the views and the objective are those of recipe utd-mhad, which was
 has what the same settings reach on sets of 291 and 1,020 clips. What depends on the clips follows from their number and
 their length:
 
-- a batch of 64, or a third of fewer than 192 clips;
+- a batch of 64, or a third of fewer than 192 clips; smaller where more than an eighth of the clips would fill no batch;
 - a queue of about half the clips, in whole batches, of at most the published 16,384 keys, and half as many neighbours;
 - 32 frames, 16 where most clips are shorter than that, 64 where most are longer than 100;
 - 30 epochs, more where these are fewer than 180 steps, and at least 10 where they are more than 10,000.
@@ -27,6 +27,8 @@ BASE = "utd-mhad"
 # Fewer clips than a batch of two and another one have nothing to be told apart from.
 MIN_CLIPS = 4
 _BATCH = 64
+# A batch may leave out this part of the clips in each epoch.
+_MAX_REST = 1 / 8
 _MAX_QUEUE = 16384
 # Gives the queues that were chosen for 431 and for 1,020 clips, 256 and 512.
 _QUEUE_SHARE = 0.52
@@ -57,7 +59,7 @@ def auto_recipe(
     count = len(chosen)
     if count < MIN_CLIPS:
         raise InputError(f"{clips.path}: {count} clips to pretrain on are too few; give {MIN_CLIPS} or more")
-    batch = batch_size or min(_BATCH, 1 << int(np.log2(max(count / 3, 2))))
+    batch = batch_size or _batch(count)
     queue = batch * max(1, round(min(count * _QUEUE_SHARE, _MAX_QUEUE) / batch))
     length = float(np.median(chosen.columns["frames"]))
     changes: dict[str, Any] = {
@@ -95,6 +97,11 @@ def chosen_batch(batch_size: int) -> int | None:
         batch_size: As it was typed, or the default.
     """
     return None if batch_size == PretrainSettings().batch_size else batch_size
+
+
+def _batch(count: int) -> int:
+    batch = max(min(_BATCH, count // 3), 2)
+    return batch if count % batch <= _MAX_REST * count else max(count // -(-count // batch), 2)
 
 
 def _epochs(steps: int) -> int:

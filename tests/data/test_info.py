@@ -84,6 +84,12 @@ def test_frames_without_any_person_give_a_warning(tmp_path: Path) -> None:
     assert "s3" in warning
 
 
+def test_long_unlabelled_recordings_are_told_of_windows(tmp_path: Path) -> None:
+    warning = _warning(tmp_path, [*VALID, _clip(3, -1, frames=20 * 30 + 1), _clip(4, 1, frames=20 * 30 + 1)])
+    assert warning.startswith("1 clips without a label are longer than 20 s, for example s3")
+    assert f"i2md windows {tmp_path / 'c'} --length 2s" in warning
+
+
 def test_a_clip_that_never_moves_gives_a_warning(tmp_path: Path) -> None:
     frozen = _clip(3)
     frozen.positions[:] = frozen.positions[:, :1]

@@ -125,6 +125,28 @@ def test_gaps_of_a_single_person_are_interpolated_and_ends_cut():
     np.testing.assert_allclose(result.positions, prepared(whole[:, 2:9], "facing"), atol=1e-5)
 
 
+@pytest.mark.parametrize("gap", [MAX_GAP, MAX_GAP + 1])
+def test_a_single_person_out_of_sight_for_long_is_not_made_up(gap: int):
+    clip = np.broadcast_to(np.arange(80.0)[None, :, None, None], (1, 80, 25, 3)) + random_clip(0, frames=1)
+    whole = clip.copy()
+    clip[0, 20 : 20 + gap] = 0
+    found = prepare_positions(clip, V2, "facing")
+    assert isinstance(found, Prepared)
+    if gap > MAX_GAP:
+        assert found.frames_filled == 0 and not found.positions[0, 20 : 20 + gap].any()
+    else:
+        assert found.frames_filled == gap
+        np.testing.assert_allclose(found.positions, prepared(whole, "facing"), atol=1e-4)
+
+
+def test_a_joint_missing_on_one_side_of_a_gap_is_not_made_up():
+    clip = random_clip(0, frames=60)
+    clip[0, 20:25] = 0
+    clip[0, 25:, 5] = 0
+    found = prepared(clip, "facing")
+    assert found[0, 20:25, 6].any(axis=-1).all() and not found[0, 20:, 5].any()
+
+
 def test_gaps_of_one_of_two_persons_stay():
     clip = random_clip(1, persons=2)
     clip[1, 3:6] = 0

@@ -51,6 +51,8 @@ def test_any_number_and_length_of_clips_gives_settings_that_fit(count: int, fram
     assert chosen.warmup_steps <= max(steps * chosen.epochs / 10, 30)
     assert not [text for text in small_run_warnings(count, chosen) if "never begin" in text]
     assert bool(chosen.views.rotation) == (channels == 3)
+    # What it warns of is not its own choice.
+    assert count % chosen.batch_size <= max(count / 8, 1)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,8 @@ def test_any_number_and_length_of_clips_gives_settings_that_fit(count: int, fram
         # Batch, queue, neighbours, frames and epochs; the first two as the recipes that were searched on such sets.
         (431, 67, (64, 256, 128, 32, 30)),
         (1020, 31, (64, 512, 256, 32, 30)),
-        (60, 40, (16, 32, 16, 32, 60)),
+        (60, 40, (20, 40, 20, 32, 60)),
+        (250, 40, (62, 124, 62, 32, 45)),
         (40_000, 80, (64, 16384, 8192, 32, 16)),
         (500, 200, (64, 256, 128, 64, 30)),
         (500, 12, (64, 256, 128, 16, 30)),
@@ -105,10 +108,10 @@ def test_pretrain_without_a_recipe_says_what_it_chose(
     words = [folder, str(tmp_path / "run"), *small, "--diagnostics_every", "0", "--device", "cpu"]
     assert main(["pretrain", *words]) == 0
     said = " ".join(capsys.readouterr().err.split())
-    assert "recipe auto: 16 clips: batch_size 4, objectives.queue_size 8, num_neighbours 4, views.frames 32" in said
+    assert "recipe auto: 16 clips: batch_size 5, objectives.queue_size 10, num_neighbours 5, views.frames 32" in said
     assert "warning: 16 clips are few to pretrain on" in said
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    assert (config["recipe"], config["settings"]["objectives"]["queue_size"]) == ("auto", 8)
+    assert (config["recipe"], config["settings"]["objectives"]["queue_size"]) == ("auto", 10)
     assert main(["recipes", "show", "auto"]) == 2
     assert "recipe 'auto' is chosen for the clips" in capsys.readouterr().err
 

@@ -73,7 +73,7 @@ def open_source(
     motions = find_files(path, _MOTIONS, ".amc files", unique_parts=FILE)
     skeletons = find_files(path, _SKELETONS, ".asf files", unique_parts=FILE)
     groups = list(_with_skeletons(path, motions, skeletons))
-    match, left_out = match_hierarchy(path, [files[0] for _, files in groups], _hierarchy, "asf", layout)
+    match, left_out = match_hierarchy(path, [skeleton for _, (_, skeleton) in groups], _hierarchy, "asf", layout)
     source = pose_source(
         path, groups, match.layout, _Parser(match), PoseOptions(1, 0.0, fps), units="m", left_out=left_out
     )
@@ -92,7 +92,7 @@ def _with_skeletons(
         if not fitting:
             raise InputError(f"{path}: no skeleton of {file.name}; put its .asf into the same folder")
         skeleton = max(fitting, key=lambda each: len(each.stem))
-        yield str(PurePosixPath(file.name).with_suffix("")), (skeleton, file)
+        yield str(PurePosixPath(file.name).with_suffix("")), (file, skeleton)
 
 
 def _hierarchy(data: bytes) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -190,7 +190,7 @@ class _Parser:
     match: Hierarchy
 
     def __call__(self, files: Iterable[tuple[File, bytes]]) -> Pose:
-        (_, skeleton), (file, data) = files
+        (file, data), (_, skeleton) = files
         bones = parse_skeleton(skeleton)
         names = [bone.name for bone in bones]
         order = [names.index(name) if name in names else -1 for name in self.match.names]

@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from i2md.data.labelled import of_files
+from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
 from i2md.data.readers.asf_amc import parse_skeleton
 from i2md.data.readers.bvh import Joint, joint_positions
+from i2md.data.recorded import recorded
 from i2md.data.recording import Recording, Source, Unreadable
 from i2md.errors import InputError
 from i2md.skeletons import get_layout
@@ -153,6 +156,20 @@ def test_asf_amc_is_a_recursion_over_the_bones(tmp_path: Path) -> None:
         np.testing.assert_allclose(found.positions[0, frame], np.stack(ends), atol=1e-6)
     # The axis of the lumbar bone is stated as turns about x, then y, then z of the world.
     np.testing.assert_allclose(bones[1].axes, turn("Z", 30) @ turn("Y", 20) @ turn("X", 10), atol=1e-12)
+
+
+def test_only_the_recordings_that_are_shown_are_read_again(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "walker.asf").write_text(pose_files.ASF)
+    for number in (1, 2, 3):
+        (tmp_path / "in" / f"walker_{number}.amc").write_text(pose_files.AMC)
+    clips = prepare("auto", tmp_path / "in", tmp_path / "clips", jobs=1)
+    # A recording is named after its motion, not after the skeleton that it shares with others.
+    assert clips.columns["source"].tolist() == ["walker_1.amc", "walker_2.amc", "walker_3.amc"]
+    read = of_files(open_source("auto", tmp_path / "in").read, {"walker_2.amc"})
+    assert [each.name for each in read() if isinstance(each, Recording)] == ["walker_2"]
+    (tmp_path / "in" / "walker_3.amc").write_text("damaged")
+    assert sorted(recorded(clips, [0, 1]).positions) == [0, 1]
 
 
 def test_real_asf_amc_are_bodies_that_stand_upright(real_data: Path) -> None:
