@@ -257,7 +257,8 @@ def _long_warnings(clips: Clips) -> Iterator[str]:
     if len(long) and not clips.is_windowed:
         yield (
             f"{len(long)} clips without a label are longer than {LONG:g} s, for example"
-            f" {clips.columns['name'][long[0]]}, and count as one clip each; i2md windows {clips.path} --length 2s divides them"
+            f" {clips.columns['name'][long[0]]}, and count as one clip each;"
+            f" i2md windows {clips.path} --length 2s divides them"
         )
 
 
