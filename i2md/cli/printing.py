@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from i2md.cli import found
 from i2md.cli.classifiers import fitted_text, predicted_text
+from i2md.cli.next_steps import after_prepare, after_pretraining
 
 if TYPE_CHECKING:
     from i2md.evaluation.results import Result
@@ -27,32 +28,16 @@ def as_data(command: str, result: Any, arguments: Mapping[str, Any]) -> dict[str
         from i2md.data.info import info
 
         path = str(result.path)
-        data = {**info(result), "path": path, "look": f"i2md view {path}", "next": _after_prepare(path, arguments)}
+        data = {**info(result), "path": path, "look": f"i2md view {path}", "next": after_prepare(path, arguments)}
         return data | _inferred_layout(arguments)
     if command == "pretrain":
-        return {**asdict(result), "run": str(result.run), "next": _after_pretraining(result.run, arguments["clips"])}
+        return {**asdict(result), "run": str(result.run), "next": after_pretraining(result.run, arguments["clips"])}
     if command == "evaluate":
         return {"results": result, "report": str(Path(arguments["run"]) / "report.html")}
     if command == "import-cmd":
         encoder = result.settings.encoder
         return {"run": str(arguments["run"]), "hidden_size": encoder.hidden_size, "num_layers": encoder.num_layers}
     return dict(result)
-
-
-def _after_pretraining(run: Path, clips: Any) -> str:
-    """Clips without labels cannot be evaluated; a report shows them as the run sees them."""
-    from i2md.data.store import Clips, open_clips
-
-    opened = clips if isinstance(clips, Clips) else open_clips(clips)
-    labelled = bool((opened.labels >= 0).any())
-    return f"i2md evaluate {run} {opened.path}" if labelled else f"i2md report {run} --clips {opened.path}"
-
-
-def _after_prepare(clips: str, arguments: Mapping[str, Any]) -> str:
-    from i2md.recipes import recipe_names
-
-    format = arguments.get("format")
-    return f"i2md pretrain {clips} RUN" + (f" --recipe {format}" if format in recipe_names() else "")
 
 
 def _inferred_layout(arguments: Mapping[str, Any]) -> dict[str, Any]:
