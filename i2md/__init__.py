@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from i2md.evaluation.settings import EvaluationSettings
     from i2md.inference.classifier import Classifier, load_classifier
     from i2md.inference.model import Model, load
+    from i2md.inference.transformer import SkeletonEncoder
     from i2md.pretraining.settings import PretrainSettings
     from i2md.recipes import load_recipe
     from i2md.skeletons import Layout, get_layout
@@ -49,6 +50,7 @@ _MODULES = {
     "Model": "i2md.inference.model",
     "PretrainSettings": "i2md.pretraining.settings",
     "Recording": "i2md.data.recording",
+    "SkeletonEncoder": "i2md.inference.transformer",
     "Source": "i2md.data.recording",
     "Unreadable": "i2md.data.recording",
     "cluster": "i2md.commands",
@@ -85,6 +87,7 @@ __all__ = [
     "Model",
     "PretrainSettings",
     "Recording",
+    "SkeletonEncoder",
     "Source",
     "Unreadable",
     "cluster",
