@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -89,3 +90,12 @@ def predicted_text(data: Mapping[str, Any]) -> str:
         lines.append(f"against the labels there: {_over_time(data['scores'])}")
     lines += [f"written: {path}" for path in data["files"]]
     return "\n".join([*lines, *([f"page: {data['page']}"] if "page" in data else [])])
+
+
+def streamed_text(data: Mapping[str, Any]) -> str:
+    """The last line of `i2md stream`.
+
+    Args:
+        data: What it returned.
+    """
+    return json.dumps(dict(data))

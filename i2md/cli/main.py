@@ -30,6 +30,7 @@ COMMANDS = (
     "cluster",
     "fit",
     "predict",
+    "stream",
     "report",
     "sweep",
     "reproduce",

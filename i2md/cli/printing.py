@@ -9,7 +9,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from i2md.cli import found
-from i2md.cli.classifiers import fitted_text, predicted_text
+from i2md.cli.classifiers import fitted_text, predicted_text, streamed_text
 from i2md.cli.next_steps import after_prepare, after_pretraining
 
 if TYPE_CHECKING:
@@ -276,6 +276,7 @@ _TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "evaluate": _evaluated,
     "fit": fitted_text,
     "predict": predicted_text,
+    "stream": streamed_text,
     "report": _compared,
     "sweep": _swept,
     "view": _viewed,

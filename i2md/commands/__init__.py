@@ -6,7 +6,7 @@ importing this package, and `i2md --help`, load neither torch nor pyarrow.
 """
 
 from i2md.commands.catalogue import layouts, recipes
-from i2md.commands.classifying import fit, predict
+from i2md.commands.classifying import fit, predict, stream
 from i2md.commands.data import convert, info, join, prepare, split
 from i2md.commands.evaluation import embed, evaluate, report
 from i2md.commands.experiments import reproduce, sweep
@@ -33,6 +33,7 @@ __all__ = [
     "reproduce",
     "search",
     "split",
+    "stream",
     "sweep",
     "view",
     "windows",

@@ -1,9 +1,9 @@
-"""Commands that make classifiers out of labels, and use them: fit and predict."""
+"""Commands that make classifiers out of labels, and use them: fit, predict and stream."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +11,6 @@ from i2md.errors import InputError
 
 if TYPE_CHECKING:
     from i2md.data.store import Clips
-    from i2md.data.windows import Windows
 
 # As in i2md.inference.smoothing, which imports NumPy.
 Smoothing = Literal["hmm", "median", "none"]
@@ -64,6 +63,7 @@ def fit(
     """
     from i2md.data.clip_labels import label_clips
     from i2md.data.store import Clips, open_clips
+    from i2md.data.windows import Windows, windows_like
     from i2md.inference.candidates import candidate_names
     from i2md.inference.classifier_files import check_writable, write_classifier
     from i2md.inference.fit import fit_parts
@@ -76,7 +76,7 @@ def fit(
     candidate_names(candidates)
     check_writable(Path(model), overwrite)
     opened = clips if isinstance(clips, Clips) else open_clips(clips)
-    divided = _windows(opened, windows, stride)
+    divided = windows_like(opened.dataset.windows, windows, stride) or Windows(2.0, 0.2)
     notes: list[str] = []
     if labels is not None:
         opened, notes = label_clips(opened, Path(labels))
@@ -145,20 +145,21 @@ def predict(
 
     from i2md.data.storage.remote import to_path
     from i2md.data.store import Clips, open_clips
+    from i2md.data.windows import windows_like
     from i2md.inference.classifier import load_classifier
     from i2md.inference.predict import predict_clips, predict_recordings
     from i2md.inference.prediction_files import check_out
     from i2md.inference.recordings import prepare_recordings
 
     loaded = load_classifier(model, device)
-    asked = None if windows is None and stride is None else _asked(windows, stride, loaded.info.windows)
+    asked = windows_like(loaded.info.windows, windows, stride)
     recorded = None
     if isinstance(source, Clips):
         prepared: Clips | None = source
     else:
         recorded = to_path(source)
         prepared = open_clips(recorded) if (recorded / "dataset.json").is_file() else None
-    divided = asked or loaded.info.windows or (prepared.dataset.windows if prepared is not None else None)
+    divided = asked or (prepared.dataset.windows if prepared is not None else None)
     check_out(Path(out), timed=divided is not None)
     with tempfile.TemporaryDirectory(prefix="i2md-") as folder:
         if prepared is None and recorded is not None:
@@ -172,28 +173,59 @@ def predict(
         return predict_recordings(loaded, prepared.recordings, Path(out), divided, smooth, where)
 
 
-def _asked(length: str | None, stride: str | None, fitted: Windows | None) -> Windows:
-    """The windows to predict: those asked for, and what is not said as fitted."""
-    from i2md.data.windows import Windows, parse_windows
+def stream(
+    *,
+    model: PathLike,
+    source: PathLike,
+    fps: float = 30.0,
+    windows: str | None = None,
+    stride: str | None = None,
+    layout: str | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Predict frames as they come: JSON lines in, JSON lines out, one for each window.
 
-    if length is None and fitted is None:
-        raise InputError("stride belongs to windows; give their length by --windows, such as 2s")
-    read = parse_windows(length or f"{fitted.length if fitted else 0}", stride)
-    if stride is not None:
-        return read
-    return Windows(read.length, fitted.stride if fitted else read.length / 10)
+    A line of input is a frame: {"joints": [[x, y, z], ...]}, or {"persons": {NAME: [[x, y, z], ...]}}, with "frame"
+    (its number) or "time" (seconds) where some may be missing. A window gives the same as that of a file; memory does
+    not grow.
 
+    Args:
+        model: Folder that i2md fit wrote.
+        source: File of JSON lines, or - for standard input.
+        fps: Frames a second.
+        windows: Length of a window; by default that of the intervals fitted to.
+        stride: Time from a window to the next; by default that fitted with, or a tenth of the length.
+        layout: Joint layout of the frames: a name or a YAML file; by default the run's.
+        device: auto, cpu, cuda or cuda:N.
 
-def _windows(clips: Clips, length: str | None, stride: str | None) -> Windows:
-    """The windows asked for, else those that a folder is opened as, else two seconds every fifth of one."""
-    from i2md.data.windows import Windows, parse_windows
+    Returns:
+        How many frames were taken in, were missing, and came too late: the last line.
 
-    if length is not None:
-        asked = parse_windows(length, stride)
-        return asked if stride is not None else Windows(asked.length, asked.length / 10)
-    if stride is not None:
-        raise InputError("stride belongs to windows; give their length by --windows, such as 2s")
-    return clips.dataset.windows or Windows(2.0, 0.2)
+    Raises:
+        InputError: Classifier and frames do not fit one another, or a line is not a frame.
+    """
+    import json
+    import sys
+
+    from i2md.data.windows import windows_like
+    from i2md.inference.classifier import load_classifier
+    from i2md.inference.stream import Stream, json_lines, prediction_lines
+
+    loaded = load_classifier(model, device)
+    live = Stream(loaded, fps, windows_like(loaded.info.windows, windows, stride), layout)
+
+    def run(lines: Iterable[str]) -> None:
+        for line in prediction_lines(live, json_lines(lines)):
+            print(json.dumps(line), flush=True)
+
+    if str(source) == "-":
+        run(sys.stdin)
+    elif not Path(source).is_file():
+        raise InputError(f"{source}: there is no such file of frames; name one, or - for standard input")
+    else:
+        with open(source, encoding="utf-8", errors="replace") as file:
+            run(file)
+    return {"end": True, **vars(live.counts)}
 
 
 def _parts(clips: Clips, split: str | None) -> dict[str, Clips]:

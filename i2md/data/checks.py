@@ -118,8 +118,7 @@ def body_warnings(clips: Clips) -> Iterator[str]:
         return
     low, high = PLAUSIBLE_EXTENT
     if dataset.preparation not in SCALED and not low <= bodies.extent <= high:
-        unit = "cm" if low <= bodies.extent / 100 <= high else "mm"
-        advice = "" if dataset.units == "m" else f"; name the unit, for example --units {unit}"
+        advice = "" if dataset.units == "m" else "; name the unit, for example --units mm"
         yield f"units: a body spans {bodies.extent:.3g} where metres would give {low} to {high}{advice}"
     if bodies.depth < _MIN_DEPTH:
         yield (

@@ -73,6 +73,33 @@ def parse_windows(length: str, stride: str | None) -> Windows:
     return Windows(seconds, seconds / 2 if stride is None else _duration(stride, "stride"))
 
 
+def windows_like(known: Windows | None, length: str | None, stride: str | None) -> Windows | None:
+    """The windows that are asked for, and what is not said as known before.
+
+    Args:
+        known: Windows known before; None if there are none.
+        length: A duration, if one is asked for.
+        stride: Another one; by default the known one, or a tenth of the length.
+
+    Returns:
+        The windows; those known before if nothing is asked for.
+
+    Raises:
+        InputError: There is a stride without any length, or one is not a duration.
+
+    >>> windows_like(None, "2s", None), windows_like(Windows(2.0, 0.5), None, "1s")
+    (Windows(length=2.0, stride=0.2), Windows(length=2.0, stride=1.0))
+    """
+    if length is None and stride is None:
+        return known
+    if length is None and known is None:
+        raise InputError("stride belongs to windows; give their length by --windows, such as 2s")
+    seconds = known.length if length is None and known is not None else _duration(str(length), "windows")
+    if stride is not None:
+        return Windows(seconds, _duration(stride, "stride"))
+    return Windows(seconds, known.stride if known is not None else seconds / 10)
+
+
 def _duration(text: str, name: str) -> float:
     match = _DURATION.fullmatch(str(text).strip())
     if match is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from jaxtyping import Float, Float32, Float64, Int64
 
 from i2md.data.packed import PackedClips, pack_arrays
 from i2md.data.store import Clips
-from i2md.data.windows import Windows
+from i2md.data.windows import Windows, windows_like
 from i2md.errors import InputError
 from i2md.evaluation.open_set import known_scores
 from i2md.inference.candidates import LEARNED, scores_of, summed
@@ -26,6 +27,9 @@ from i2md.inference.predictions import Evidence, PredictedInterval, Prediction, 
 from i2md.inference.smoothing import Smoothing, median_classes
 from i2md.inference.timeline import Bounds, layout_mapping, prepared_window, window_bounds
 from i2md.inference.training_set import check_recordings
+
+if TYPE_CHECKING:
+    from i2md.inference.stream import Stream
 
 
 class Classifier:
@@ -102,6 +106,24 @@ class Classifier:
             prepared: Its prepared positions.
         """
         return self.evidence(pack_arrays([prepared], self.model.device))
+
+    def stream(
+        self, fps: float, window: str | None = None, stride: str | None = None, layout: str | None = None
+    ) -> Stream:
+        """A window that moves over frames as they come: `stream.push(joints)` gives the predictions that are due.
+
+        Args:
+            fps: Frames a second.
+            window: Length of a window, such as 2s; by default that of the intervals fitted to.
+            stride: Time from a window to the next; by default that fitted with, or a tenth of the length.
+            layout: Joint layout of the frames; by default the run's.
+
+        Raises:
+            InputError: No windows are known, or the layout has too few joints.
+        """
+        from i2md.inference.stream import Stream
+
+        return Stream(self, fps, windows_like(self.info.windows, window, stride), layout)
 
     def timelines(
         self, recordings: Clips, windows: Windows | None = None, smooth: Smoothing | None = None

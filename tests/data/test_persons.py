@@ -114,21 +114,6 @@ def test_real_pairs_in_random_order_keep_their_identity_in_99_5_percent_of_frame
     assert right / frames >= 0.995
 
 
-def test_two_real_persons_a_step_apart_in_random_order_keep_their_identity(real_data: Path) -> None:
-    rng = np.random.default_rng(0)
-    read = open_source("utd-mhad", real_data / "utd-mhad").read
-    right, frames = 0.0, 0
-    for first in range(0, 861, 30):
-        one, other = (each.positions[0].astype(np.float64) for each in read.part(first, first + 2)())  # type: ignore
-        length = min(len(one), len(other))
-        # Shoulders 0.5 m apart: less than the reach of an arm.
-        persons = np.stack([one[:length], other[:length] + np.array([0.5, 0.0, 0.0])])
-        found = arrange(shuffled(persons, rng), length, 2)
-        right += share_right(found.positions, persons) * length
-        frames += length
-    assert right / frames >= 0.995
-
-
 @pytest.mark.parametrize("persons", [1, 2])
 def test_one_body_a_frame_is_one_person(persons: int) -> None:
     at = np.random.default_rng(0).normal(scale=100, size=(5, 3, 2))
