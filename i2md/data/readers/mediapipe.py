@@ -9,10 +9,11 @@
 - .npz: `world_landmarks` and `landmarks` (or `pose_...`), (frames, 33, 3 to 5) or (frames, persons, 33, 3 to 5): x, y,
   z, visibility, presence; optionally `visibility` and `fps`. NaN, or zeros throughout, is nobody.
 
-World coordinates, in metres and relative to the hips, are preferred. Without them, or with `coordinates="image"`, clips
-are 2-D: x and y are fractions of the image's width and height. `image_size`, "1920x1080", makes both fractions of the
-height; otherwise they stay as they are, and the report says so. A landmark whose visibility is `score` or less is
-missing.
+World coordinates, in metres and relative to the hips, are preferred. Columns x, y and z of a table do not say which
+they are: they are those in the image if x and y lie within 0 and 1, and z is left out then. Without world coordinates,
+or with `coordinates="image"`, clips are 2-D: x and y are fractions of the image's width and height. `image_size`,
+"1920x1080", makes both fractions of the height; otherwise they stay as they are, and the report says so. A landmark
+whose visibility is `score` or less is missing.
 """
 
 from __future__ import annotations
@@ -35,13 +36,15 @@ from i2md.data.readers.json_poses import frame_numbers, load_json
 from i2md.data.readers.limits import DAMAGE, parse_npy, read_member
 from i2md.data.readers.poses import FILE, Pose, PoseOptions, Recordings, one_file_each, pose_source
 from i2md.data.readers.table import TABLES, open_tables
-from i2md.data.recording import Source
+from i2md.data.recording import Recording, Source
 from i2md.errors import InputError
 from i2md.skeletons import get_layout
 
 FILES = re.compile(r"[^.].*\.(jsonl?|npz)", re.IGNORECASE)
 _JOINTS = 33
 _TRIED = 10
+# Landmarks outside of the image are a few.
+_IN_IMAGE = 0.95
 _COORDINATES = ("auto", "world", "image")
 # Names of the landmarks in a frame or .npz, compared without case and underscores.
 WORLD = ("poseworldlandmarks", "worldlandmarks", "world")
@@ -91,8 +94,38 @@ def open_source(
         files = find_files(path, TABLES, ".json, .csv or .npz files of MediaPipe", unique_parts=FILE)
         source = open_tables(path, files, options, "mediapipe-33", columns, coordinates == "image")
         world = source.layout.channels == 3
+        if world and (coordinates == "image" or (coordinates == "auto" and _lies_in_image(source))):
+            source, world = _without_depth(source, coordinates == "auto"), False
         source = replace(source, units="m" if world else "image")
     return convert(source if world else _in_image(source, image_size), None, axes)
+
+
+def _lies_in_image(source: Source) -> bool:
+    """Whether x and y of the first recording that can be read are fractions of an image.
+
+    World coordinates are relative to the hips, so about half of them are negative.
+    """
+    reading = source.read
+    assert isinstance(reading, Recordings)
+    first = reading.part(0, _TRIED)()
+    positions = next((each.positions for each in first if isinstance(each, Recording)), None)
+    if positions is None:
+        return False
+    seen = positions[positions.any(axis=-1) & np.isfinite(positions).all(axis=-1)][:, :2]
+    return bool(len(seen)) and float(((seen >= 0) & (seen <= 1)).mean()) >= _IN_IMAGE
+
+
+def _without_depth(source: Source, guessed: bool) -> Source:
+    reading, layout = source.read, source.layout.with_channels(2)
+    assert isinstance(reading, Recordings)
+    said = "in the image, since x and y lie within 0 and 1; z is left out (--options.coordinates world keeps it)"
+    return replace(
+        source,
+        layout=layout,
+        preset="centred-scaled",
+        read=replace(reading, layout=layout, parse=_Planar(reading.parse, (1.0, 1.0))),
+        converted={**source.converted, **({"coordinates": said} if guessed else {})},
+    )
 
 
 def _in_image(source: Source, size: str | None) -> Source:
@@ -104,22 +137,22 @@ def _in_image(source: Source, size: str | None) -> Source:
         raise InputError(f"image_size {size[:40]!r}: give width and height in pixels, for example 1920x1080")
     reading = source.read
     assert isinstance(reading, Recordings)
-    parse = _InHeights(reading.parse, int(match[1]) / int(match[2]))
+    parse = _Planar(reading.parse, (int(match[1]) / int(match[2]), 1.0))
     return replace(source, read=replace(reading, parse=parse), converted={**source.converted, "image_size": size})
 
 
 @dataclass(frozen=True)
-class _InHeights:
-    """Parses recordings whose x are fractions of the image's width into fractions of its height."""
+class _Planar:
+    """Parses x and y of recordings and multiplies them, such as fractions of the width into those of the height."""
 
     parse: Callable[[Iterable[tuple[File, bytes]]], Pose | Sequence[Pose]]
-    ratio: float
+    factors: tuple[float, float]
 
     def __call__(self, files: Iterable[tuple[File, bytes]]) -> Sequence[Pose]:
         parsed = self.parse(files)
         poses = [parsed] if isinstance(parsed, Pose) else parsed
-        factors = np.array([self.ratio, 1.0])
-        return [pose._replace(bodies=pose.bodies._replace(positions=pose.bodies.positions * factors)) for pose in poses]
+        bodies = [pose.bodies._replace(positions=pose.bodies.positions[..., :2] * self.factors) for pose in poses]
+        return [pose._replace(bodies=each) for pose, each in zip(poses, bodies, strict=True)]
 
 
 def _in_world(path: Path, files: Sequence[File]) -> bool:

@@ -194,6 +194,20 @@ def test_mediapipe_results_come_back(tmp_path: Path, form: str) -> None:
         assert found.fps == 25.0
 
 
+def test_landmarks_in_the_image_with_a_depth_are_not_taken_for_metres(tmp_path: Path) -> None:
+    """The CSV that most tutorials write: NAME_x, NAME_y, NAME_z of results.pose_landmarks."""
+    image = np.concatenate([RNG.uniform(0.2, 0.9, (6, 33, 2)), RNG.normal(0, 0.3, (6, 33, 1))], axis=-1)
+    pose_files.wide_csv(tmp_path / "a.csv", pose_files.LANDMARKS, image)
+    source = open_source("auto", tmp_path, image_size="1600x800")
+    assert (source.layout.channels, source.units, source.preset) == (2, "image", "centred-scaled")
+    assert source.converted["coordinates"].startswith("in the image, since x and y lie within 0 and 1")
+    np.testing.assert_allclose(only(source).positions[0], image[..., :2] * [2, 1], rtol=1e-6)
+    as_told = open_source("mediapipe", tmp_path, coordinates="world")
+    np.testing.assert_allclose(only(as_told).positions[0], image, rtol=1e-6)
+    pose_files.wide_csv(tmp_path / "a.csv", pose_files.LANDMARKS, image - image[:, 23:25].mean(axis=1, keepdims=True))
+    assert open_source("auto", tmp_path).units == "m"
+
+
 def test_openpose_tells_persons_apart_and_keeps_given_identities(tmp_path: Path) -> None:
     bodies = people(20, 25)
     bodies[:, :, 4] = 0
