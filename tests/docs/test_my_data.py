@@ -97,8 +97,15 @@ def test_motion_capture() -> None:
     openni = get_layout("openni-15")
     Path("takes").mkdir()
     Path("takes/walk.bvh").write_text(pose_files.bvh_of_positions(RNG.normal(size=(5, 15, 3)), openni))
-    auto, markers = commands("mocap.md")
+    auto, markers, by_class = commands("mocap.md")
     run(auto, "clips/mine")
+    for name in ("walk/1", "walk/2", "run/1", "run/2"):
+        take = Path(f"bandai-namco/{name}.bvh")
+        take.parent.mkdir(parents=True, exist_ok=True)
+        take.write_text(pose_files.bvh_of_positions(RNG.normal(size=(5, 15, 3)), openni))
+    run(by_class, "clips/bandai-namco")
+    found = open_clips("clips/bandai-namco")
+    assert found.dataset.class_names == ("run", "walk") and list(found.dataset.splits) == ["random-0.3-seed0"]
     (table,) = blocks("mocap.md", "yaml")
     Path("markers.yaml").write_text(table.replace("LELM", "LWRA").replace("LFIN", "LWRB"))
     Path("takes/walk.c3d").write_bytes((ROOT / "tests/samples/c3d/walk.c3d").read_bytes())
@@ -108,7 +115,7 @@ def test_motion_capture() -> None:
 def test_tables(refused: Callable[..., str]) -> None:
     joints = get_layout("openni-15").joints
     pose_files.wide_csv(Path("tables/a.csv"), joints, RNG.normal(size=(4, 15, 3)))
-    auto, wide, long, numbers = commands("table.md")
+    auto, wide, long, numbers, visible = commands("table.md")
     run(auto, "clips/mine")
     names = ["No", "Who", *(f"{joint} pos {axis}" for joint in joints for axis in "XY")]
     rows = [[str(at), "me", *map(str, RNG.normal(size=30))] for at in range(4)]
@@ -120,6 +127,15 @@ def test_tables(refused: Callable[..., str]) -> None:
     Path("kinect").mkdir()
     np.savetxt("kinect/a.txt", RNG.normal(size=(4, 75)))
     run(f"{numbers} --overwrite", "clips/mine")
+    limbs = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    penn = ["head", *(f"{side}_{limb}" for limb in limbs for side in "lr")]
+    for name in ("train/golf/1", "train/bowl/2", "test/golf/3", "test/bowl/4"):
+        seen = RNG.random((6, 13)) > 0.22
+        pose_files.wide_csv(Path(f"penn-action/{name}.csv"), penn, body(6, 13)[..., :2], seen.astype(float))
+    run(visible, "clips/penn-action")
+    found = open_clips("clips/penn-action")
+    assert found.dataset.layout.channels == 2 and set(found.dataset.splits["given"]) == {"train", "test"}
+    assert found.dataset.report["joints_of_low_confidence"] > 0
 
 
 def test_the_first_page() -> None:

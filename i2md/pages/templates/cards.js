@@ -7,6 +7,9 @@ function strip(shares) {
     make("i", share ? { class: "on", style: `--share:${Math.max(25, share)}%` } : {})));
 }
 
+// Recordings in a folder for each class begin with its name, which stands above already.
+const nameInClass = ({ name, class: of }) => (name.startsWith(`${of}/`) ? name.slice(of.length + 1) : name);
+
 class Cards {
   constructor({ figures, cards }) {
     Object.assign(this, { map: figures, cards, speed: 1, waiting: null, visible: new Set() });
@@ -45,7 +48,7 @@ class Cards {
     const length = card.begin === null ? seconds(card.seconds) : `${clock(card.seconds)} long, from ${clock(card.begin)}`;
     const persons = card.persons > 1 ? ` \u00b7 ${card.persons} persons` : "";
     const about = make("span", { class: "about" }, make("b", {}, card.class || card.name));
-    if (card.class) about.append(make("span", {}, card.name), make("br"));
+    if (card.class) about.append(make("span", {}, nameInClass(card)), make("br"));
     about.append(make("span", {}, `${length}${persons}`));
     if (card.note) about.append(make("br"), make("span", { class: "remark" }, card.note));
     if (card.share) about.append(make("br"), make("span", { class: "lacking" }, `${card.share} % of joints not recorded`), strip(card.over_time));
