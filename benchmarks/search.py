@@ -54,12 +54,15 @@ def main() -> None:
     store = FeatureStore(args.out, widths)
     everything = StoredFeatures(store, np.arange(len(store)), 0, 0)
     half = np.arange(len(store)) % 2 == 0
-    for name, streams, allowed in (
-        ("all streams", None, None),
-        ("joint alone", {"joint": 1.0}, None),
-        ("every second clip", None, half),
-    ):
-        measured[name] = compare(everything, queries, streams, allowed)
+    cases: dict[str, tuple[dict[str, float], np.ndarray | None]] = {
+        "all streams": (dict.fromkeys(widths, 1.0), None),
+        "joint alone": ({"joint": 1.0}, None),
+        "every second clip": (dict.fromkeys(widths, 1.0), half),
+    }
+    true = nearest(store, queries, cases)
+    for name, (streams, allowed) in cases.items():
+        measured[name] = compare(everything, queries, streams, allowed, true[name])
+        print(name, measured[name], flush=True)
     measured |= change(args, widths, queries)
     measured["peak GB"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 1)
     print(json.dumps({"machine": machine(), **measured}, indent=1))
@@ -115,27 +118,54 @@ def update(out: Path, widths: dict[str, int]) -> int:
     return VectorIndex(FeatureStore(out, widths)).update()
 
 
+def nearest(
+    store: FeatureStore,
+    queries: Mapping[str, np.ndarray],
+    cases: Mapping[str, tuple[Mapping[str, float], np.ndarray | None]],
+) -> dict[str, np.ndarray]:
+    """The ten nearest rows of each query by comparing all, in one pass for all cases."""
+    units = {name: each / np.linalg.norm(each, axis=1, keepdims=True) for name, each in queries.items()}
+    best: dict[str, list[np.ndarray]] = {name: [] for name in cases}
+    for first, block in store.blocks():
+        rows = store.by_stream(np.asarray(block))
+        similarity = {
+            name: (each @ units[name].T / np.linalg.norm(each, axis=1, keepdims=True)).T for name, each in rows.items()
+        }
+        for name, (streams, allowed) in cases.items():
+            total = sum(weight * similarity[stream] for stream, weight in streams.items())
+            if allowed is not None:
+                total = np.where(allowed[first : first + len(block)], total, -np.inf)
+            top = np.argpartition(-total, 10, axis=1)[:, :10]
+            best[name].append(np.stack([np.take_along_axis(total, top, 1), top + first], axis=2))
+    found = {}
+    for name, parts in best.items():
+        joint = np.concatenate(parts, axis=1)
+        order = np.argsort(-joint[..., 0], axis=1)[:, :10]
+        found[name] = np.take_along_axis(joint[..., 1], order, 1).astype(np.int64)
+    return found
+
+
 def compare(
     stored: StoredFeatures,
     queries: Mapping[str, np.ndarray],
-    streams: Mapping[str, float] | None,
+    streams: Mapping[str, float],
     allowed: np.ndarray | None,
+    true: np.ndarray,
 ) -> dict[str, float]:
     """Milliseconds a query (median, and 95th percentile), and recall@10 against comparing all."""
-    by_index, exact = ClipSearch(stored, streams, exact=False), ClipSearch(stored, streams, exact=True)
-    spent, hits, count = [], 0, len(queries["joint"])
+    search = ClipSearch(stored, streams, exact=False)
+    spent, hits, count = [], 0, len(true)
     for number in range(count):
         query = {name: each[number : number + 1] for name, each in queries.items()}
-        by_index.nearest(query, 10, allowed)  # reads the pages of its files, which a server has in memory
+        search.nearest(query, 10, allowed)  # reads the pages of its files, which a server has in memory
         started = time.perf_counter()
-        found = by_index.nearest(query, 10, allowed)
+        found = search.nearest(query, 10, allowed)
         spent.append(1e3 * (time.perf_counter() - started))
-        if number < 30:
-            hits += len(set(found.clips.tolist()) & set(exact.nearest(query, 10, allowed).clips.tolist()))
+        hits += len(set(found.clips.tolist()) & set(true[number].tolist()))
     return {
         "median ms": round(float(np.median(spent)), 2),
         "95 % ms": round(float(np.percentile(spent, 95)), 2),
-        "recall@10": round(hits / (10 * min(count, 30)), 4),
+        "recall@10": round(hits / (10 * count), 4),
     }
 
 

@@ -1,4 +1,4 @@
-"""What search and cluster print: clips in a table."""
+"""What search, cluster and suggest print: clips in a table."""
 
 from __future__ import annotations
 
@@ -47,6 +47,15 @@ def cluster(data: Mapping[str, Any]) -> str:
     lines += [f"table: {data['table']}", f"page: {data['page']}"]
     if "animations" in data:
         lines.append(f"animations: {len(data['animations'])}, {data['animations'][0]} the first")
+    return "\n".join(lines)
+
+
+def suggest(data: Mapping[str, Any]) -> str:
+    """Clips to label, the most useful first."""
+    lines = [f"{data['labelled']} of {data['clips']} clips are labelled, with {data['classes']} classes; label next:"]
+    lines += table(data["suggestions"], ("name", "why", "subject", "recording", "start", "end"))
+    lines += [f"note: {note}" for note in data["notes"]]
+    lines += [f"{what}: {data[what]}" for what in ("out", "page") if what in data]
     return "\n".join(lines)
 
 

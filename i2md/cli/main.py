@@ -28,6 +28,7 @@ COMMANDS = (
     "embed",
     "search",
     "cluster",
+    "suggest",
     "fit",
     "predict",
     "stream",

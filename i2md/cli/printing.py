@@ -285,4 +285,5 @@ _TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "layouts": _layouts,
     "search": found.search,
     "cluster": found.cluster,
+    "suggest": found.suggest,
 }

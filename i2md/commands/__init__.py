@@ -10,7 +10,7 @@ from i2md.commands.classifying import fit, predict, stream
 from i2md.commands.data import convert, info, join, prepare, split
 from i2md.commands.evaluation import embed, evaluate, report
 from i2md.commands.experiments import reproduce, sweep
-from i2md.commands.finding import cluster, search
+from i2md.commands.finding import cluster, search, suggest
 from i2md.commands.pretraining import import_cmd, pretrain
 from i2md.commands.viewing import view
 from i2md.commands.windows import windows
@@ -34,6 +34,7 @@ __all__ = [
     "search",
     "split",
     "stream",
+    "suggest",
     "sweep",
     "view",
     "windows",

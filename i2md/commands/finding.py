@@ -1,4 +1,4 @@
-"""Commands that find: search and cluster."""
+"""Commands that find: search, cluster and suggest."""
 
 from __future__ import annotations
 
@@ -125,6 +125,68 @@ def cluster(
     stored = stored_features(Path(run), opened, None if index is None else Path(index), device, readout)
     found, data = find_clusters(opened, stored.features(), k, method, least, seeds, examples)
     return {**data, **write_clusters(opened, found, data, Path(out), gif)}
+
+
+def suggest(
+    *,
+    run: PathLike,
+    clips: PathLike | Clips,
+    labels: PathLike,
+    count: int = 10,
+    out: PathLike | None = None,
+    page: PathLike | None = None,
+    seed: int = 0,
+    index: PathLike | None = None,
+    device: str = "auto",
+    readout: WeightlessReadout | None = None,
+) -> dict[str, Any]:
+    """Suggest the clips that are worth labelling next.
+
+    First typical clips of clusters without a label; from 5 labels a class on clips of different kinds that a classifier
+    is unsure of.
+
+    Args:
+        run: Folder of the run.
+        clips: Folder of clips, or its URL. Labels of their own are not looked at.
+        labels: The labels so far: a .csv with the columns name and label. It need not be there.
+        count: How many clips to suggest.
+        out: File to write, a .csv with the columns name and label, the labels to be filled in.
+        page: HTML page to write, on which the clips play.
+        seed: Of the clusters.
+        index: Folder to keep the features in; by default one in the run's folder.
+        device: auto, cpu, cuda or cuda:N.
+        readout: How features are read out of the encoders' states: last, mean, max or pyramid; by default as in
+            pretraining.
+
+    Returns:
+        The `suggestions`, the most useful first, each with `name`, `reason` (coverage or uncertainty) and `why`; the
+        numbers of `clips`, of those `labelled` and of `classes`; `notes` on the labels; and the paths that were
+        written.
+
+    Raises:
+        InputError: Run, clips and labels do not fit one another, or all clips are labelled.
+    """
+    from i2md.data.store import Clips, open_clips
+    from i2md.inference.feature_store import stored_features
+    from i2md.inference.suggest import labelled_so_far, suggestions_page, write_table
+    from i2md.inference.suggest import suggest as suggest_next
+    from i2md.pages.groups import write_groups
+    from i2md.runtime.io import check_target
+
+    for path in (out, page):
+        if path is not None:
+            check_target(Path(path), file=True)
+    opened = clips if isinstance(clips, Clips) else open_clips(clips)
+    labelled, notes = labelled_so_far(opened, Path(labels))
+    stored = stored_features(Path(run), opened, None if index is None else Path(index), device, readout)
+    found, data = suggest_next(labelled, stored.features(), count, seed)
+    written = {}
+    if out is not None:
+        write_table(data, Path(out))
+        written["out"] = str(out)
+    if page is not None:
+        written["page"] = str(write_groups(suggestions_page(data, found, labelled), Path(page)))
+    return {**data, "notes": notes, **written}
 
 
 def stream_weights(given: Sequence[str] | None) -> Mapping[str, float] | None:

@@ -67,6 +67,8 @@ class Variant:
     """Kind of corruption of the test clips."""
     level: float | None = None
     """Level of the corruption, in its own unit."""
+    selection: str | None = None
+    """How the labelled clips were chosen: "suggested" or "random"."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Result:
     readout: str | None = None
     corruption: str | None = None
     level: float | None = None
+    selection: str | None = None
     epochs: int = 0
     """Epochs of pretraining; 0 for a baseline."""
     train_clips: int = 0
@@ -144,7 +147,7 @@ class Result:
     def variant(self) -> Variant:
         """What tells the result apart from others of its protocol."""
         labelled = self.label_fraction, self.labels_per_class, self.draw
-        return Variant(self.k, *labelled, self.readout, self.corruption, self.level)
+        return Variant(self.k, *labelled, self.readout, self.corruption, self.level, self.selection)
 
     @property
     def evaluated(self) -> str:

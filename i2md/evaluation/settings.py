@@ -103,6 +103,18 @@ class RidgeSettings(FewerLabels):
 
 
 @dataclass(frozen=True)
+class LabelEfficiencySettings:
+    """Ridge regression on few labels, of clips that are suggested and of clips at random."""
+
+    labels: tuple[int, ...] = (1, 2, 5)
+    """Labels for each class, on average: so many times the number of classes are labelled, whatever their classes."""
+    draws: int = 3
+    """Random draws, and seeds of the suggestions; one result for each."""
+    penalties: tuple[float, ...] = RidgeSettings.penalties
+    """Strengths of the penalty; leave-one-out on the labelled clips chooses one for each stream."""
+
+
+@dataclass(frozen=True)
 class SemiSettings:
     """Semi-supervised evaluation: fine-tuning on a fraction of the training labels."""
 
@@ -167,6 +179,8 @@ class EvaluationSettings:
     """Protocols "linear", "linear-sweep" and "few-shot"."""
     finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
     """Protocols "finetune", "semi" and "supervised"."""
+    label_efficiency: LabelEfficiencySettings = field(default_factory=LabelEfficiencySettings)
+    """Protocol "label-efficiency"."""
     semi: SemiSettings = field(default_factory=SemiSettings)
     """Protocol "semi"."""
     few_shot: FewShotSettings = field(default_factory=FewShotSettings)
@@ -205,6 +219,7 @@ def _checks(s: EvaluationSettings) -> Iterator[tuple[bool, str]]:
         ("few_shot.labels", s.few_shot.labels),
         ("ridge.labels", s.ridge.labels or (1,)),
         ("knn.labels", s.knn.labels or (1,)),
+        ("label_efficiency.labels", s.label_efficiency.labels),
     ):
         yield not numbers or min(numbers) < 1, f"{name} {numbers} must be numbers of at least 1"
     for name, fractions in (
@@ -230,5 +245,6 @@ def _checks(s: EvaluationSettings) -> Iterator[tuple[bool, str]]:
         *(("semi", s.semi.draws), ("few_shot", s.few_shot.draws), ("ridge", s.ridge.draws), ("knn", s.knn.draws)),
         ("corruption", c.draws),
         ("cluster", s.cluster.draws),
+        ("label_efficiency", s.label_efficiency.draws),
     ):
         yield draws < 1, f"{name}.draws {draws} must be at least 1"

@@ -28,6 +28,8 @@ def protocol_title(result: Result) -> str:
         title += f", {100 * result.label_fraction:g} % of the labels"
     if result.labels_per_class is not None:
         title += f", {result.labels_per_class} label{'s' * (result.labels_per_class > 1)} a class"
+    if result.selection is not None:
+        title += f", {result.selection}"
     if result.readout is not None:
         title += f", read out by {result.readout}"
     if result.corruption is not None and result.level is not None:

@@ -110,12 +110,14 @@ class ClipSearch:
         scale = [len(self.stored.store.widths) * self.weights.get(name, 0.0) for name in self.stored.store.widths]
         vector = units * np.repeat(scale, list(self.stored.store.widths.values())).astype(np.float32)
         wanted = max(_SPARE * count, 100)
+        # The index was built for streams that count the same; for others its order is rough, and all are compared.
+        same = len(self.weights) == len(scale) and len(set(self.weights.values())) == 1
         asked = wanted
         while True:
             found = self._clip_of[index.candidates(vector, asked)]
             found = found[(found >= 0) & allowed[found]]
             if len(found) >= wanted or asked >= len(self._clip_of):
-                return np.unique(found)
+                return found[:wanted] if same else found
             asked *= 4
 
 

@@ -72,7 +72,7 @@ class VectorIndex:
         return added
 
     def candidates(self, query: Float32[np.ndarray, " width"], count: int) -> Int64[np.ndarray, " candidates"]:
-        """Rows whose unit vectors have about the largest products with a query.
+        """Rows whose unit vectors have about the largest products with a query, roughly in their order.
 
         Args:
             query: Unit vectors of the streams, side by side, each times the stream's weight; the weights' mean is 1.
@@ -81,9 +81,9 @@ class VectorIndex:
         middle, axes = self._projection
         projected = (query - middle) @ axes
         # Vectors have the same length, so that the nearest ones are those with the largest products.
-        return np.concatenate([graph.search(projected, count, threads=1).keys for graph in self._graphs]).astype(
-            np.int64
-        )
+        found = [graph.search(projected, count, threads=1) for graph in self._graphs]
+        order = np.argsort(np.concatenate([each.distances for each in found]), kind="stable")
+        return np.concatenate([each.keys for each in found])[order].astype(np.int64)
 
     def _files(self) -> list[Path]:
         """The graph of each segment."""

@@ -38,6 +38,7 @@ SMALL = {
 PRODUCTS = {
     "view.md": ("clips/mine/view.html", "clips.gif", "clips.png"),
     "search.md": ("waves.html",),
+    "choose-labels.md": ("next.csv", "next.html"),
     "scikit-learn.md": ("runs/mine/model.safetensors",),
     "cluster.md": ("clusters/clusters.csv", "clusters/clusters.json", "clusters/clusters.html"),
     "predict.md": ("predictions.csv", "timeline.html"),

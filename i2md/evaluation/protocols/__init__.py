@@ -75,6 +75,7 @@ PROTOCOLS: Registry[Protocol] = Registry(
         "finetune": "i2md.evaluation.protocols.finetune:FINETUNE",
         "supervised": "i2md.evaluation.protocols.finetune:SUPERVISED",
         "semi": "i2md.evaluation.protocols.few_labels:SEMI",
+        "label-efficiency": "i2md.evaluation.protocols.label_efficiency:LABEL_EFFICIENCY",
         "few-shot": "i2md.evaluation.protocols.few_labels:FEW_SHOT",
     },
 )
