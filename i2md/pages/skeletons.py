@@ -84,7 +84,10 @@ def viewing_axes(skeletons: Sequence[Skeleton], layout: Layout) -> Float64[np.nd
         Rows are the viewer's right, up and forward directions.
     """
     channels = skeletons[0].shape[-1]
-    up = _nearest_axis(_mean_direction(skeletons, layout.spine), np.zeros(channels, dtype=bool))
+    trunk = _mean_direction(skeletons, layout.spine)
+    # Keypoints of the limbs alone have no trunk: upwards is what the layout says.
+    trunk = trunk if trunk.any() else np.array(layout.up, dtype=np.float64)[:channels]
+    up = _nearest_axis(trunk, np.zeros(channels, dtype=bool))
     if channels < 3:
         view = np.zeros((3, channels))
         view[0, 0], view[1] = 1.0, up if up[1] else np.array([0.0, 1.0])
@@ -166,8 +169,13 @@ def _deflated(content: bytes) -> str:
 
 
 def _mean_direction(skeletons: Sequence[Skeleton], ends: tuple[int, int]) -> Float64[np.ndarray, " channels"]:
-    segments = [np.nan_to_num(s[:, :, ends[1]] - s[:, :, ends[0]]).sum((0, 1), dtype=np.float64) for s in skeletons]
-    return np.sum(segments, axis=0)
+    total = np.zeros(skeletons[0].shape[-1])
+    for skeleton in skeletons:
+        first, last = (np.nan_to_num(skeleton[:, :, end]) for end in ends)
+        # In an image no joint is at the origin unless it is missing; in space the centre of bodies may be.
+        known = first.any(axis=-1) & last.any(axis=-1) if skeleton.shape[-1] == 2 else np.ones(first.shape[:2], bool)
+        total += (last - first)[known].sum(axis=0, dtype=np.float64)
+    return total
 
 
 def _nearest_axis(
