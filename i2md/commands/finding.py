@@ -83,7 +83,7 @@ def cluster(
     method: str = "kmeans",
     least: int | None = None,
     seeds: int = 5,
-    examples: int = 6,
+    examples: int = 5,
     gif: bool = False,
     index: PathLike | None = None,
     device: str = "auto",

@@ -48,7 +48,7 @@ def find_clusters(
     method: str = "kmeans",
     least: int | None = None,
     seeds: int = 5,
-    examples: int = 6,
+    examples: int = 5,
 ) -> tuple[Clusters, dict[str, Any]]:
     """Divide clips into clusters, and measure how far these can be relied on.
 
