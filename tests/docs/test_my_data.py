@@ -138,6 +138,21 @@ def test_tables(refused: Callable[..., str]) -> None:
     assert found.dataset.report["joints_of_low_confidence"] > 0
 
 
+def test_a_skeleton_of_my_own() -> None:
+    (layout,) = blocks("my-skeleton.md", "yaml")
+    Path("my.yaml").write_text(layout)
+    joints = get_layout("my.yaml").joints
+    spelled = [joint.title().replace(" ", "") for joint in joints]
+    moved = RNG.normal(size=(4, len(joints), 3))
+    pose_files.wide_csv(Path("recordings/a.csv"), spelled[::-1], moved[:, ::-1])
+    (body_of_page,) = blocks("my-skeleton.md", "bash")
+    check, draw, prepare = body_of_page.splitlines()
+    for command in (check, draw):
+        assert main(shlex.split(command)[1:]) == 0
+    run(f"{prepare} --preset none", "clips/mine")
+    np.testing.assert_allclose(open_clips("clips/mine").read(0)[0], moved, rtol=1e-6)
+
+
 def test_the_first_page() -> None:
     pose_files.wide_csv(Path("recordings/a.csv"), get_layout("openni-15").joints, RNG.normal(size=(4, 15, 3)))
     (command,) = commands("index.md")
