@@ -89,7 +89,7 @@ def cluster(
     device: str = "auto",
     readout: WeightlessReadout | None = None,
 ) -> dict[str, Any]:
-    """Divide clips into clusters by their features: a table, figures, and a page on which each cluster's examples play.
+    """Divide clips into clusters by their features: a table, figures, and a page of playing examples.
 
     Args:
         run: Folder of the run.
