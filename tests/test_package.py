@@ -64,6 +64,7 @@ def test_console_script_is_installed() -> None:
     [
         ("i2md", "py.typed", 1),
         ("i2md.recipes", "*.yaml", 3),
+        ("i2md.pretraining.shipped", "kinect-base/*", 3),
         ("i2md.skeletons", "layouts/*.yaml", 6),
         ("i2md.evaluation.report", "templates/*", 5),
         ("i2md.pages", "templates/*", 3),

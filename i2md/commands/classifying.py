@@ -38,7 +38,7 @@ def fit(
     folder written needs nothing else to predict.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run, or the name of a shipped encoder: kinect-base.
         clips: Folder of clips, or its URL; labelled recordings are divided into windows.
         model: Folder of the classifier to write.
         labels: File of labels: a .csv with the columns name and label (perhaps subject); or labelled intervals, as in

@@ -36,7 +36,7 @@ def evaluate(
     they measure transfer.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run, or the name of a shipped encoder: kinect-base.
         clips: Folder of clips with labels and a split.
         protocol: Protocols: knn, retrieval, cluster, ridge, calibration, open-set, linear, linear-sweep (rate chosen on
             training clips), finetune, supervised (from random initialisation), semi, few-shot, label-efficiency.
@@ -58,6 +58,7 @@ def evaluate(
     from i2md.data.store import Clips, open_clips
     from i2md.distributed.process_group import process_group
     from i2md.evaluation.evaluate import evaluate_run
+    from i2md.pretraining.shipped import own_run
     from i2md.runtime.device import choose_device, fast_cpu_matmul, keep_freed_memory
 
     with process_group(), fast_cpu_matmul():
@@ -65,7 +66,7 @@ def evaluate(
         keep_freed_memory()
         where = choose_device(device)
         names = tuple(protocol), split
-        return evaluate_run(Path(run), opened, *names, where, baselines, settings, trained, tuple(corrupt))
+        return evaluate_run(own_run(run), opened, *names, where, baselines, settings, trained, tuple(corrupt))
 
 
 def embed(
@@ -87,7 +88,7 @@ def embed(
     as the run's clips were; their format is recognised, and where their layout is another they are converted.
 
     Args:
-        run: Folder of the run, or its URL.
+        run: Folder of the run, or its URL, or the name of a shipped encoder: kinect-base.
         clips: Folder of clips, or its URL; or a file, .zip or folder of recordings.
         out: An .npz or .parquet file to write, or a folder of Parquet files, or its URL.
         windows: Length of the windows into which recordings are divided, such as 2s.
@@ -110,14 +111,16 @@ def embed(
     from i2md.distributed.process_group import process_group
     from i2md.inference.embed import embed_into
     from i2md.inference.recordings import clips_or_recordings
+    from i2md.pretraining.shipped import find_run
 
     if stride is not None and windows is None:
         raise InputError("embed: stride belongs to windows; give their length by --windows, such as 2s")
     divided = None if windows is None else parse_windows(windows, stride)
-    with process_group(), clips_or_recordings(to_path(run), clips, to_path(out), divided) as opened:
+    folder = find_run(run)
+    with process_group(), clips_or_recordings(folder, clips, to_path(out), divided) as opened:
         report = opened.dataset.report
         counts = {name: report[name] for name in ("joints_interpolated", "joints_missing") if report.get(name)}
-        done = embed_into(to_path(run), opened, to_path(out), device, cluster, readout, jobs)
+        done = embed_into(folder, opened, to_path(out), device, cluster, readout, jobs)
         return {"out": str(out), **counts, **done}
 
 
@@ -153,13 +156,14 @@ def report(
     from i2md.evaluation.comparison import compare_runs
     from i2md.evaluation.report.pages import write_comparison
     from i2md.evaluation.report.robustness_figure import write_robustness_pngs
+    from i2md.pretraining.shipped import find_run, own_run
 
     if not runs:
         raise InputError("no run to report on; name the folders of one or more")
     if clips is not None:
         if len(runs) > 1:
             raise InputError("report: --clips shows clips with one run; name one run, or leave --clips out")
-        return _report_clips(Path(runs[0]), clips, out, clusters, device)
+        return _report_clips(own_run(runs[0]) if out is None else find_run(runs[0]), clips, out, clusters, device)
     if clusters is not None:
         raise InputError("report: --clusters divides clips; name their folder by --clips")
     comparison = compare_runs([Path(run) for run in runs])

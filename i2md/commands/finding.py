@@ -35,7 +35,7 @@ def search(
     all are compared; more need the extra `search`.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run, or the name of a shipped encoder: kinect-base.
         clips: Folder of clips, or its URL.
         query: Name of a clip; or a recording of any format that prepare recognises, or FILE@START-END with seconds.
         top: How many clips to find.
@@ -58,6 +58,7 @@ def search(
     from i2md.data.store import Clips, open_clips
     from i2md.inference.find_clips import find_clips, neighbours_page
     from i2md.pages.groups import write_groups
+    from i2md.pretraining.shipped import find_run, own_run
     from i2md.runtime.io import check_target
 
     if query is None:
@@ -66,8 +67,9 @@ def search(
         check_target(Path(page), file=True)
     opened = clips if isinstance(clips, Clips) else open_clips(clips)
     folder = None if index is None else Path(index)
+    folder_of_run = own_run(run) if index is None else find_run(run)
     data, found, asked = find_clips(
-        Path(run), opened, query, top, where, folder, stream_weights(streams), device, readout
+        folder_of_run, opened, query, top, where, folder, stream_weights(streams), device, readout
     )
     if page is None:
         return data
@@ -92,7 +94,7 @@ def cluster(
     """Divide clips into clusters by their features: a table, figures, and a page of playing examples.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run, or the name of a shipped encoder: kinect-base.
         clips: Folder of clips, labelled or not, or its URL.
         out: Folder to write clusters.csv, clusters.json and clusters.html into.
         k: Number of clusters of k-means; by default the one with the highest silhouette coefficient, at most twice the
@@ -118,11 +120,18 @@ def cluster(
     from i2md.data.store import Clips, open_clips
     from i2md.inference.cluster import find_clusters, write_clusters
     from i2md.inference.feature_store import stored_features
+    from i2md.pretraining.shipped import find_run, own_run
     from i2md.runtime.io import check_target
 
     check_target(Path(out))
     opened = clips if isinstance(clips, Clips) else open_clips(clips)
-    stored = stored_features(Path(run), opened, None if index is None else Path(index), device, readout)
+    stored = stored_features(
+        own_run(run) if index is None else find_run(run),
+        opened,
+        None if index is None else Path(index),
+        device,
+        readout,
+    )
     found, data = find_clusters(opened, stored.features(), k, method, least, seeds, examples)
     return {**data, **write_clusters(opened, found, data, Path(out), gif)}
 

@@ -1,4 +1,4 @@
-"""Clips of one layout as clips of another: joints by name, then the same preparation as the clips have had.
+"""Clips of one layout as clips of another: joints by name, then the preparation that the clips have had, or another.
 
 A joint that the clips' layout has not is NaN when it is prepared again, and ends as zeros, which mean missing, like any
 joint that is not seen (i2md.data.presets). So does a mean of which one part is missing for longer than a gap.
@@ -25,6 +25,15 @@ Positions = Float[np.ndarray, "persons frames joints channels"]
 # What presets with steps need of a layout.
 _NEEDED = ("centre", "across", "spine")
 
+# Presets that clips of a preset can be prepared by again, with the result that the recordings would give.
+_FACING = ("facing", "facing-scaled", "facing-rigid")
+_AGAIN: dict[str, tuple[str, ...]] = {
+    "none": ("ntu", "centred-scaled", *_FACING),
+    "facing": ("facing-scaled", "facing-rigid"),
+    "centred-scaled": ("facing-scaled", "facing-rigid"),
+    "facing-scaled": ("facing-rigid",),
+}
+
 
 class Converted(NamedTuple):
     """Clips in another layout, in memory."""
@@ -33,6 +42,8 @@ class Converted(NamedTuple):
     mapping: JointMapping
     counts: Mapping[str, int]
     """Joints that were interpolated or are missing though the layout has them, each once in every frame."""
+    described: str
+    """A phrase on what was changed, for messages; empty if nothing was."""
 
 
 def mapping_for(source: Layout, target: Layout, preset: str) -> JointMapping:
@@ -125,8 +136,8 @@ def _turn(one: tuple[float, float, float], other: tuple[float, float, float]) ->
     return np.eye(3) + cross + cross @ cross / (1 + cosine)
 
 
-def convert_clip(clip: Positions, mapping: JointMapping, preset: str) -> Prepared | LeftOut:
-    """One prepared clip in another layout, prepared by the same preset again.
+def convert_clip(clip: Positions, mapping: JointMapping, preset: str, before: str | None = None) -> Prepared | LeftOut:
+    """One prepared clip in another layout, prepared by the same preset again, or by another.
 
     The clip is that of a recording in the other layout. In `ntu` it may be turned a little differently, since the
     published alignment depends on how the body stood before; in `facing-rigid` its size is that of bodies whose bones
@@ -135,12 +146,13 @@ def convert_clip(clip: Positions, mapping: JointMapping, preset: str) -> Prepare
     Args:
         clip: The prepared clip.
         mapping: From `mapping_for`.
-        preset: The clip's preparation.
+        preset: The preparation wanted.
+        before: That of the clip, if it is another.
 
     Returns:
         The clip, or why nothing of it is left.
     """
-    mapped = map_positions(clip, mapping, prepared=preset != "none")
+    mapped = map_positions(clip, mapping, prepared=(before or preset) != "none")
     done = prepare_positions(mapped, mapping.target, preset, choose=False)
     if isinstance(done, Prepared):
         # `denoised` moves zeros, as published.
@@ -148,48 +160,106 @@ def convert_clip(clip: Positions, mapping: JointMapping, preset: str) -> Prepare
     return done
 
 
-def converted(clips: Clips, layout: Layout) -> Converted:
+def can_prepare_again(before: str, preset: str) -> bool:
+    """Whether clips of one preset can be prepared by another, with the result that the recordings would give.
+
+    They can where the first preset moves, turns about the vertical or scales a clip as a whole, which the second one
+    undoes: `facing` clips can become `facing-rigid`, not the reverse, and clips of `ntu` nothing else.
+
+    Args:
+        before: Preparation of the clips.
+        preset: Preparation wanted.
+
+    >>> can_prepare_again("facing", "facing-rigid"), can_prepare_again("ntu", "facing-rigid")
+    (True, False)
+    """
+    return preset == before or preset in _AGAIN.get(before, ())
+
+
+def conversion_of(clips: Clips, layout: Layout, preset: str) -> tuple[JointMapping, str]:
+    """What has to be done to clips that are to have a layout and a preparation.
+
+    Args:
+        clips: Clips of any layout.
+        layout: Layout wanted.
+        preset: Preparation wanted.
+
+    Returns:
+        The mapping of their joints, and a phrase on what is changed, for messages; empty if nothing is.
+
+    Raises:
+        InputError: Too few joints can be had, or the clips cannot be prepared by that preset any more.
+    """
+    before = clips.dataset.preparation
+    if not can_prepare_again(before, preset):
+        raise InputError(
+            f"{clips.path}: prepared by {before!r}, which cannot be made {preset!r}; prepare the recordings with"
+            f" --preset {preset}"
+        )
+    mapping = mapping_for(clips.dataset.layout, layout, preset)
+    said = [] if mapping.is_identity else [mapping.describe()]
+    said += [] if before == preset else [f"clips of preset {before} prepared again by {preset}"]
+    return mapping, "; ".join(said)
+
+
+def converted(clips: Clips, layout: Layout, preset: str | None = None) -> Converted:
     """Convert clips in memory.
 
     Args:
         clips: Clips of any layout.
         layout: Layout wanted.
+        preset: Preparation wanted; by default that of the clips.
 
     Returns:
-        The same clips, in the same order, in that layout.
+        The same clips, in the same order, in that layout and preparation.
 
     Raises:
-        InputError: Too few joints can be had, or nothing is left of a clip.
+        InputError: Too few joints can be had, the clips cannot be prepared by that preset any more, or nothing is left
+            of a clip.
     """
-    preset = clips.dataset.preparation
-    mapping = mapping_for(clips.dataset.layout, layout, preset)
-    if mapping.is_identity:
-        return Converted(clips, mapping, {})
-    rows, sizes, counts = [], [], Counter[str]()
+    before = clips.dataset.preparation
+    preset = preset or before
+    mapping, described = conversion_of(clips, layout, preset)
+    if not described:
+        return Converted(clips, mapping, {}, "")
+    counts = Counter[str]()
+    rows, sizes = [np.zeros((0, len(layout.joints), mapping.target.channels), np.float32)], []
     for index in range(len(clips)):
-        done = convert_clip(clips[index], mapping, preset)
+        done = convert_clip(clips[index], mapping, preset, before)
         if isinstance(done, LeftOut):
             raise InputError(f"{clips.path}: clip {clips.columns['name'][index]}: {done.reason} in {layout.name}")
         counts.update(changed_joints(done, mapping))
         rows.append(done.positions.reshape(-1, *done.positions.shape[2:]))
         sizes.append(done.positions.shape[:2])
-    persons, frames = np.array(sizes, dtype=np.int64).T
+    persons, frames = np.array(sizes, dtype=np.int64).reshape(-1, 2).T
     lengths = persons * frames
     # Windows do not share frames any more.
     kept = {name: values for name, values in clips.columns.items() if name not in (PERSON_STEP, RECORDING)}
     columns = {**kept, "persons": persons, "frames": frames, "start": np.cumsum(lengths) - lengths}
-    dataset = replace(clips.dataset, layout=mapping.target)
-    return Converted(Clips(clips.path, dataset, np.concatenate(rows), columns), mapping, dict(counts))
+    dataset = replace(clips.dataset, layout=mapping.target, preparation=preset)
+    return Converted(Clips(clips.path, dataset, np.concatenate(rows), columns), mapping, dict(counts), described)
 
 
-def in_layout(clips: Clips, layout: Layout) -> Clips:
-    """The clips themselves where their joints are those of the layout, else converted in memory.
+def in_layout(clips: Clips, layout: Layout, preset: str) -> Clips:
+    """The clips themselves where their joints and preparation are those wanted, else converted in memory.
 
     Args:
         clips: Clips of any layout.
         layout: Layout wanted.
+        preset: Preparation wanted.
     """
-    return clips if clips.dataset.layout.joints == layout.joints else converted(clips, layout).clips
+    return clips if has_layout(clips, layout, preset) else converted(clips, layout, preset).clips
+
+
+def has_layout(clips: Clips, layout: Layout, preset: str) -> bool:
+    """Whether clips have the joints of a layout, and a preparation.
+
+    Args:
+        clips: The clips.
+        layout: Layout wanted.
+        preset: Preparation wanted.
+    """
+    return clips.dataset.layout.joints == layout.joints and clips.dataset.preparation == preset
 
 
 def changed_joints(done: Prepared, mapping: JointMapping | None) -> dict[str, int]:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from i2md.data.conversion import in_layout
 from i2md.data.packed import pack
 from i2md.data.store import Clips
 from i2md.errors import InputError
 from i2md.evaluation.features import clip_features
-from i2md.evaluation.fit import require_same_layout, warn_of_misfit
+from i2md.evaluation.fit import check_clips
 from i2md.evaluation.report.clip_map import MappedClips, map_clips, shown_clips
 from i2md.evaluation.report.pages import write_report
 from i2md.pretraining.checkpoint import load_encoders
@@ -39,10 +40,10 @@ def report_clips(
         InputError: Run and clips do not fit one another, or there are fewer different clips than clusters.
     """
     config = read_config(run)
-    require_same_layout(config, clips, run)
+    check_clips(config, clips, run)
+    clips = in_layout(clips, config.layout, config.preparation)
     if not len(clips):
         raise InputError(f"{clips.path}: holds no clips; prepare some")
-    warn_of_misfit(config, clips)
     shown = clips.select(shown_clips(len(clips)))
     features = clip_features(
         load_encoders(run, config, device),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from i2md.data.conversion import in_layout
 from i2md.data.packed import pack
 from i2md.data.store import Clips
 from i2md.distributed import collectives
@@ -20,7 +21,7 @@ from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
 from i2md.evaluation.baselines import baseline_data, baselines_to_score, choose_baselines
 from i2md.evaluation.features import Encoders
-from i2md.evaluation.fit import require_same_layout, warn_of_misfit
+from i2md.evaluation.fit import check_clips
 from i2md.evaluation.probe_data import ProbeData
 from i2md.evaluation.protocols import PROTOCOLS, Protocol
 from i2md.evaluation.report.clip_map import MappedClips
@@ -48,7 +49,7 @@ def evaluate_run(
 
     Args:
         run: The run's folder. Each result is written to its folder `evaluation` as soon as it is computed.
-        clips: Labelled clips of the run's layout and preparation, its own or others.
+        clips: Labelled clips, the run's own or others; those of another layout or preparation are converted.
         protocols: Names of protocols.
         split: Name of the split; by default the run's, or the clips' first.
         device: Where to compute.
@@ -71,8 +72,8 @@ def evaluate_run(
     split = choose_split(clips, split, config.clips.get("split"))
     chosen = [PROTOCOLS[name] for name in protocols]
     check_corruptions(corruptions, chosen, clips.dataset.layout)
-    require_same_layout(config, clips, run)
-    warn_of_misfit(config, clips)
+    check_clips(config, clips, run)
+    clips = in_layout(clips, config.layout, config.preparation)
     train, test = _labelled(clips.part(split, "train")), _labelled(clips.part(split, "test"))
     if not len(train) or not len(test):
         raise InputError(

@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from i2md.data.checks import body_span, clips_span, scale_difference, spread_evenly
+from i2md.data.conversion import conversion_of, has_layout, in_layout
+from i2md.data.presets import SCALED
 from i2md.data.store import Clips
 from i2md.distributed import collectives
 from i2md.errors import InputError
@@ -60,9 +62,15 @@ def clip_misfits(config: RunConfig, clips: Clips) -> Iterator[str]:
         A sentence each on units, on the size of the bodies and on persons that are left out.
     """
     units, own = config.clips.get("units"), clips.dataset.units
-    if isinstance(units, str) and units != own and "unknown" not in (units, own):
+    # Where the preset scales bodies to one size, their unit does not matter.
+    scaled = config.preparation in SCALED
+    if isinstance(units, str) and not scaled and units != own and "unknown" not in (units, own):
         yield f"units: {clips.path} is in {own}, the clips pretrained on were in {units}; prepare both in one unit"
-    yield from _misfits(config, clips_span(clips, _MEASURED), clips.columns["persons"], f"in {clips.path}")
+    measured = clips
+    if clips.dataset.preparation != config.preparation:
+        some = clips.select(spread_evenly(len(clips), _MEASURED))
+        measured = in_layout(some, config.layout, config.preparation)
+    yield from _misfits(config, clips_span(measured, _MEASURED), clips.columns["persons"], f"in {clips.path}")
 
 
 def array_misfits(
@@ -80,6 +88,33 @@ def array_misfits(
     chosen = spread_evenly(len(arrays), _MEASURED)
     span = body_span((arrays[int(index)] for index in chosen), config.layout)
     return list(_misfits(config, span, np.array([len(clip) for clip in arrays]), "here"))
+
+
+def check_clips(config: RunConfig, clips: Clips, run: Path) -> None:
+    """Check that a run's encoders can read clips, and say on stderr how those of another layout are converted.
+
+    Args:
+        config: The run's configuration.
+        clips: The clips, to be converted by `in_layout`.
+        run: Folder of the run, named in messages.
+
+    Raises:
+        InputError: The clips cannot be prepared as the run's were, or too few joints can be had.
+    """
+    if clips.dataset.layout.channels != config.layout.channels:
+        require_same_layout(config, clips, run)
+    if not has_layout(clips, config.layout, config.preparation):
+        described = _conversion(config, clips, run)
+        collectives.run_on_main(partial(print, f"i2md: warning: {described}", file=sys.stderr))
+    warn_of_misfit(config, clips)
+
+
+def _conversion(config: RunConfig, clips: Clips, run: Path) -> str:
+    """What is changed about clips before a run's encoders read them."""
+    try:
+        return conversion_of(clips, config.layout, config.preparation)[1]
+    except InputError as error:
+        raise InputError(f"{run}: {error}") from None
 
 
 def warn_of_misfit(config: RunConfig, clips: Clips) -> None:

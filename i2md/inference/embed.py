@@ -26,6 +26,7 @@ from i2md.distributed.process_group import is_main_process, world_size
 from i2md.distributed.ray_cluster import connect
 from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
+from i2md.evaluation.fit import check_clips
 from i2md.inference.feature_files import (
     FeatureFolder,
     Features,
@@ -36,7 +37,7 @@ from i2md.inference.feature_files import (
     write_npz,
     write_part,
 )
-from i2md.inference.model import Model, RunFiles, check_clips, load_files, open_model
+from i2md.inference.model import Model, RunFiles, load_files, open_model
 from i2md.runtime.io import check_target
 from i2md.runtime.progress import progress
 
@@ -202,5 +203,5 @@ def _compute_remotely(
 
 
 def _compute(model: Model, clips: Clips, part: int, store: Store | None) -> Features:
-    features = model.features(in_layout(clips.in_memory(), model.config.layout))
+    features = model.features(in_layout(clips.in_memory(), model.config.layout, model.config.preparation))
     return store(part, clips, features) if store else features

@@ -134,7 +134,7 @@ def _recorded(
             if len(read) != 1:
                 raise InputError(f"{query}: holds {len(read)} recordings; give a file of one, or the name of a clip")
             model = open_model(run, device, readout)
-            converted = in_layout(read.in_memory(), model.config.layout)
+            converted = in_layout(read.in_memory(), model.config.layout, model.config.preparation)
             columns = {name: np.array(values) for name, values in converted.columns.items()}
             kept = Clips(converted.path, converted.dataset, np.array(converted.frames), columns)
             return kept, model.features(kept)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from i2md.data.conversion import changed_joints, converted, map_positions, mapping_for
+from i2md.data.conversion import changed_joints, converted, has_layout, map_positions, mapping_for
 from i2md.data.packed import PackedClips, pack, pack_arrays
 from i2md.data.presets import LeftOut, Prepared, prepare_positions
 from i2md.data.readers.arrays.axis_order import check_axes
@@ -23,13 +22,13 @@ from i2md.data.readers.files import BadFile
 from i2md.data.recording import MAX_GAP
 from i2md.data.storage.remote import is_remote, remote_errors
 from i2md.data.store import Clips
-from i2md.distributed import collectives
 from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError
 from i2md.evaluation.features import clip_features
-from i2md.evaluation.fit import array_misfits, clip_misfits, require_same_layout, warn_of_misfit
+from i2md.evaluation.fit import array_misfits, clip_misfits, require_same_layout
 from i2md.pretraining.checkpoint import load_encoders
-from i2md.pretraining.run import CONFIG, MODEL, STATE, RunConfig, read_config
+from i2md.pretraining.run import CONFIG, MODEL, STATE, read_config
+from i2md.pretraining.shipped import find_run
 from i2md.runtime.device import choose_device
 from i2md.skeletons import JointMapping, get_layout
 
@@ -42,7 +41,7 @@ class Model:
     """The encoders of a run, with the layout and the preparation of the clips that they were pretrained on.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run, or the name of a shipped encoder: kinect-base.
         device: auto, cpu, cuda or cuda:N.
         readout: How features are read out of the encoders' states: last, mean, max or pyramid; by default as in
             pretraining.
@@ -54,7 +53,7 @@ class Model:
     def __init__(
         self, run: str | os.PathLike[str], device: str = "auto", readout: WeightlessReadout | None = None
     ) -> None:
-        self.run = Path(run)
+        self.run = find_run(run)
         self.config = read_config(self.run)
         self.device = choose_device(device)
         self.encoders = load_encoders(self.run, self.config, self.device, readout)
@@ -67,9 +66,9 @@ class Model:
         Warns of joints without a value, of bodies of another size than in pretraining, and of persons left out.
 
         Args:
-            clips: Clips of the run's preparation, or raw arrays (frames, joints, channels) or (persons, frames,
-                joints, channels), which are prepared as the run's clips were. Clips of another layout are converted to
-                the run's, with a warning that names the joints that are means of others or missing.
+            clips: Clips, or raw arrays (frames, joints, channels) or (persons, frames, joints, channels), which are
+                prepared as the run's clips were. Clips of another layout or preparation are converted to the run's,
+                with a warning that names the joints that are means of others or missing.
             layout: Name of the arrays' joint layout, or its YAML file; by default the run's. Arrays of another layout
                 are converted like clips.
 
@@ -77,8 +76,8 @@ class Model:
             Features (clips, width) by stream. Concatenate them for one vector per clip.
 
         Raises:
-            InputError: The clips have another preparation or too few joints, or an array has another shape or no
-                person.
+            InputError: The clips cannot be prepared as the run's were or have too few joints, or an array has another
+                shape or no person.
         """
         return self._features(self.pack(clips, layout))
 
@@ -94,9 +93,9 @@ class Model:
         """
         if not isinstance(clips, Clips):
             return self._pack(clips, layout)
-        if clips.dataset.layout.joints != self.config.layout.joints:
-            done = converted(clips, self.config.layout)
-            warnings.warn(f"embed: {done.mapping.describe()}", stacklevel=3)
+        if not has_layout(clips, self.config.layout, self.config.preparation):
+            done = converted(clips, self.config.layout, self.config.preparation)
+            warnings.warn(f"embed: {done.described}", stacklevel=3)
             clips = done.clips
         for sentence in clip_misfits(self.config, clips):
             warnings.warn(f"embed: {sentence}", stacklevel=3)
@@ -162,33 +161,11 @@ class Model:
         return prepared
 
 
-def check_clips(config: RunConfig, clips: Clips, run: Path) -> None:
-    """Check that a run's encoders can read clips, and say on stderr how those of another layout are converted.
-
-    Args:
-        config: The run's configuration.
-        clips: The clips.
-        run: Folder of the run, named in messages.
-
-    Raises:
-        InputError: The clips were prepared in another way, or too few joints can be had.
-    """
-    if clips.dataset.layout.joints == config.layout.joints:
-        require_same_layout(config, clips, run)
-    else:
-        mapping = mapping_for(clips.dataset.layout, config.layout, clips.dataset.preparation)
-        require_same_layout(
-            config, Clips(clips.path, replace(clips.dataset, layout=mapping.target), clips.frames, clips.columns), run
-        )
-        collectives.run_on_main(partial(print, f"i2md: warning: embed: {mapping.describe()}", file=sys.stderr))
-    warn_of_misfit(config, clips)
-
-
 def load(run: str | os.PathLike[str], device: str = "auto", readout: WeightlessReadout | None = None) -> Model:
     """Load a run's encoders: `i2md.load("runs/a").embed(i2md.open_clips("clips"))`.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run, or the name of a shipped encoder: kinect-base.
         device: auto, cpu, cuda or cuda:N.
         readout: How features are read out of the encoders' states: last, mean, max or pyramid; by default as in
             pretraining.

@@ -12,9 +12,9 @@ from i2md.data.conversion import in_layout
 from i2md.data.packed import pack
 from i2md.data.store import Clips
 from i2md.data.windows import Windows
+from i2md.evaluation.fit import check_clips
 from i2md.evaluation.segments import segment_scores
 from i2md.inference.classifier import Classifier
-from i2md.inference.model import check_clips
 from i2md.inference.prediction_files import (
     write_clips_page,
     write_predictions,
@@ -48,7 +48,8 @@ def predict_clips(classifier: Classifier, clips: Clips, out: Path, page: Path | 
     with progress(len(clips), "predict", "clip", show=len(clips) > PART) as bar:
         for start in range(0, len(clips), PART):
             part = clips.span(start, min(start + PART, len(clips)))
-            found.append(classifier.evidence(pack(in_layout(part.in_memory(), model.config.layout), model.device)))
+            converted = in_layout(part.in_memory(), model.config.layout, model.config.preparation)
+            found.append(classifier.evidence(pack(converted, model.device)))
             bar.update(len(part))
     evidence = Evidence(*(np.concatenate(each) for each in zip(*found, strict=True)))
     predictions = classifier.decide(evidence)

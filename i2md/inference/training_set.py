@@ -14,7 +14,8 @@ from i2md.data.recording import UNKNOWN
 from i2md.data.store import Clips
 from i2md.data.windows import Windows
 from i2md.errors import InputError
-from i2md.inference.model import Model, check_clips
+from i2md.evaluation.fit import check_clips
+from i2md.inference.model import Model
 from i2md.inference.timeline import Bounds, frame_labels, layout_mapping, prepared_window, window_bounds
 
 # The class of what lies outside the labelled intervals of recordings.
@@ -70,7 +71,7 @@ def clip_set(model: Model, clips: Clips) -> TrainingSet:
     labelled = clips.select(chosen)
     groups, grouped_by = _groups(labelled, np.arange(len(labelled)))
     return TrainingSet(
-        clips=pack(in_layout(labelled, model.config.layout), model.device),
+        clips=pack(in_layout(labelled, model.config.layout, model.config.preparation), model.device),
         labels=np.searchsorted(used, labelled.labels),
         class_names=tuple(clips.dataset.class_names[label] for label in used),
         groups=groups,

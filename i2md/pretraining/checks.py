@@ -67,7 +67,7 @@ def few_clips_warnings(clips: int) -> list[str]:
     return [
         f"{clips} clips are few to pretrain on (the settings were chosen on 431); before you rely on the features,"
         " label some clips and compare with baselines that need no pretraining: i2md evaluate --baselines positions"
-        " minirocket"
+        " minirocket; and with the encoder that comes with the package: i2md evaluate kinect-base CLIPS"
     ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from i2md.errors import InputError
@@ -14,6 +13,7 @@ from i2md.pretraining.masked import MaskedMotion
 from i2md.pretraining.model import I2MD
 from i2md.pretraining.run import MODEL, read_config
 from i2md.pretraining.settings import PretrainSettings
+from i2md.pretraining.shipped import find_run
 from i2md.skeletons import Layout
 
 # Settings of an encoder that do not decide which weights fit it.
@@ -37,7 +37,7 @@ def start_of(settings: PretrainSettings, layout: Layout, persons: int, preparati
     """
     if settings.start_from is None:
         return None
-    run = Path(settings.start_from)
+    run = find_run(settings.start_from)
     earlier = read_config(run)
     if not (run / MODEL).is_file():
         raise InputError(f"start_from {run}: that run is not finished ({MODEL} is missing); finish it first")
@@ -56,7 +56,7 @@ def start_of(settings: PretrainSettings, layout: Layout, persons: int, preparati
         differing.append(f"no stream {', '.join(missing)}, only {', '.join(earlier.settings.streams)}")
     if differing:
         raise InputError(f"start_from {run}: that run has {'; '.join(differing)}; start from a run of the same encoder")
-    return {"run": str(run), "weights": hashlib.sha256((run / MODEL).read_bytes()).hexdigest()}
+    return {"run": settings.start_from, "weights": hashlib.sha256((run / MODEL).read_bytes()).hexdigest()}
 
 
 def _same_joints(a: Layout, b: Layout) -> bool:
@@ -73,7 +73,7 @@ def load_start(model: I2MD | MaskedMotion, start: Mapping[str, Any]) -> None:
     Raises:
         InputError: The weights have changed since, or do not fit.
     """
-    run = Path(start["run"])
+    run = find_run(start["run"])
     tensors = load_tensors(run / MODEL)
     for name in model.settings.streams:
         weights = with_prefix(tensors, f"query.{name}.encoder.")

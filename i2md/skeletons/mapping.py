@@ -31,6 +31,9 @@ _MEANS: dict[str, tuple[Mapping[str, float], ...]] = {
         {"{side} index finger": 0.5, "{side} little finger": 0.5},
         {"{side} index finger 1": 0.5, "{side} little finger 1": 0.5},
     ),
+    # Skeletons without wrists or ankles, such as OpenNI's, end there in the hand or the foot.
+    "{side} wrist": ({"{side} hand": 1.0},),
+    "{side} ankle": ({"{side} foot": 1.0},),
 }
 # Less than this share of the joints is not the same body any more.
 MIN_SHARE = 0.5
@@ -53,6 +56,14 @@ class JointMapping:
         return tuple(name for name, of in zip(self.target.joints, self.weights, strict=True) if len(of) > 1)
 
     @property
+    def stand_ins(self) -> dict[str, str]:
+        """The target's joints for which another one of the source stands in: the hand for the wrist."""
+        known = body_parts(self.source) if self.source.joints != self.target.joints else {}
+        parts = zip(self.target.joints, _parts_in_order(self.target), self.weights, strict=True)
+        others = ((name, of) for name, part, of in parts if known and len(of) == 1 and part not in known)
+        return {name: self.source.joints[of[0][0]] for name, of in others}
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Names of the target's joints that cannot be had."""
         return tuple(name for name, of in zip(self.target.joints, self.weights, strict=True) if not of)
@@ -71,13 +82,17 @@ class JointMapping:
     def describe(self) -> str:
         """A phrase of at most 400 characters on what was made of what, for messages."""
         parts = [f"{', '.join(self.means)} are means of others"] if self.means else []
+        parts += [", ".join(f"{name} is {other}" for name, other in self.stand_ins.items())] if self.stand_ins else []
         parts += [f"{', '.join(self.missing)} are missing"] if self.missing else []
         found = "; ".join(parts) or "all joints are there"
         return f"clips of layout {self.source.name} converted to {self.target.name}: {found}"[:400]
 
     def to_dict(self) -> dict[str, str]:
-        """The layouts by name, and the joints that are means, missing and unused, each kind as a list with commas."""
-        names = {"means": self.means, "missing": self.missing, "unused": self.unused}
+        """The layouts by name, and the joints that are means, others, missing and unused, each kind as a list with
+        commas.
+        """
+        others = tuple(f"{name} is {other}" for name, other in self.stand_ins.items())
+        names = {"means": self.means, "others": others, "missing": self.missing, "unused": self.unused}
         listed = {kind: ", ".join(joints) for kind, joints in names.items() if joints}
         return {"from": self.source.name, "to": self.target.name, **listed}
 

@@ -32,7 +32,7 @@ def test_a_recipe_may_be_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("utd_mhad", "did you mean utd-mhad? Known: "), ("zzz", "Known: kinect-v1")]
+    ("name", "hint"), [("utd_mhad", "did you mean utd-mhad? Known: "), ("zzz", "Known: kinect-base, kinect-v1")]
 )
 def test_unknown_recipes_are_refused_with_the_known_and_the_nearest(name: str, hint: str) -> None:
     with pytest.raises(InputError) as refused:

@@ -27,6 +27,7 @@ FACTS = {
     "body-25": ("neck", "mid hip", ("mid hip", "neck"), (0.0, -1.0, 0.0)),
     "coco-17": ("nose", "nose", ("left hip", "left shoulder"), (0.0, -1.0, 0.0)),
     "coco-wholebody": ("nose", "nose", ("left hip", "left shoulder"), (0.0, -1.0, 0.0)),
+    "body-16": ("pelvis", "spine", ("pelvis", "neck"), (0.0, 1.0, 0.0)),
     "h36m-17": ("pelvis", "spine", ("pelvis", "thorax"), (0.0, -1.0, 0.0)),
     "halpe-26": ("neck", "mid hip", ("mid hip", "neck"), (0.0, -1.0, 0.0)),
     "humanml-22": ("pelvis", "middle spine", ("pelvis", "upper spine"), (0.0, 1.0, 0.0)),
@@ -59,11 +60,12 @@ KNOWN = {
     "mediapipe-33": {0: "nose", 11: "left shoulder", 24: "right hip", 32: "right toes"},
     # 1 THUMB_CMC, 5 INDEX_FINGER_MCP, 12 MIDDLE_FINGER_TIP, 17 PINKY_MCP.
     "mediapipe-hand-21": {0: "wrist", 1: "thumb 1", 5: "index finger 1", 12: "middle finger 4", 20: "little finger 4"},
+    "body-16": {0: "pelvis", 3: "head", 6: "left wrist", 15: "right ankle"},
     "openni-15": {0: "head", 2: "torso", 5: "left hand", 14: "right foot"},
     "openpose-18": {1: "neck", 4: "right wrist", 11: "left hip", 17: "left ear"},
 }  # fmt: skip
 SIZES = {
-    "body-25": 25, "coco-17": 17, "coco-wholebody": 133, "h36m-17": 17, "halpe-26": 26, "humanml-22": 22,
+    "body-16": 16, "body-25": 25, "coco-17": 17, "coco-wholebody": 133, "h36m-17": 17, "halpe-26": 26, "humanml-22": 22,
     "kinect-v1": 20, "kinect-v2": 25, "mediapipe-33": 33, "mediapipe-hand-21": 21, "openni-15": 15, "openpose-18": 18,
 }  # fmt: skip
 # Of json.dumps(layout.to_dict(), sort_keys=True), when layouts were a table in Python; two of them were 2-D only.
@@ -179,7 +181,7 @@ def test_contradictory_layout_is_an_input_error_of_one_line(change, message):
 
 
 def test_unknown_names_and_fields_are_input_errors():
-    with pytest.raises(InputError, match="choose one of body-25, coco-17"):
+    with pytest.raises(InputError, match="choose one of body-16, body-25, coco-17"):
         get_layout("kinect-3")
     with pytest.raises(InputError, match="'stick' is not what"):
         Layout.from_dict(STICK.to_dict() | {"colour": "red"})
