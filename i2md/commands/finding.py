@@ -180,6 +180,7 @@ def suggest(
     from i2md.inference.suggest import labelled_so_far, suggestions_page, write_table
     from i2md.inference.suggest import suggest as suggest_next
     from i2md.pages.groups import write_groups
+    from i2md.pretraining.shipped import find_run, own_run
     from i2md.runtime.io import check_target
 
     for path in (out, page):
@@ -187,7 +188,8 @@ def suggest(
             check_target(Path(path), file=True)
     opened = clips if isinstance(clips, Clips) else open_clips(clips)
     labelled, notes = labelled_so_far(opened, Path(labels))
-    stored = stored_features(Path(run), opened, None if index is None else Path(index), device, readout)
+    folder = own_run(run) if index is None else find_run(run)
+    stored = stored_features(folder, opened, None if index is None else Path(index), device, readout)
     found, data = suggest_next(labelled, stored.features(), count, seed)
     written = {}
     if out is not None:
