@@ -207,7 +207,10 @@ def _joined_lists(words: Sequence[str], options: Mapping[str, bool]) -> list[str
     ['run', '--knn.k', '[1,5]', 'clips', '--seed', '3']
     """
     joined: list[str] = []
-    left = list(words)
+    left: list[str] = []
+    for word in words:
+        option, sign, value = word.partition("=")
+        left += [option, value] if sign and option in options else [word]
     while left:
         joined.append(left.pop(0))
         if joined[-1] in options and left and not left[0].startswith("["):
@@ -219,7 +222,8 @@ def _joined_lists(words: Sequence[str], options: Mapping[str, bool]) -> list[str
 
 
 def _is_number(word: str) -> bool:
-    return _NUMBER.fullmatch(word) is not None
+    """Whether a word is a number, or several with commas between them."""
+    return all(_NUMBER.fullmatch(part) for part in word.split(","))
 
 
 def _is_value(word: str) -> bool:

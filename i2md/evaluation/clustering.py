@@ -56,7 +56,11 @@ class Clusters:
 
 
 def unit_vectors(features: Mapping[str, Float32[np.ndarray, "clips _"]]) -> Float32[np.ndarray, "clips width"]:
-    """The streams' features side by side, each of length 1 (or 0): products are sums of cosine similarities."""
+    """The streams' features side by side, each of length 1 (or 0): products are sums of cosine similarities.
+
+    Args:
+        features: Of the clips, by stream.
+    """
     tiny = np.finfo(np.float32).tiny
     lengths = {name: np.linalg.norm(each, axis=1, keepdims=True) for name, each in features.items()}
     return np.concatenate([each / np.maximum(lengths[name], tiny) for name, each in features.items()], axis=1)
@@ -135,14 +139,25 @@ def density_clusters(
 
 
 def kmeans(rows: Rows, number: int, seed: int) -> Assigned:
-    """The cluster of each row by k-means, the best of several starts."""
+    """The cluster of each row by k-means, the best of several starts.
+
+    Args:
+        rows: Of the clips, from `reduced`.
+        number: Number of clusters.
+        seed: Seed of the starts.
+    """
     from sklearn.cluster import KMeans
 
     return KMeans(number, n_init=_STARTS, random_state=seed).fit_predict(rows).astype(np.int64)
 
 
 def hdbscan(rows: Rows, least: int) -> Assigned:
-    """The cluster of each row by HDBSCAN, -1 for none."""
+    """The cluster of each row by HDBSCAN, -1 for none.
+
+    Args:
+        rows: Of the clips, from `reduced`.
+        least: Number of rows of the smallest cluster.
+    """
     from sklearn.cluster import HDBSCAN
 
     return HDBSCAN(min_cluster_size=least, copy=True).fit_predict(rows).astype(np.int64)
@@ -225,7 +240,11 @@ def described(
 
 
 def reduced(features: Float32[np.ndarray, "clips width"]) -> Rows:
-    """Features normalised, because kNN evaluation compares them by cosine similarity, in at most 50 dimensions."""
+    """Features normalised, because kNN evaluation compares them by cosine similarity, in at most 50 dimensions.
+
+    Args:
+        features: Of the clips.
+    """
     from sklearn.decomposition import PCA
 
     lengths = np.linalg.norm(features, axis=1, keepdims=True)

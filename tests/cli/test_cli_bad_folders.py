@@ -72,16 +72,15 @@ def test_unknown_split(refused: Refused, clips: Path, run: Path, tmp_path: Path)
 
 def test_run_of_another_layout(refused: Refused, clips: Path, golden: Path, tmp_path: Path) -> None:
     assert main(["import-cmd", str(golden / "cmd_step.pth.tar"), str(tmp_path / "run")]) == 0
-    line = refused("evaluate", tmp_path / "run", clips)
-    assert "pretrained on layout 'kinect-v2'" in line
-    assert f"has 'kinect-v1'; convert them: i2md convert {clips} OUT --to kinect-v2" in line
-    # Converted on the way, but of another preset.
-    assert "prepared by" in refused("embed", tmp_path / "run", clips, tmp_path / "out.npz")
+    # Converted on the way, but of another preset, which needs the positions of the recordings.
+    line = f"{clips}: prepared by 'facing', which cannot be made 'ntu'; prepare the recordings with --preset ntu"
+    assert line in refused("evaluate", tmp_path / "run", clips)
+    assert line in refused("embed", tmp_path / "run", clips, tmp_path / "out.npz")
 
 
 def test_clips_of_another_preset(refused: Refused, run: Path, tmp_path: Path) -> None:
-    assert main(["prepare", "synthetic", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS, "--preset", "none"]) == 0
-    assert "prepare it with --preset facing" in refused("evaluate", run, tmp_path / "c")
+    assert main(["prepare", "synthetic", "x", str(tmp_path / "c"), *tiny.MAKE_CLIPS, "--preset", "ntu"]) == 0
+    assert "prepare the recordings with --preset facing" in refused("evaluate", run, tmp_path / "c")
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,9 @@ def test_version_is_that_of_the_installed_package(command: list[str]) -> None:
     [
         (["--knn.k", "1", "5", "20"], (1, 5, 20)),
         (["--knn.k", "[1,5]"], (1, 5)),
+        (["--knn.k", "1,5,20"], (1, 5, 20)),
         (["--knn.k=[7]"], (7,)),
+        (["--knn.k=7,9"], (7, 9)),
         (["--knn.k", "3", "--semi.draws", "2"], (3,)),
     ],
 )
@@ -216,7 +218,7 @@ def test_recipes_lists_shows_and_copies(tmp_path: Path, capsys: pytest.CaptureFi
         (["zzzz"], "unknown command 'zzzz': choose one of prepare, info"),
         (["pretrian", "a", "b"], "unknown command 'pretrian': did you mean pretrain?"),
         (["info", "clips", "--clases"], "unknown option --clases: did you mean --classes?"),
-        (["recipes", "show", "nosuch"], "unknown recipe 'nosuch': Known: kinect-v1, msr-action3d"),
+        (["recipes", "show", "nosuch"], "unknown recipe 'nosuch': Known: kinect-base, kinect-v1, msr-action3d"),
         (["recipes", "show"], "i2md recipes show needs NAME"),
         (["recipes", "copy", "ntu60"], "i2md recipes copy needs FILE"),
         (["recipes", "copy", "ntu60", "."], ".: already exists"),

@@ -300,7 +300,7 @@ def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
         (["--grid", "batch_size=8,16", "--against", "batch_size=32"], "batch_size=32 is not in the grid"),
         (["--grid", "batch_size=8,16", "--against", "batch_size=8,16"], "give one value"),
         (["--grid", "batch_size=12"], "all 3 runs failed; batch_size=12,seed=0: objectives.queue_size 32"),
-        (["--protocol", "svm"], "choose among knn, retrieval, ridge, linear, linear-sweep"),
+        (["--protocol", "svm"], "choose among knn, retrieval, cluster, ridge, calibration"),
         (["--baselines", "raw"], "unknown baseline 'raw'"),
         (["--split", "xview"], "xview"),
         (["--jobs", "0"], "--jobs 0: give at least 1"),
