@@ -247,4 +247,4 @@ def test_misuse_is_refused(folders: tuple[Path, Path], tmp_path: Path, refused: 
     assert "no clip meets" in refused(*typed, "--query", "nosuch", "--where", "subject = 99")
     name = str(i2md.open_clips(folders[1]).columns["name"][0])
     assert "no stream 'jont'; did you mean joint" in refused(*typed, "--query", name, "--streams", "jont=1")
-    assert "holds something else" in refused(*typed, "--query", name, "--index", str(folders[0] / "evaluation/.."))
+    assert "holds something else" in refused(*typed, "--query", name, "--index", str(folders[0]))
