@@ -15,9 +15,9 @@ from sklearn.base import clone
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import validation
 from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.fixes import parse_version
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 import i2md
 from i2md import SkeletonEncoder
@@ -118,12 +118,12 @@ class OfTables(SkeletonEncoder):
     """Takes the tables of scikit-learn's checks: a row becomes a sequence of eight frames that its numbers move."""
 
     def fit(self, X: Any, y: Any = None) -> OfTables:
-        super().fit(self._sequences(validate_data(self, X)), y)
+        super().fit(self._sequences(validation.validate_data(self, X)), y)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        return super().transform(self._sequences(validate_data(self, X, reset=False)))
+        validation.check_is_fitted(self)
+        return super().transform(self._sequences(validation.validate_data(self, X, reset=False)))
 
     def _sequences(self, table: np.ndarray) -> list[np.ndarray]:
         body = np.random.default_rng(0).standard_normal((20, 3))
