@@ -115,7 +115,6 @@ def predict(
     stride: str | None = None,
     smooth: Smoothing | None = None,
     page: PathLike | None = None,
-    clips: PathLike | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
     """Predict the class of clips, or actions over time in long recordings.
@@ -131,8 +130,7 @@ def predict(
         stride: Time from a window to the next; by default that fitted with, or a tenth of the length.
         smooth: hmm (a hidden Markov model of the labelled recordings), median or none; by default hmm where recordings
             were fitted to, else median.
-        page: HTML page to write, too: the skeletons play beside their predictions.
-        clips: Folder to keep prepared recordings in; by default they are not kept.
+        page: HTML page to write, too: the skeletons play next to their predictions.
         device: auto, cpu, cuda or cuda:N.
 
     Returns:
@@ -141,36 +139,25 @@ def predict(
     Raises:
         InputError: Classifier, recordings and file do not fit one another.
     """
-    import tempfile
-
-    from i2md.data.storage.remote import to_path
-    from i2md.data.store import Clips, open_clips
     from i2md.data.windows import windows_like
     from i2md.inference.classifier import load_classifier
     from i2md.inference.predict import predict_clips, predict_recordings
     from i2md.inference.prediction_files import check_out
-    from i2md.inference.recordings import prepare_recordings
+    from i2md.inference.recordings import clips_or_recordings, opened_clips
 
     loaded = load_classifier(model, device)
-    asked = windows_like(loaded.info.windows, windows, stride)
-    recorded = None
-    if isinstance(source, Clips):
-        prepared: Clips | None = source
-    else:
-        recorded = to_path(source)
-        prepared = open_clips(recorded) if (recorded / "dataset.json").is_file() else None
-    divided = asked or (prepared.dataset.windows if prepared is not None else None)
+    prepared = opened_clips(source)
+    divided = windows_like(loaded.info.windows, windows, stride)
+    if divided is None and prepared is not None:
+        divided = prepared.dataset.windows
     check_out(Path(out), timed=divided is not None)
-    with tempfile.TemporaryDirectory(prefix="i2md-") as folder:
-        if prepared is None and recorded is not None:
-            # Windows are prepared one by one.
-            preset = loaded.model.config.preparation if divided is None else "none"
-            prepared = prepare_recordings(recorded, Path(clips or Path(folder) / "clips"), preset, divided)
-        where = None if page is None else Path(page)
-        assert prepared is not None
+    where = None if page is None else Path(page)
+    # Windows are prepared one by one.
+    preset = loaded.model.config.preparation if divided is None else "none"
+    with clips_or_recordings(source if prepared is None else prepared, Path(out), preset, divided) as clips:
         if divided is None:
-            return predict_clips(loaded, prepared, Path(out), where)
-        return predict_recordings(loaded, prepared.recordings, Path(out), divided, smooth, where)
+            return predict_clips(loaded, clips, Path(out), where)
+        return predict_recordings(loaded, clips.recordings, Path(out), divided, smooth, where)
 
 
 def stream(

@@ -110,14 +110,19 @@ def embed(
     from i2md.data.windows import parse_windows
     from i2md.distributed.process_group import process_group
     from i2md.inference.embed import embed_into
-    from i2md.inference.recordings import clips_or_recordings
+    from i2md.inference.recordings import clips_or_recordings, opened_clips
+    from i2md.pretraining.run import read_config
     from i2md.pretraining.shipped import find_run
 
     if stride is not None and windows is None:
         raise InputError("embed: stride belongs to windows; give their length by --windows, such as 2s")
     divided = None if windows is None else parse_windows(windows, stride)
     folder = find_run(run)
-    with process_group(), clips_or_recordings(folder, clips, to_path(out), divided) as opened:
+    prepared = opened_clips(clips)
+    preset = read_config(folder).preparation if prepared is None else prepared.dataset.preparation
+    source = clips if prepared is None else prepared
+    with process_group(), clips_or_recordings(source, to_path(out), preset, divided) as opened:
+        opened = opened if divided is None else opened.windows(divided)
         report = opened.dataset.report
         counts = {name: report[name] for name in ("joints_interpolated", "joints_missing") if report.get(name)}
         done = embed_into(folder, opened, to_path(out), device, cluster, readout, jobs)

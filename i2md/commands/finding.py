@@ -155,7 +155,7 @@ def suggest(
     is unsure of.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run, or the name of a shipped encoder: kinect-base.
         clips: Folder of clips, or its URL. Labels of their own are not looked at.
         labels: The labels so far: a .csv with the columns name and label. It need not be there.
         count: How many clips to suggest.

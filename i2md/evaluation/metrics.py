@@ -72,10 +72,10 @@ def accuracy_interval(
         drawn = np.random.default_rng(0).integers(len(sizes), size=(_RESAMPLES, len(sizes)))
         low, high = np.quantile(hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), [0.025, 0.975])
         return float(low), float(high), "bootstrap"
-    n, share, z = len(right), float(right.mean()), 1.959964
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * float(np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)))
-    return middle - half, middle + half, "wilson"
+    from scipy.stats import binomtest
+
+    wilson = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    return float(wilson.low), float(wilson.high), "wilson"
 
 
 def confusion_matrix(

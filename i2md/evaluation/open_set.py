@@ -64,10 +64,10 @@ def auroc(known: Float64[np.ndarray, " known"], unknown: Float64[np.ndarray, " u
     >>> auroc(np.array([1.0, 2.0]), np.array([0.0, 1.0]))
     0.875
     """
-    from scipy.stats import rankdata
+    from sklearn.metrics import roc_auc_score
 
-    ranks = rankdata(np.concatenate([known, unknown]))[: len(known)]
-    return float((ranks.sum() - len(known) * (len(known) + 1) / 2) / (len(known) * len(unknown)))
+    is_known = np.repeat([1, 0], [len(known), len(unknown)])
+    return float(roc_auc_score(is_known, np.concatenate([known, unknown])))
 
 
 def false_alarms_at_recall(

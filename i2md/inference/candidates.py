@@ -238,14 +238,11 @@ def fit_logistic(
 
 def _best_strength(x: np.ndarray, y: np.ndarray, groups: Int64[np.ndarray, " clips"]) -> float:
     from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
 
-    folds = [fold.numpy() for fold in grouped_folds(y, groups, _INNER_FOLDS)] if len(np.unique(groups)) > 1 else []
-    right = []
-    for strength in STRENGTHS:
-        count = 0
-        for fold in folds:
-            if len(np.unique(y[~fold])) > 1:
-                fitted = LogisticRegression(C=strength, max_iter=1000).fit(x[~fold], y[~fold])
-                count += int((fitted.predict(x[fold]) == y[fold]).sum())
-        right.append(count)
-    return STRENGTHS[int(np.argmax(right))]
+    held_out = [fold.numpy() for fold in grouped_folds(y, groups, _INNER_FOLDS)]
+    folds = [(np.flatnonzero(~fold), np.flatnonzero(fold)) for fold in held_out if len(np.unique(y[~fold])) > 1]
+    if not folds:
+        return STRENGTHS[0]
+    search = GridSearchCV(LogisticRegression(max_iter=1000), {"C": STRENGTHS}, cv=folds, refit=False)
+    return float(search.fit(x, y).best_params_["C"])

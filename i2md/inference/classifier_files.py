@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -35,6 +36,7 @@ from i2md.runtime.plain_data import parse_json
 
 INFO, WEIGHTS = "model.json", "classifier.safetensors"
 FORMAT_VERSION = 1
+_DAY = 86_400.0
 _MARKOV = ("start", "transitions", "prior")
 _LINEAR = ("mean", "deviation", "weights", "intercepts", "penalty")
 
@@ -87,7 +89,9 @@ class ClassifierInfo:
             info = cls(**data, windows=None if windows is None else Windows(**windows))
             info = replace(info, class_names=tuple(info.class_names), candidate=tuple(info.candidate))
             _check(info)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            # JSON may write a float as an integer, of any size.
+            info = replace(info, temperature=float(info.temperature))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise InputError(f"{path}: not a fitted classifier ({shortened(error)}); fit it again") from None
         return info
 
@@ -99,10 +103,13 @@ def _check(info: ClassifierInfo) -> None:
         raise ValueError(f"candidate must be of {', '.join(KINDS)}")
     if info.known_score not in KNOWN_SCORES:
         raise ValueError(f"known_score must be one of {', '.join(KNOWN_SCORES)}")
-    if not all(isinstance(each, int | float) for each in (info.temperature, info.threshold or 0.0, info.false_alarms)):
+    numbers = [info.temperature, info.false_alarms, *([] if info.threshold is None else [info.threshold])]
+    if not all(isinstance(each, int | float) and math.isfinite(each) for each in numbers):
         raise ValueError("temperature, threshold and false_alarms must be numbers")
     if info.temperature <= 0:
         raise ValueError("temperature must be above 0")
+    if info.windows is not None and not all(0 < each <= _DAY for each in (info.windows.length, info.windows.stride)):
+        raise ValueError("length and stride of windows must be above 0, and a day at most")
     if info.background is not None and not 0 <= info.background < len(info.class_names):
         raise ValueError("background must be the number of a class")
 

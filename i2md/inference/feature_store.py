@@ -51,12 +51,9 @@ class FeatureStore:
     @cached_property
     def parts(self) -> list[Float32[np.ndarray, "rows width"]]:
         """The features of each part, memory-mapped."""
-        try:
-            parts: list[np.ndarray] = [map_npy(path) for path in _complete_parts(self.folder)]
-            if any(part.ndim != 2 or part.shape[1] != sum(self.widths.values()) for part in parts):
-                raise ValueError("widths differ")
-        except DAMAGE as error:
-            raise InputError(f"{self.folder}: damaged ({shortened(error)}); remove the folder") from None
+        parts = [_mapped(path, np.float32, 2) for path in _complete_parts(self.folder)]
+        if any(part.shape[1] != sum(self.widths.values()) for part in parts):
+            raise InputError(f"{self.folder}: damaged (the widths of features differ); remove the folder")
         return parts
 
     @cached_property
@@ -143,9 +140,10 @@ def stored_features(
             info = {"format_version": FORMAT_VERSION, "key": key, "streams": widths}
             write_text(folder / _INFO, json.dumps(info, indent=1) + "\n")
         state = _state(clips)
-        rows = _unchanged(folder, state)
-        if rows is not None:
-            return _found(FeatureStore(folder, widths), rows, 0)
+        rows = _unchanged(folder, state, len(clips))
+        store = FeatureStore(folder, widths)
+        if rows is not None and ((rows >= 0) & (rows < len(store))).all():
+            return _found(store, rows, 0)
         hashes = clip_hashes(clips)
         missing = np.flatnonzero(_find(folder, hashes) < 0)
         _compute(run, clips.select(missing), hashes[missing], folder, device, readout)
@@ -181,7 +179,7 @@ def _opened(folder: Path, key: str) -> dict[str, int] | None:
         if next((path for path in folder.iterdir() if not path.name.startswith(".")), None) is not None:
             raise InputError(f"{folder}: is no folder of features, and holds something else; name another")
         return None
-    with suppress(NotPlainData, TypeError, AttributeError, ValueError):
+    with suppress(NotPlainData, TypeError, AttributeError, ValueError, KeyError):
         info = parse_json((folder / _INFO).read_bytes())
         if info["format_version"] == FORMAT_VERSION and info["key"] == key:
             return {str(name): int(width) for name, width in info["streams"].items()}
@@ -204,7 +202,22 @@ def _find(folder: Path, hashes: UInt64[np.ndarray, " clips"]) -> Int64[np.ndarra
 
 
 def _hashes_of(vectors: Path) -> UInt64[np.ndarray, " rows"]:
-    return np.array(map_npy(vectors.with_name(vectors.name.replace("vectors", "clips"))))
+    path = vectors.with_name(vectors.name.replace("vectors", "clips"))
+    hashes = np.array(_mapped(path, np.uint64, 1))
+    if len(hashes) != len(_mapped(vectors, np.float32, 2)):
+        raise InputError(f"{path}: damaged (it is not as long as {vectors.name}); remove the folder")
+    return hashes
+
+
+def _mapped(path: Path, dtype: type, axes: int) -> np.ndarray:
+    """An array of the folder, memory-mapped."""
+    try:
+        values = map_npy(path)
+        if values.dtype != dtype or values.ndim != axes:
+            raise ValueError(f"{values.dtype} with {values.ndim} axes in place of {dtype.__name__} with {axes}")
+    except DAMAGE as error:
+        raise InputError(f"{path}: damaged ({shortened(error)}); remove the folder") from None
+    return values
 
 
 def _compute(
@@ -269,12 +282,18 @@ def _state(clips: Clips) -> Int64[np.ndarray, " four"] | None:
     return np.array([status.st_size, status.st_mtime_ns, *of_index], np.int64)
 
 
-def _unchanged(folder: Path, state: Int64[np.ndarray, " four"] | None) -> Int64[np.ndarray, " clips"] | None:
+def _unchanged(
+    folder: Path, state: Int64[np.ndarray, " four"] | None, clips: int
+) -> Int64[np.ndarray, " clips"] | None:
     """The rows of the clips, where they are those of the last time."""
     if state is None or not (folder / _LAST).exists():
         return None
-    last = np.array(map_npy(folder / _LAST))
-    return last[4:] if (last[:4] == state).all() else None
+    # Without it the rows are looked for by the hashes of the clips.
+    with suppress(InputError):
+        last = np.array(_mapped(folder / _LAST, np.int64, 1))
+        if len(last) == len(state) + clips and (last[: len(state)] == state).all():
+            return last[len(state) :]
+    return None
 
 
 def _found(store: FeatureStore, rows: Int64[np.ndarray, " clips"], added: int) -> StoredFeatures:

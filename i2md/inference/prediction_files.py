@@ -10,7 +10,6 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from i2md.pages.choice import choose_clips
 from i2md.pages.gallery import PredictedTime, ViewedClip
 from i2md.pages.skeletons import even_steps
 from i2md.pages.view import MOST_RECORDINGS, Viewed, write_view
-from i2md.runtime.io import atomic_write, write_text
+from i2md.runtime.io import atomic_write, check_target, write_text
 
 SUFFIXES = (".csv", ".json", ".eaf")
 
@@ -39,8 +38,9 @@ def check_out(out: Path, timed: bool) -> None:
         timed: Whether they are intervals of recordings.
 
     Raises:
-        InputError: Its suffix is not known, or it cannot hold them.
+        InputError: Its suffix is not known, it cannot hold them, or it cannot be written.
     """
+    check_target(out, file=True)
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"{out}: predictions are written to {', '.join(SUFFIXES)}; name such a file")
     if out.suffix.lower() == ".eaf":
@@ -83,7 +83,9 @@ def write_timelines(out: Path, timelines: Sequence[Timeline]) -> list[Path]:
         The files written.
     """
     if out.suffix.lower() == ".eaf":
-        paths = [out] if len(timelines) == 1 else [out.with_name(f"{out.stem}-{_plain(t.name)}.eaf") for t in timelines]
+        paths = (
+            [out] if len(timelines) == 1 else [out.with_name(f"{out.stem}-{name}.eaf") for name in _plain(timelines)]
+        )
         for path, timeline in zip(paths, timelines, strict=True):
             _write_elan(path, timeline)
         return paths
@@ -101,8 +103,13 @@ def _rate(timeline: Timeline) -> float:
     return timeline.fps or ASSUMED_FPS
 
 
-def _plain(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+def _plain(timelines: Sequence[Timeline]) -> list[str]:
+    """Names of recordings as parts of names of files, each its own."""
+    names: list[str] = []
+    for timeline in timelines:
+        name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in timeline.name)
+        names.append(name if name not in names else f"{name}-{len(names) + 1}")
+    return names
 
 
 def _write_rows(out: Path, of: str, rows: Sequence[dict[str, Any]]) -> list[Path]:
@@ -217,17 +224,3 @@ def _viewed(
         report={},
         command="predict",
     )
-
-
-def timeline_data(timeline: Timeline) -> dict[str, Any]:
-    """A recording's predictions in short, as plain data.
-
-    Args:
-        timeline: The predictions.
-    """
-    return {
-        "recording": timeline.name,
-        "seconds": round(timeline.frames / _rate(timeline), 3),
-        "intervals": [asdict(each) for each in timeline.intervals],
-        "empty_windows": timeline.empty_windows,
-    }

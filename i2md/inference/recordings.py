@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
@@ -20,36 +21,46 @@ from i2md.data.store import Clips, open_clips
 from i2md.data.windows import ASSUMED_FPS, Windows
 from i2md.distributed.process_group import world_size
 from i2md.errors import InputError
-from i2md.pretraining.run import read_config
 
 _EXCERPT = re.compile(r"(?P<source>.+)@(?P<start>\d+(\.\d*)?)s?-(?P<end>\d+(\.\d*)?)s?")
 
 
+def opened_clips(source: str | os.PathLike[str] | Clips) -> Clips | None:
+    """The clips of a folder of clips; None for recordings.
+
+    Args:
+        source: Folder of clips, or its URL, or recordings.
+    """
+    if isinstance(source, Clips):
+        return source
+    return open_clips(source) if (to_path(source) / "dataset.json").is_file() else None
+
+
 @contextmanager
 def clips_or_recordings(
-    run: Path, source: str | os.PathLike[str] | Clips, out: Path, windows: Windows | None
+    source: str | os.PathLike[str] | Clips, out: Path, preparation: str, windows: Windows | None
 ) -> Iterator[Clips]:
     """Clips as they are; of recordings the clips that they are prepared to, which are removed when the block ends.
 
-    Recordings are prepared beside `out`, so that a command that was killed resumes with those it has prepared.
+    Recordings are prepared next to `out`, so that a command that was killed resumes with those it has prepared.
 
     Args:
-        run: Folder of the run, whose preparation the recordings get.
         source: Folder of clips, or recordings.
         out: What the command writes.
-        windows: Into which windows recordings are divided; None leaves clips as they are.
+        preparation: The preset that recordings are prepared by.
+        windows: Into which windows recordings are divided; None takes each for a clip.
 
     Yields:
         The clips, opened.
 
     Raises:
-        InputError: There is nothing that can be read, or the clips are windows already.
+        InputError: There is nothing that can be read.
     """
-    if isinstance(source, Clips) or (to_path(source) / "dataset.json").is_file():
-        clips = source if isinstance(source, Clips) else open_clips(source)
-        yield clips if windows is None else clips.windows(windows)
+    clips = opened_clips(source)
+    if clips is not None:
+        yield clips
         return
-    path = to_path(source)
+    path = to_path(cast("str | os.PathLike[str]", source))
     if not path.exists():
         raise InputError(f"{path}: neither a folder of clips nor recordings; make clips with i2md prepare")
     try:
@@ -60,32 +71,8 @@ def clips_or_recordings(
         raise InputError(f"{path}: not a folder of clips; several processes need one: i2md prepare auto {path} CLIPS")
     with TemporaryDirectory(prefix="i2md-") as temporary:
         folder = Path(temporary) / "clips" if is_remote(out) else out.with_name(f".{out.name}.clips")
-        preset = read_config(run).preparation
-        yield prepare("auto", path, folder, preset, overwrite=True, windows=windows)
+        yield prepare("auto", path, folder, preparation, overwrite=True, windows=windows)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def prepare_recordings(
-    source: Path, folder: Path, preparation: str, windows: Windows | None = None, jobs: int | None = None
-) -> Clips:
-    """Prepare recordings whose format is recognised; a call that was killed resumes.
-
-    Args:
-        source: File, .zip or folder of recordings, or its URL.
-        folder: Folder of clips to write; clips that are there are opened.
-        preparation: The preset of the run's clips.
-        windows: Into which windows the recordings are divided; None takes each for a clip.
-        jobs: Worker processes; by default one a core where it is worth it.
-
-    Returns:
-        The clips.
-
-    Raises:
-        InputError: Nothing there can be read.
-    """
-    if (folder / "dataset.json").is_file():
-        return open_clips(folder)
-    return prepare("auto", source, folder, preparation, jobs=jobs, windows=windows)
 
 
 @contextmanager

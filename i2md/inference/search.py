@@ -68,7 +68,8 @@ class ClipSearch:
         Returns:
             At most `top` of those allowed; of equally similar ones the first one is the nearest.
         """
-        weighted = {name: weight * _unit(query[name][0]) for name, weight in self.weights.items()}
+        with np.errstate(invalid="ignore", over="ignore"):
+            weighted = {name: weight * _unit(query[name][0]) for name, weight in self.weights.items()}
         allowed = np.ones(len(self.stored.rows), bool) if allowed is None else allowed
         count = min(top, int(allowed.sum()))
         if self.index is None or allowed.sum() <= EXACT:
@@ -78,10 +79,19 @@ class ClipSearch:
         candidates = np.sort(candidates)
         features = self.stored.store.by_stream(self.stored.store.rows(self.stored.rows[candidates]))
         similarity = np.zeros(len(candidates))
-        for name, vector in weighted.items():
-            similarity += _units(features[name].astype(np.float64)) @ vector
+        with np.errstate(invalid="ignore", over="ignore"):
+            for name, vector in weighted.items():
+                similarity += _units(features[name].astype(np.float64)) @ vector
+        self._require_finite(similarity)
         order = np.argsort(-similarity, kind="stable")[:count]
         return Neighbours(candidates[order], similarity[order])
+
+    def _require_finite(self, similarity: np.ndarray) -> None:
+        if not np.isfinite(similarity).all():
+            raise InputError(
+                f"{self.stored.store.folder}: features are not finite numbers; remove the folder, and if they are so"
+                " again, the run has diverged: give another run"
+            )
 
     def _compared(
         self, query: Mapping[str, Float64[np.ndarray, " _"]], count: int, allowed: Bool[np.ndarray, " clips"]
@@ -94,9 +104,11 @@ class ClipSearch:
             # A whole block is read from its file without a copy.
             features = self.stored.store.by_stream(block if len(rows) == len(block) else block[rows])
             similarity = np.zeros(len(rows), np.float32)
-            for name, vector in query.items():
-                lengths = np.sqrt(np.einsum("rw,rw->r", features[name], features[name]))
-                similarity += features[name] @ vector.astype(np.float32) / np.maximum(lengths, np.float32(_TINY))
+            with np.errstate(invalid="ignore", over="ignore"):
+                for name, vector in query.items():
+                    lengths = np.sqrt(np.einsum("rw,rw->r", features[name], features[name]))
+                    similarity += features[name] @ vector.astype(np.float32) / np.maximum(lengths, np.float32(_TINY))
+            self._require_finite(similarity)
             best = np.argsort(-similarity, kind="stable")[:count]
             clips.append(of_row[rows[best]])
             values.append(similarity[best])

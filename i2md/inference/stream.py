@@ -248,11 +248,13 @@ def prediction_lines(stream: Stream, frames: Iterable[Mapping[str, object]]) -> 
 
 def _persons(data: Mapping[str, object], number: int) -> Persons | np.ndarray:
     try:
-        if "joints" in data:
-            return np.array(data["joints"], dtype=np.float32)
-        persons = data["persons"]
-        if isinstance(persons, Mapping):
-            return {name: np.array(joints, dtype=np.float32) for name, joints in persons.items()}
+        # A number that float32 cannot hold becomes infinite, which is refused.
+        with np.errstate(over="ignore"):
+            if "joints" in data:
+                return np.array(data["joints"], dtype=np.float32)
+            persons = data["persons"]
+            if isinstance(persons, Mapping):
+                return {name: np.array(joints, dtype=np.float32) for name, joints in persons.items()}
     except (KeyError, TypeError, ValueError):
         pass
     raise InputError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from i2md.encoders.settings import WeightlessReadout
 from i2md.errors import InputError, suggestion
 from i2md.evaluation.clustering import unit_vectors
 from i2md.inference.model import Model, RunFiles, load_files
+from i2md.pretraining.shipped import find_run
 from i2md.skeletons import get_layout
 
 Sequences = Clips | np.ndarray | Sequence[np.ndarray]
@@ -37,7 +37,7 @@ class SkeletonEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     - `i2md.Clips`.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run, or the name of a shipped encoder: kinect-base.
         streams: Names of the streams whose features are taken, in this order; by default all.
         normalise: Divide each stream's features by their length, so that streams of other scales count the same.
         layout: Joint layout of the sequences, a name or a YAML file; by default the run's.
@@ -84,7 +84,7 @@ class SkeletonEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """The transformer of a run, fitted: it transforms at once.
 
         Args:
-            run: Folder of the run.
+            run: Folder of the run, or the name of a shipped encoder.
             **parameters: As of the class.
 
         Raises:
@@ -139,7 +139,7 @@ class SkeletonEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(f"series_order {self.series_order!r}: choose joint or channel")
         if not str(self.run):
             raise InputError('SkeletonEncoder: name the folder of a run, as in SkeletonEncoder("runs/mine")')
-        self.model_: Model = _shared(RunFiles.read(Path(self.run)), self.device, self.readout)
+        self.model_: Model = _shared(RunFiles.read(find_run(self.run)), self.device, self.readout)
         known = list(self.model_.encoders)
         self.streams_ = list(known if self.streams is None else self.streams)
         for name in self.streams_:

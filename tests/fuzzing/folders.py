@@ -25,9 +25,13 @@ from i2md.data.recording import Recording
 from i2md.data.store import ClipsWriter, Dataset, open_clips
 from i2md.errors import InputError
 from i2md.experiments.reproduce.table import load_table, table_names
+from i2md.inference.classifier import load_classifier
 from i2md.inference.embed import embed_into
 from i2md.inference.feature_files import FeatureFolder
+from i2md.inference.feature_store import stored_features
 from i2md.inference.model import Model
+from i2md.inference.search import ClipSearch
+from i2md.inference.stream import json_lines, prediction_lines
 from i2md.pretraining.log import read_log
 from i2md.pretraining.pretrain import pretrain_run
 from i2md.pretraining.run import read_config
@@ -54,6 +58,9 @@ def folder_targets(base: Path) -> dict[str, Callable[[], Target]]:
         "table": lambda: _table(),
         "checkpoint of cmd": lambda: Target("checkpoint of cmd", {"x.pth.tar": _checkpoint()}, _import),
         "folder of features": lambda: _features(base),
+        "features kept for search": lambda: _kept_features(base),
+        "classifier": lambda: _classifier(base),
+        "frames of a stream": lambda: _stream(base),
     }
     return targets
 
@@ -258,3 +265,57 @@ def _features(base: Path) -> Target:
         features.finish()
 
     return Target("folder of features", _files(folder), resume)
+
+
+def _kept_features(base: Path) -> Target:
+    run, clips = _run_folder(base), open_clips(_synthetic(base))
+    folder = base / "fuzzed-kept"
+    stored_features(run, clips, folder, "cpu")
+    files = {name: data for name, data in _files(folder).items() if not name.startswith(".")}
+
+    def search(path: Path) -> None:
+        try:
+            query = {name: value[:1] for name, value in stored_features(run, clips, path, "cpu").features().items()}
+            found = ClipSearch(stored_features(run, clips, path, "cpu")).nearest(query, 3)
+            assert len(found.clips) == 3
+        finally:
+            for name in set(_files(path)) - set(files):
+                (path / name).unlink()
+
+    return Target("features kept for search", files, search)
+
+
+def _fitted(base: Path) -> Path:
+    """A classifier of windows, with its hidden Markov model."""
+    words = ["fit", str(_run_folder(base)), str(_windowed(base)), "MODEL", "--device", "cpu"]
+    return _made(base, "fitted", lambda folder: [str(folder) if word == "MODEL" else word for word in words])
+
+
+def _windowed(base: Path) -> Path:
+    _long(base)
+    words = ["prepare", "utkinect-action3d", str(base / "fuzzed-recordings"), "CLIPS", "--windows", "300ms"]
+    return _made(base, "windowed", lambda folder: [str(folder) if word == "CLIPS" else word for word in words])
+
+
+def _classifier(base: Path) -> Target:
+    folder, recordings = _fitted(base), open_clips(_windowed(base)).recordings
+
+    def predict(path: Path) -> None:
+        loaded = load_classifier(path, "cpu")
+        assert len(list(loaded.timelines(recordings))) == len(recordings)
+
+    return Target("classifier", _files(folder), predict, None, ("model.json", "classifier.safetensors"))
+
+
+def _stream(base: Path) -> Target:
+    folder = _fitted(base)
+    joints = np.random.default_rng(0).normal(size=(12, 20, 3)).round(3).tolist()
+    lines = [json.dumps({"frame": n, "persons": {"a": each}}) for n, each in enumerate(joints)]
+
+    def push(path: Path) -> None:
+        with (path / "frames.jsonl").open(encoding="utf-8", errors="replace") as file:
+            stream = load_classifier(folder, "cpu").stream(30.0)
+            for _ in prediction_lines(stream, json_lines(file)):
+                pass
+
+    return Target("frames of a stream", {"frames.jsonl": "\n".join(lines).encode()}, push)
