@@ -34,7 +34,7 @@ def pages(
 
 @pytest.fixture(scope="module")
 def ready(pages: dict[str, Path]) -> dict[str, str]:
-    return {name: ".timeline canvas, #cards button" for name in pages}
+    return dict.fromkeys(pages, ".timeline canvas, #cards button")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
