@@ -28,7 +28,7 @@ def fitted_text(data: Mapping[str, Any]) -> str:
     lines.append(f"calibration error: {after:.1f} %, before the temperature {before:.1f} %")
     rocs = ", ".join(f"{name} {value:.2f}" for name, value in data["auroc_of_left_out_classes"].items())
     never = "no score tells left-out classes" if data["false_alarms"] else "as asked for"
-    alarms = f"by {data['known_score']}; {100 * data['false_alarms']:g} % false alarms"
+    alarms = f"by the score {data['known_score']}; {100 * data['false_alarms']:g} % false alarms"
     lines.append(f"none of these: {f'never, {never}' if data['threshold'] is None else alarms}")
     if data["false_alarms"]:
         lines.append(f"  AUROC of classes left out: {rocs or 'not measured with fewer than three classes'}")
@@ -85,9 +85,10 @@ def predicted_text(data: Mapping[str, Any]) -> str:
     if timed and data["empty_windows"]:
         lines.append(f"nobody is seen in {data['empty_windows']} windows")
     if "accuracy" in data:
-        lines.append(f"accuracy against the labels there: {100 * data['accuracy']:.1f} % of {data['labelled']}")
+        accuracy = f"{100 * data['accuracy']:.1f} % of {data['labelled']}"
+        lines.append(f"accuracy against the labels there, also of clips that were fitted to: {accuracy}")
     if "scores" in data:
-        lines.append(f"against the labels there: {_over_time(data['scores'])}")
+        lines.append(f"against the labels there, also of recordings that were fitted to: {_over_time(data['scores'])}")
     lines += [f"written: {path}" for path in data["files"]]
     return "\n".join([*lines, *([f"page: {data['page']}"] if "page" in data else [])])
 

@@ -116,7 +116,7 @@ def _check(info: ClassifierInfo) -> None:
 
 @dataclass(frozen=True)
 class FittedParts:
-    """What classifies clips, beside the run's encoders."""
+    """What classifies clips, apart from the run's encoders."""
 
     info: ClassifierInfo
     classifiers: Classifiers

@@ -1,4 +1,4 @@
-"""Predictions as files: CSV, JSON, ELAN, and pages on which clips and recordings play beside them.
+"""Predictions as files: CSV, JSON, ELAN, and pages on which clips and recordings play next to them.
 
 The column `label` of the tables is empty where something is none of the classes; `class` names the most probable one.
 Tables of intervals are read by `prepare --intervals` as they are.
@@ -28,6 +28,8 @@ from i2md.pages.view import MOST_RECORDINGS, Viewed, write_view
 from i2md.runtime.io import atomic_write, check_target, write_text
 
 SUFFIXES = (".csv", ".json", ".eaf")
+
+_SCORES = {"probability": "probability", "energy": "energy", "nearest": "similarity to the nearest labelled clip"}
 
 
 def check_out(out: Path, timed: bool) -> None:
@@ -169,7 +171,7 @@ def write_clips_page(
 
 
 def write_timelines_page(out: Path, recordings: Clips, timelines: Sequence[Timeline], classifier: Classifier) -> Path:
-    """Write a page on which recordings play beside their predictions, and beside their labels where they have some.
+    """Write a page on which recordings play next to their predictions, and to their labels where they have some.
 
     Args:
         out: The page.
@@ -207,7 +209,9 @@ def _viewed(
         "classes": str(len(info.class_names)),
         "accuracy": accuracy,
         **({"windows": str(info.windows)} if info.windows else {}),
-        NONE_OF_THESE: "never" if info.threshold is None else f"by {info.known_score}, {100 * info.false_alarms:g} %",
+        NONE_OF_THESE: "never predicted"
+        if info.threshold is None
+        else f"by {_SCORES[info.known_score]}, {100 * info.false_alarms:g} % false alarms",
     }
     return Viewed(
         title=f"Predictions for {clips.dataset.name}",
