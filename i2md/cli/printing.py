@@ -72,8 +72,7 @@ def _info(data: Mapping[str, Any], classes: bool) -> str:
     shown["size"] = f"{shown.pop('bytes') / 1e6:.1f} MB"
     lines = [f"{name + ':':13}{words(value)}" for name, value in shown.items()]
     not_read = {what: count for what, count in data["report"].get("not_read", {}).items() if count}
-    nothing = "nothing was changed" if not_read else "nothing was changed or left out"
-    lines.append(f"{'prepared:':13}{words(_changed(data['report'])) or nothing}")
+    lines.append(f"{'prepared:':13}{words(_changed(data['report'])) or _nothing_counted(data, bool(not_read))}")
     lines += [f"{'not read:':13}{count} {what}" for what, count in not_read.items()]
     labelled = {name: count for name, count in data["classes"].items() if name != NO_LABEL}
     without = data["classes"].get(NO_LABEL, 0)
@@ -87,6 +86,18 @@ def _info(data: Mapping[str, Any], classes: bool) -> str:
         steps = {"written to": data["path"], "look at it": data["look"], "next": data["next"]}
         lines += [f"{name + ':':13}{text}" for name, text in steps.items()]
     return "\n".join(lines)
+
+
+def _nothing_counted(data: Mapping[str, Any], not_read: bool) -> str:
+    """What to say where nothing was counted: that nothing was changed only if the positions are those of the files."""
+    options = data.get("options", {})
+    done = [f"normalised ({data['preparation']})"] if data["preparation"] != "none" else []
+    done += [word for option, word in (("smooth", "smoothed"), ("resample", "resampled")) if option in options]
+    done += ["converted"] if data.get("converted") else []
+    if not done:
+        return "nothing was changed" if not_read else "nothing was changed or left out"
+    kept = "nothing was filled in" if not_read else "nothing was filled in or left out"
+    return f"positions are {', '.join(done)}; {kept}"
 
 
 def _changed(report: Mapping[str, Any]) -> dict[str, int]:

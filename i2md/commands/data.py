@@ -24,7 +24,7 @@ def prepare(
     columns: str | None = None,
     fps: float | None = None,
     resample: float | None = None,
-    smooth: float | None = None,
+    smooth: float | str | None = None,
     max_gap: int | None = None,
     preset: str | None = None,
     strict: bool = False,
@@ -62,7 +62,8 @@ def prepare(
         columns: Where a table has what, for formats of tables: "x={joint}_x,y={joint}_y,frame=t".
         fps: Frames per second of the recordings, for formats that do not decide it.
         resample: Resample recordings to so many frames per second, by linear interpolation in time.
-        smooth: Smooth recordings by a Savitzky-Golay filter of degree 2 over a window of so many seconds.
+        smooth: Smooth recordings: by a Savitzky-Golay filter of degree 2 over a window of so many seconds, or by the
+            1€ filter (one-euro, or one-euro:MIN_CUTOFF:BETA), which uses the frames before alone.
         max_gap: Interpolate a joint that is missing (NaN) for up to so many frames of the clip; 30 by default.
         preset: Preparation: facing, facing-scaled, facing-rigid, centred-scaled, ntu, denoised or none; by default the
             format's own.

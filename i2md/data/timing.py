@@ -2,7 +2,7 @@
 
 Both are off by default. Short gaps of joints (NaN) are interpolated before, as preparation would do. Joints that still
 have no value (NaN, or all zeros while the person's other joints are not) stay without one: a new frame has a value only
-where the frames on both sides of it have, and a filter sees each run of frames with values by itself.
+where the frames on both sides of it have.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ from jaxtyping import Bool, Float, Float32, Float64
 
 from i2md.data.gaps import with_gaps_filled
 from i2md.data.recording import Divisible, Interval, Recording, Source, Unreadable
+from i2md.data.smoothing import parse_smoothing
 from i2md.errors import InputError
-
-# Degree of the polynomials that the Savitzky-Golay filter fits.
-_DEGREE = 2
 
 _Read = Callable[[], Iterator[Recording | Unreadable]]
 
@@ -29,14 +27,15 @@ class Timing:
 
     resample: float | None = None
     """Frames per second that recordings are resampled to, by linear interpolation in time."""
-    smooth: float | None = None
-    """Seconds of the window of a Savitzky-Golay filter of degree 2, applied before resampling."""
+    smooth: float | str | None = None
+    """The filter applied before resampling, as of i2md.data.smoothing: seconds of a Savitzky-Golay window, one-euro."""
 
     def __post_init__(self) -> None:
         if self.resample is not None and not 0 < self.resample <= 1000:
             raise InputError(f"resample {self.resample:g}: give frames per second, for example --resample 30")
-        if self.smooth is not None and not 0 < self.smooth <= 10:
-            raise InputError(f"smooth {self.smooth:g}: give seconds, for example --smooth 0.3")
+        if self.smooth is not None:
+            # As it is recorded: with the values that were left to their defaults.
+            object.__setattr__(self, "smooth", parse_smoothing(self.smooth).option)
 
 
 def retime(source: Source, timing: Timing) -> Source:
@@ -98,7 +97,7 @@ def _retimed(recording: Recording, timing: Timing, centre: int, max_gap: int) ->
     known = _without_missing(recording.positions)
     absent = ~np.isfinite(known).any(axis=(2, 3))
     if timing.smooth is not None:
-        known = smoothed(known, 2 * int(timing.smooth * recording.fps / 2) + 1)
+        known = parse_smoothing(timing.smooth).apply(known, recording.fps)
     if timing.resample is None:
         return replace(recording, positions=_with_absent(known, absent))
     times = np.arange(known.shape[1]) / recording.fps
@@ -157,35 +156,3 @@ def resampled(
     first = np.where(share < 1, positions[:, before], 0.0)
     second = np.where(share > 0, positions[:, after], 0.0)
     return first * (1 - share) + second * share
-
-
-def smoothed(
-    positions: Float[np.ndarray, "persons frames joints channels"], window: int
-) -> Float[np.ndarray, "persons frames joints channels"]:
-    """Apply a Savitzky-Golay filter of degree 2 to each coordinate.
-
-    Args:
-        positions: Positions, NaN where there is none.
-        window: Frames of the window, an odd number; below 5 nothing changes.
-
-    Returns:
-        The filtered positions; runs of frames that are shorter than the window stay as they are.
-
-    Example:
-        >>> line = np.arange(8.0).reshape(1, 8, 1, 1)
-        >>> bool(np.allclose(smoothed(line, 5), line))
-        True
-    """
-    from scipy.signal import savgol_filter
-
-    if window <= _DEGREE + 2:
-        return positions
-    filtered = positions.copy()
-    for person, joint in np.ndindex(positions.shape[0], positions.shape[2]):
-        known = np.isfinite(positions[person, :, joint]).all(axis=-1)
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))
-        for start, end in zip(edges[::2], edges[1::2], strict=True):
-            if end - start >= window:
-                run = positions[person, start:end, joint]
-                filtered[person, start:end, joint] = savgol_filter(run, window, _DEGREE, axis=0)
-    return filtered

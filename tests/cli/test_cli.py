@@ -58,6 +58,28 @@ def test_info_prints_what_prepare_printed(clips: Path, tmp_path: Path, capsys: p
     assert _json(tmp_path / "j.json")["clips"] == 32
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--preset", "none"], "nothing was changed or left out"),
+        (["--preset", "facing"], "positions are normalised (facing); nothing was filled in or left out"),
+        (["--preset", "none", "--units", "mm"], "positions are converted; nothing was filled in or left out"),
+        (
+            ["--preset", "none", "--fps", "30", "--smooth", "0.2", "--resample", "15"],
+            "positions are smoothed, resampled; nothing was filled in or left out",
+        ),
+    ],
+)
+def test_nothing_was_changed_is_said_only_of_the_files_own_positions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    np.savez(tmp_path / "a.npz", positions=np.random.default_rng(0).normal(size=(3, 12, 20, 3)))
+    words = ["prepare", "arrays", str(tmp_path / "a.npz"), str(tmp_path / "c"), "--layout", "kinect-v1", *options]
+    assert main(words) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("prepared:")]
+    assert line == f"prepared:    {said}"
+
+
 def test_info_fits_a_screen_with_all_warnings_and_lists_classes_on_request(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Resampling by time and smoothing: against NumPy's interpolation and the filter's definition, with missing joints."""
+"""Resampling by time and smoothing of recordings: against NumPy's interpolation, recorded, with missing joints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
 from i2md.data.recording import Recording, Unreadable
-from i2md.data.timing import Timing, resampled, retime, smoothed
+from i2md.data.timing import Timing, resampled, retime
 from i2md.errors import InputError
 
 
@@ -35,24 +35,12 @@ def test_a_new_frame_beside_a_missing_one_is_missing() -> None:
     np.testing.assert_array_equal(found, [0, 0.5, 1, np.nan, np.nan, np.nan, 3, 3.5, 4])
 
 
-def test_smoothing_fits_parabolas_and_leaves_gaps() -> None:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(1, 30, 1, 1))
-    x[0, 20] = np.nan
-    found = smoothed(x, 7).ravel()
-    for at in range(3, 17):
-        fit = np.polyfit(np.arange(-3, 4), x[0, at - 3 : at + 4, 0, 0], 2)
-        assert found[at] == pytest.approx(np.polyval(fit, 0))
-    assert np.isnan(found[20]) and np.isfinite(found[:20]).all()
-    parabola = (np.arange(30.0) ** 2).reshape(1, 30, 1, 1)
-    np.testing.assert_allclose(smoothed(parabola, 9), parabola, atol=1e-9)
-
-
-def test_prepare_resamples_smooths_and_records_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("smooth", [0.3, "one-euro:2:50"])
+def test_prepare_resamples_smooths_and_records_it(tmp_path: Path, smooth: float | str) -> None:
     made = {"actions": 2, "subjects": 2, "repeats": 1}
     whole = prepare("synthetic", "x", tmp_path / "whole", preset="none", **made)
-    half = prepare("synthetic", "x", tmp_path / "half", preset="none", timing=Timing(15.0, 0.3), max_gap=5, **made)
-    assert half.dataset.report["options"] == {**made, "resample": 15.0, "smooth": 0.3, "max_gap": 5}
+    half = prepare("synthetic", "x", tmp_path / "half", preset="none", timing=Timing(15.0, smooth), max_gap=5, **made)
+    assert half.dataset.report["options"] == {**made, "resample": 15.0, "smooth": smooth, "max_gap": 5}
     assert half.columns["fps"].tolist() == [15.0] * 4
     for before, after in zip(whole, half, strict=True):
         assert after.shape[1] == (before.shape[1] - 1) // 2 + 1
