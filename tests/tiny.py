@@ -9,13 +9,18 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from jobs_here import jobs_here
 
 from i2md.cli.main import main
+from i2md.data.recording import Interval, Recording
+from i2md.data.splits import by_column
+from i2md.data.store import ClipsWriter, open_clips
 from i2md.encoders.base import Encoder
 from i2md.encoders.registry import build_encoder
 from i2md.encoders.settings import EncoderSettings, ReadoutName
@@ -88,6 +93,30 @@ def clips(base: Path) -> Path:
     """32 synthetic clips: 4 actions, 4 subjects, split xsub with 16 and 16."""
     folder = base / "tiny-clips"
     assert main(["prepare", "synthetic", "x", str(folder), *MAKE_CLIPS]) == 0
+    return folder
+
+
+@functools.cache
+def recordings(base: Path) -> Path:
+    """Three long recordings of five clips each, one after the other, with their labels as intervals; one with a gap."""
+    short = open_clips(clips(base))
+    folder = base / "tiny-recordings"
+    splits = {"xsub": by_column("subject", train=(0, 1), test=(2,))}
+    with ClipsWriter(folder, 20, 3) as writer:
+        for number in range(3):
+            chosen = [i for i in range(32) if i % 3 == number][:5]
+            ends = np.cumsum([short[i].shape[1] for i in chosen]).tolist()
+            intervals = tuple(
+                Interval(end - short[i].shape[1], end - 10, int(short.labels[i]))
+                for i, end in zip(chosen, ends, strict=True)
+            )
+            positions = np.concatenate([short[i][:1] for i in chosen], axis=1)
+            about = {"subject": number, "fps": 30.0, "source": f"day{number}.npy"}
+            writer.add(Recording(f"day{number}", positions, intervals=intervals, **about))
+        # Nobody is there for two seconds.
+        gap = np.concatenate([short[0][:1], np.zeros((1, 60, 20, 3), np.float32), short[1][:1]], axis=1)
+        writer.add(Recording("gap", gap, fps=30.0, source="gap.npy"))
+        writer.finish(replace(short.dataset, name="long", splits=splits, report={}))
     return folder
 
 

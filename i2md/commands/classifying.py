@@ -12,7 +12,7 @@ from i2md.errors import InputError
 if TYPE_CHECKING:
     from i2md.data.store import Clips
 
-# As in i2md.inference.smoothing, which imports NumPy.
+# As in i2md.evaluation.smoothing, which imports NumPy.
 Smoothing = Literal["hmm", "median", "none"]
 PathLike = str | os.PathLike[str]
 

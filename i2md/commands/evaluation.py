@@ -39,7 +39,8 @@ def evaluate(
         run: Folder of the run, or the name of a shipped encoder: kinect-base.
         clips: Folder of clips with labels and a split.
         protocol: Protocols: knn, retrieval, cluster, ridge, calibration, open-set, linear, linear-sweep (rate chosen on
-            training clips), finetune, supervised (from random initialisation), semi, few-shot, label-efficiency.
+            training clips), finetune, supervised (from random initialisation), semi, few-shot, label-efficiency,
+            segment (predictions over time on recordings with labelled intervals).
         split: Split to train and test on; by default the one pretrained on.
         baselines: Baselines to evaluate, too: positions, untrained (the same encoders randomly initialised),
             minirocket, none; by default the first two, by knn, retrieval and ridge.

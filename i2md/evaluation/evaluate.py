@@ -28,7 +28,8 @@ from i2md.evaluation.report.clip_map import MappedClips
 from i2md.evaluation.report.pages import write_report
 from i2md.evaluation.report.robustness_figure import write_robustness_pngs
 from i2md.evaluation.results import ENSEMBLE, UNTRAINED, Outcome, Result, write_result
-from i2md.evaluation.robustness import FOLDER, check_corruptions, evaluate_corrupted, read_robustness
+from i2md.evaluation.robustness import FOLDER, Evaluated, check_corruptions, evaluate_corrupted, read_robustness
+from i2md.evaluation.segment_data import SegmentData, in_windows, segment_data
 from i2md.evaluation.settings import EvaluationSettings
 from i2md.pretraining.checkpoint import load_encoders, new_encoders
 from i2md.pretraining.run import RunConfig, read_config, versions
@@ -71,9 +72,12 @@ def evaluate_run(
     choose_baselines(baselines)
     split = choose_split(clips, split, config.clips.get("split"))
     chosen = [PROTOCOLS[name] for name in protocols]
-    check_corruptions(corruptions, chosen, clips.dataset.layout)
+    of_clips = [protocol for protocol in chosen if not protocol.over_time]
+    check_corruptions(corruptions, of_clips, clips.dataset.layout)
+    over_time = [protocol for protocol in chosen if protocol.over_time]
+    clips = in_windows(clips, settings.segment) if over_time else clips
     check_clips(config, clips, run)
-    clips = in_layout(clips, config.layout, config.preparation)
+    as_given, clips = clips, in_layout(clips, config.layout, config.preparation)
     train, test = _labelled(clips.part(split, "train")), _labelled(clips.part(split, "test"))
     if not len(train) or not len(test):
         raise InputError(
@@ -96,24 +100,35 @@ def evaluate_run(
         readout = settings.readout if baseline in (None, UNTRAINED) else None
         for outcome in protocol.run(probed, *sections.values()):
             outcome = replace(outcome, variant=replace(outcome.variant, readout=readout))
-            yield _result(outcome, protocol, baseline, plain, config, split, train, test)
+            result = _result(outcome, protocol, baseline, plain, config, split, train, test)
+            yield probed.of_recordings(result) if isinstance(probed, SegmentData) else result
 
     def score(probed: ProbeData, protocol: Protocol, baseline: str | None) -> None:
         for result in outcomes(probed, protocol, baseline, settings):
             results.append(result)
             collectives.run_on_main(partial(write_result, run / "evaluation", result))
 
-    for protocol in chosen if trained else ():
-        score(data, protocol, UNTRAINED if protocol.from_scratch else None)
-    to_score, notes = baselines_to_score(baselines, chosen, config, len(train) + len(test))
-    collectives.run_on_main(lambda: print(*notes, sep="\n", end="\n" * bool(notes), file=sys.stderr))
-    evaluated: dict[str | None, tuple[ProbeData, list[Protocol]]] = {None: (data, chosen)} if trained else {}
-    for name, takers in to_score.items():
-        probed = baseline_data(name, data)
-        for protocol in takers:
-            score(probed, protocol, name)
-        if corruptions:
-            evaluated[name] = probed, takers
+    def score_all(probed: ProbeData, protocols: list[Protocol], quiet: bool = False) -> Evaluated:
+        """Score encoders and baselines, and return those that were."""
+        for protocol in protocols if trained else ():
+            score(probed, protocol, UNTRAINED if protocol.from_scratch else None)
+        to_score, notes = baselines_to_score(baselines, protocols, config, len(probed.train) + len(probed.test))
+        shown = [] if quiet else notes
+        collectives.run_on_main(lambda: print(*shown, sep="\n", end="\n" * bool(shown), file=sys.stderr))
+        found: dict[str | None, tuple[ProbeData, Sequence[Protocol]]] = {None: (probed, protocols)} if trained else {}
+        for name, takers in to_score.items():
+            of_baseline = baseline_data(name, probed)
+            for protocol in takers:
+                score(of_baseline, protocol, name)
+            if corruptions:
+                found[name] = of_baseline, takers
+        return found
+
+    evaluated = score_all(data, of_clips) if of_clips else {}
+    if over_time:
+        of_draws = segment_data(data, as_given, settings.segment, split, config.preparation)
+        for number, each in enumerate(of_draws):
+            score_all(each, over_time, quiet=number > 0)
     if corruptions:
         results += evaluate_corrupted(run, test, corruptions, settings, evaluated, outcomes, results)
     collectives.run_on_main(lambda: _report(run, test, data, results))
@@ -234,7 +249,7 @@ def _report(run: Path, test: Clips, data: ProbeData, results: list[Result]) -> N
     if any(result.corruption for result in results):
         write_robustness_pngs(run / FOLDER, read_robustness(run))
     candidates = [result for result in results if result.baseline is None and result.draw is None]
-    candidates = [result for result in candidates if result.corruption is None]
+    candidates = [each for each in candidates if each.corruption is None and each.overall.predictions is not None]
     best = max(candidates, key=lambda result: result.overall.accuracy, default=None)
     write_report(
         run,

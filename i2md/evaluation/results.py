@@ -69,6 +69,8 @@ class Variant:
     """Level of the corruption, in its own unit."""
     selection: str | None = None
     """How the labelled clips were chosen: "suggested" or "random"."""
+    labelled_subjects: int | None = None
+    """Number of subjects whose recordings are labelled, where they are drawn among all."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,14 @@ class Result:
     corruption: str | None = None
     level: float | None = None
     selection: str | None = None
+    labelled_subjects: int | None = None
     epochs: int = 0
     """Epochs of pretraining; 0 for a baseline."""
     train_clips: int = 0
     """Number of training clips of the split, labelled or not."""
     test_clips: int = 0
+    counted: str = "clips"
+    """What accuracies and confusion matrices count: "clips", or "frames" of whole recordings, the "clips" then."""
     learning_rate: float | None = None
     """Of the classifier, where it has one."""
     validation: dict[str, float] | None = None
@@ -147,7 +152,8 @@ class Result:
     def variant(self) -> Variant:
         """What tells the result apart from others of its protocol."""
         labelled = self.label_fraction, self.labels_per_class, self.draw
-        return Variant(self.k, *labelled, self.readout, self.corruption, self.level, self.selection)
+        corrupted = self.corruption, self.level
+        return Variant(self.k, *labelled, self.readout, *corrupted, self.selection, self.labelled_subjects)
 
     @property
     def evaluated(self) -> str:

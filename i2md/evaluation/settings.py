@@ -115,6 +115,25 @@ class LabelEfficiencySettings:
 
 
 @dataclass(frozen=True)
+class SegmentSettings:
+    """Predictions over time for long recordings with labelled intervals."""
+
+    windows: str | None = None
+    """Length of a window, such as 2s; by default that of the folder, or 2s."""
+    stride: str | None = None
+    """Time from a window to the next; by default that of the folder, or a tenth of the length."""
+    subjects: int = 0
+    """Label the recordings of so many subjects, drawn among all, and test on those of all others; 0: label the training
+    part of the split, and test on its test part."""
+    draws: int = 3
+    """Random draws of the labelled subjects; one result for each."""
+    smooth: Literal["hmm", "median", "none"] = "hmm"
+    """Smoothing of the windows' predictions: a hidden Markov model of the labelled recordings, a median, or none."""
+    penalties: tuple[float, ...] = RidgeSettings.penalties
+    """Strengths of the penalty; leave-one-out on the labelled windows chooses one for each stream."""
+
+
+@dataclass(frozen=True)
 class SemiSettings:
     """Semi-supervised evaluation: fine-tuning on a fraction of the training labels."""
 
@@ -181,6 +200,8 @@ class EvaluationSettings:
     """Protocols "finetune", "semi" and "supervised"."""
     label_efficiency: LabelEfficiencySettings = field(default_factory=LabelEfficiencySettings)
     """Protocol "label-efficiency"."""
+    segment: SegmentSettings = field(default_factory=SegmentSettings)
+    """Protocol "segment"."""
     semi: SemiSettings = field(default_factory=SemiSettings)
     """Protocol "semi"."""
     few_shot: FewShotSettings = field(default_factory=FewShotSettings)
@@ -240,11 +261,13 @@ def _checks(s: EvaluationSettings) -> Iterator[tuple[bool, str]]:
     ):
         invalid = not levels or not all(low <= level <= high for level in levels)
         yield invalid, f"corruption.{name} {levels} must be from {low:g} to {high:g}"
+    yield s.segment.subjects < 0, f"segment.subjects {s.segment.subjects} must be at least 0"
     yield c.seed < 0, f"corruption.seed {c.seed} must be at least 0"
     for name, draws in (
         *(("semi", s.semi.draws), ("few_shot", s.few_shot.draws), ("ridge", s.ridge.draws), ("knn", s.knn.draws)),
         ("corruption", c.draws),
         ("cluster", s.cluster.draws),
         ("label_efficiency", s.label_efficiency.draws),
+        ("segment", s.segment.draws),
     ):
         yield draws < 1, f"{name}.draws {draws} must be at least 1"

@@ -28,6 +28,8 @@ def protocol_title(result: Result) -> str:
         title += f", {100 * result.label_fraction:g} % of the labels"
     if result.labels_per_class is not None:
         title += f", {result.labels_per_class} label{'s' * (result.labels_per_class > 1)} a class"
+    if result.labelled_subjects is not None:
+        title += f", {result.labelled_subjects} labelled subject{'s' * (result.labelled_subjects > 1)}"
     if result.selection is not None:
         title += f", {result.selection}"
     if result.readout is not None:

@@ -20,12 +20,12 @@ from i2md.data.store import Clips
 from i2md.data.windows import Windows, windows_like
 from i2md.errors import InputError
 from i2md.evaluation.open_set import known_scores
+from i2md.evaluation.smoothing import Smoothing, median_classes
+from i2md.evaluation.timeline import Bounds, layout_mapping, prepared_window, window_bounds
 from i2md.inference.candidates import LEARNED, scores_of, summed
 from i2md.inference.classifier_files import ClassifierInfo, is_rejected, load_parts
 from i2md.inference.model import Model
 from i2md.inference.predictions import Evidence, PredictedInterval, Prediction, Timeline, runs
-from i2md.inference.smoothing import Smoothing, median_classes
-from i2md.inference.timeline import Bounds, layout_mapping, prepared_window, window_bounds
 from i2md.inference.training_set import check_recordings
 
 if TYPE_CHECKING:

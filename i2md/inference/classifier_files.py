@@ -26,9 +26,9 @@ from i2md.evaluation.baselines import FRAMES, MINIROCKET, POSITIONS, MiniRocketF
 from i2md.evaluation.features import Encoders, Features
 from i2md.evaluation.open_set import KNOWN_SCORES, KnownScore
 from i2md.evaluation.ridge_regression import LinearClassifier
+from i2md.evaluation.smoothing import MarkovModel
 from i2md.inference.candidates import KINDS, LEARNED, Classifiers, FeatureSets
 from i2md.inference.model import Model
-from i2md.inference.smoothing import MarkovModel
 from i2md.pretraining.checkpoint import load_model_tensors, load_tensors, save_tensors
 from i2md.pretraining.run import CONFIG, MODEL, RunConfig
 from i2md.runtime.io import check_target, write_text

@@ -21,7 +21,7 @@ from i2md.evaluation.features import Features
 from i2md.evaluation.held_out import grouped_folds
 from i2md.evaluation.metrics import accuracy_interval, confusion_matrix
 from i2md.evaluation.open_set import KnownScore, best_score, known_scores, left_out_classes, unit_features
-from i2md.evaluation.segments import segment_scores
+from i2md.evaluation.smoothing import best_markov
 from i2md.inference.candidates import (
     KINDS,
     LEARNED,
@@ -35,7 +35,6 @@ from i2md.inference.candidates import (
 )
 from i2md.inference.classifier_files import ClassifierInfo, FittedParts, is_rejected
 from i2md.inference.model import Model
-from i2md.inference.smoothing import MarkovModel, fit_markov
 from i2md.inference.training_set import TrainingSet
 from i2md.pretraining.run import versions
 from i2md.runtime.progress import progress
@@ -45,8 +44,6 @@ MOST_FOLDS = 10
 MOST_LEFT_OUT = 20
 # Nothing is rejected by a score that tells left-out classes less well.
 MIN_AUROC = 0.6
-# Parts of a window's evidence, and of the classes' shares, that the hidden Markov model is tried with.
-_WEIGHTS, _PRIORS = (0.5, 1.0, 2.0, 4.0), (0.0, 0.5, 1.0)
 
 
 def fit_parts(
@@ -99,7 +96,9 @@ def fit_parts(
     )
     parts = FittedParts(info, fitted, sets, unit_features(features[LEARNED]), None)
     if data.windows is not None:
-        markov, figures = _smoothing(data, (of_winner / temperature).log_softmax(dim=1).double().numpy())
+        log_probabilities = (of_winner / temperature).log_softmax(dim=1).double().numpy()
+        markov, chosen_by, scores_of_all = best_markov(data.recordings, log_probabilities, data.background)
+        figures = {**chosen_by, **scores_of_all._asdict()}
         report = {**info.report, "smoothing": figures}
         parts = replace(parts, markov=markov, info=replace(info, report=report))
     if held_out is not None:
@@ -210,31 +209,6 @@ def _report(
         "in_a_single_group": single,
         "notes": list(data.notes),
     }
-
-
-def _smoothing(data: TrainingSet, log_probabilities: np.ndarray) -> tuple[MarkovModel, dict[str, Any]]:
-    """The hidden Markov model of the labelled recordings; its weights by held-out predictions of them."""
-    sequences = [each.frames[each.bounds.middles] for each in data.recordings]
-    classes, background = len(data.class_names), data.background
-    pieces = []
-    for each in data.recordings:
-        # Windows that are not in the training set are predicted like the one before them.
-        filled = np.maximum.accumulate(np.where(each.rows >= 0, np.arange(len(each.rows)), 0))
-        pieces.append(log_probabilities[each.rows[filled]])
-    best: tuple[float, MarkovModel, dict[str, Any]] | None = None
-    for weight in _WEIGHTS:
-        for share in _PRIORS:
-            markov = fit_markov(sequences, classes, weight, share)
-            predicted = [
-                each.bounds.by_frame(markov.decode(p)) for each, p in zip(data.recordings, pieces, strict=True)
-            ]
-            scores = segment_scores([each.frames for each in data.recordings], predicted, background)
-            value = scores.frame_accuracy + scores.f1[0.5]
-            figures = {"frame_accuracy": scores.frame_accuracy, "f1": scores.f1, "edit": scores.edit}
-            if best is None or value > best[0]:
-                best = value, markov, {"weight": weight, "prior": share, **figures}
-    assert best is not None
-    return best[1], best[2]
 
 
 def _held_out(parts: FittedParts, data: TrainingSet, held_out: TrainingSet) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from i2md.data.store import Clips
 from i2md.data.windows import Windows
 from i2md.evaluation.fit import check_clips
 from i2md.evaluation.segments import segment_scores
+from i2md.evaluation.smoothing import Smoothing
+from i2md.evaluation.timeline import frame_labels
 from i2md.inference.classifier import Classifier
 from i2md.inference.prediction_files import (
     write_clips_page,
@@ -22,8 +24,6 @@ from i2md.inference.prediction_files import (
     write_timelines_page,
 )
 from i2md.inference.predictions import Evidence, Timeline, true_intervals
-from i2md.inference.smoothing import Smoothing
-from i2md.inference.timeline import frame_labels
 from i2md.runtime.progress import progress
 
 # Clips that are predicted at a time, so that memory does not grow with their number.

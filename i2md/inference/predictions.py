@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int64
 
 from i2md.data.recording import Interval
 from i2md.data.store import Clips
-from i2md.inference.timeline import Bounds
+from i2md.evaluation.timeline import Bounds
 
 # What a clip is that is rejected.
 NONE_OF_THESE = "none of these"

@@ -18,9 +18,9 @@ from jaxtyping import Float, Float32
 from i2md.data.conversion import mapping_for
 from i2md.data.windows import Windows
 from i2md.errors import InputError
+from i2md.evaluation.timeline import frames_of, prepared_window
 from i2md.inference.classifier import Classifier
 from i2md.inference.predictions import Prediction
-from i2md.inference.timeline import frames_of, prepared_window
 from i2md.runtime.plain_data import NotPlainData, parse_json
 from i2md.skeletons import get_layout
 

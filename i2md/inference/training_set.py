@@ -15,24 +15,9 @@ from i2md.data.store import Clips
 from i2md.data.windows import Windows
 from i2md.errors import InputError
 from i2md.evaluation.fit import check_clips
+from i2md.evaluation.segment_data import BACKGROUND, MOST_WINDOWS
+from i2md.evaluation.timeline import LabelledRecording, labelled_windows, window_bounds
 from i2md.inference.model import Model
-from i2md.inference.timeline import Bounds, frame_labels, layout_mapping, prepared_window, window_bounds
-
-# The class of what lies outside the labelled intervals of recordings.
-BACKGROUND = "background"
-# Of more windows so many are used, at even steps.
-MOST_WINDOWS = 2000
-
-
-@dataclass(frozen=True)
-class LabelledRecording:
-    """A recording whose windows are in the training set."""
-
-    bounds: Bounds
-    frames: Int64[np.ndarray, " frames"]
-    """Class of each frame."""
-    rows: Int64[np.ndarray, " windows"]
-    """Place of each window in the training set; -1 for one that is not in it."""
 
 
 @dataclass(frozen=True)
@@ -100,53 +85,29 @@ def window_set(model: Model, recordings: Clips, windows: Windows) -> TrainingSet
     used = _used_classes(recordings, recordings.intervals["label"])
     class_names = tuple(recordings.dataset.class_names[label] for label in used)
     background = len(used)
-    config, preset = model.config, model.config.preparation
-    mapping = layout_mapping(recordings, config.layout, recordings.dataset.preparation)
-    with_intervals = np.unique(recordings.intervals["clip"])
+    with_intervals = np.unique(recordings.intervals["clip"]).tolist()
     columns = recordings.columns
-    bounds = {
-        int(i): window_bounds(int(columns["frames"][i]), float(columns["fps"][i]), windows) for i in with_intervals
-    }
+    bounds = {i: window_bounds(int(columns["frames"][i]), float(columns["fps"][i]), windows) for i in with_intervals}
     every = -(-sum(len(each.begins) for each in bounds.values()) // MOST_WINDOWS)
-    arrays: list[np.ndarray] = []
-    labels, owners, names, found = [], [], [], []
-    for index, of in bounds.items():
-        positions = recordings.read(index)
-        intervals = [
-            each._replace(label=int(np.searchsorted(used, each.label))) for each in recordings.intervals_of(index)
-        ]
-        frames = frame_labels(intervals, of.frames, background)
-        rows = np.full(len(of.begins), -1)
-        for place, begin in enumerate(of.begins.tolist()):
-            if place % every:
-                continue
-            piece = positions[:, begin : begin + of.length]
-            done = prepared_window(
-                piece, config.layout, preset, mapping, prepared=recordings.dataset.preparation != "none"
-            )
-            if done is not None:
-                rows[place] = len(arrays)
-                arrays.append(done)
-                labels.append(int(frames[of.middles[place]]))
-                owners.append(index)
-                names.append(f"{columns['name'][index]}[{begin}:{begin + of.length}]")
-        found.append(LabelledRecording(of, frames, rows))
-    if not arrays:
+    number = {int(label): place for place, label in enumerate(used)}
+    own = model.config.layout, model.config.preparation
+    found = labelled_windows(recordings, with_intervals, number, background, bounds, *own, every)
+    if not found.positions:
         raise InputError(f"{recordings.path}: nobody is seen in any window of the labelled recordings")
-    has_background = background in labels
-    groups, grouped_by = _groups(recordings, np.array(owners))
+    has_background = bool((found.labels == background).any())
+    groups, grouped_by = _groups(recordings, found.owners)
     return TrainingSet(
-        clips=pack_arrays(arrays, model.device),
-        labels=np.array(labels, dtype=np.int64),
+        clips=pack_arrays(found.positions, model.device),
+        labels=found.labels,
         class_names=(*class_names, *([BACKGROUND] if has_background else [])),
         groups=groups,
         grouped_by=grouped_by,
-        names=names,
+        names=found.names,
         unlabelled=len(recordings) - len(with_intervals),
         windows=windows,
         background=background if has_background else None,
-        recordings=found,
-        notes=(f"one of {every} windows is used, {len(arrays)} in all",) if every > 1 else (),
+        recordings=found.recordings,
+        notes=(f"one of {every} windows is used, {len(found.positions)} in all",) if every > 1 else (),
     )
 
 

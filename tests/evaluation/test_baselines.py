@@ -120,7 +120,7 @@ def test_protocols_that_take_baselines() -> None:
         for name in ("positions", "untrained")
         for asked in (False, True)
     }
-    fair = ["knn", "retrieval", "cluster", "ridge", "calibration", "open-set", "label-efficiency"]
+    fair = ["knn", "retrieval", "cluster", "ridge", "calibration", "open-set", "segment", "label-efficiency"]
     assert {case: sorted(names) for case, names in taken.items()} == {
         ("positions", False): sorted(fair),
         ("untrained", False): sorted(fair),

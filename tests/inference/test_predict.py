@@ -18,7 +18,7 @@ from i2md.cli.main import main
 from i2md.data.labels import read_labels
 from i2md.data.recording import Recording
 from i2md.data.windows import Windows
-from i2md.inference.timeline import window_bounds
+from i2md.evaluation.timeline import window_bounds
 
 
 def predict(*words: object, said: Path) -> dict:

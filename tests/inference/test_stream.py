@@ -13,8 +13,8 @@ import pytest
 
 import i2md
 from i2md.cli.main import main
+from i2md.evaluation.timeline import frames_of, prepared_window, window_bounds
 from i2md.inference.stream import Stream, StreamedWindow
-from i2md.inference.timeline import frames_of, prepared_window, window_bounds
 
 
 @pytest.fixture(scope="module")

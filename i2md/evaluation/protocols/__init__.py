@@ -36,6 +36,8 @@ class Protocol:
     """Whether it trains randomly initialised encoders, whatever the run's were trained to."""
     scale_free: bool = False
     """Whether features multiplied by any number give the same scores, so that features of any kind can be compared."""
+    over_time: bool = False
+    """Whether it is given windows of whole recordings (i2md.evaluation.segment_data) in place of clips."""
     trains_encoders: bool = False
     """Whether it trains the encoders that it is given, which must have weights then."""
 
@@ -70,6 +72,7 @@ PROTOCOLS: Registry[Protocol] = Registry(
         "ridge": "i2md.evaluation.protocols.ridge:RIDGE",
         "calibration": "i2md.evaluation.protocols.calibrated:CALIBRATION",
         "open-set": "i2md.evaluation.protocols.unknown_classes:OPEN_SET",
+        "segment": "i2md.evaluation.protocols.segment:SEGMENT",
         "linear": "i2md.evaluation.protocols.linear:LINEAR",
         "linear-sweep": "i2md.evaluation.protocols.linear:LINEAR_SWEEP",
         "finetune": "i2md.evaluation.protocols.finetune:FINETUNE",

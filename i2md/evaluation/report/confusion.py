@@ -52,7 +52,7 @@ def best_confusion(results: Sequence[Result]) -> dict[str, Any] | None:
     counts = np.array(result.scores[name].confusion)
     classes = full_names(result.class_names, len(counts))
     added_up = f", {draws} draws of the labels added up" if draws > 1 else ""
-    unit = f"clips in {draws} draws" if draws > 1 else "clips"
+    unit = f"{result.counted} in {draws} draws" if draws > 1 else result.counted
     return {
         "title": f"{protocol_title(result)}, {stream_titles(result)[name]}{added_up}",
         "classes": classes,

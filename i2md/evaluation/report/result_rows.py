@@ -85,10 +85,13 @@ def _row(result: Result, title: str, cells: Sequence[str], about: Sequence[str] 
 
 
 def _data(result: Result) -> str:
-    return f"{data_title(result)}, {result.train_clips} training and {result.test_clips} test clips"
+    clips = "clips" if result.counted == "clips" else "recordings"
+    return f"{data_title(result)}, {result.train_clips} training and {result.test_clips} test {clips}"
 
 
 def _labels(draws: Sequence[Result]) -> list[str]:
     """How many labels are used, where only a part of them is; draws may differ in it."""
+    if draws[0].counted == "frames":
+        return []
     counts = sorted({len(draw.labelled_clips) for draw in draws if draw.labelled_clips is not None})
     return [f"{' to '.join(map(str, sorted({counts[0], counts[-1]})))} labels"] if counts else []

@@ -7,7 +7,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from i2md.inference.smoothing import fit_markov, median_classes, viterbi
+from i2md.evaluation.smoothing import fit_markov, median_classes, viterbi
 
 
 @pytest.mark.parametrize("seed", range(5))

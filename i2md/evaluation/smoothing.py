@@ -15,6 +15,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from i2md.evaluation.segments import SegmentScores, segment_scores
+from i2md.evaluation.timeline import LabelledRecording
+
 Smoothing = Literal["hmm", "median", "none"]
 LogProbabilities = Float64[np.ndarray, "windows classes"]
 
@@ -22,6 +25,8 @@ LogProbabilities = Float64[np.ndarray, "windows classes"]
 MEDIAN_WIDTH = 5
 # Transitions that are assumed to have been seen once more than they were, from each class to each.
 _UNSEEN = 0.1
+# Parts of a window's evidence, and of the classes' shares, that a hidden Markov model is tried with.
+_WEIGHTS, _PRIORS = (0.5, 1.0, 2.0, 4.0), (0.0, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,46 @@ def fit_markov(
     transitions = counts / counts.sum(axis=1, keepdims=True)
     start = np.full(num_classes, -np.log(num_classes))
     return MarkovModel(start, np.log(transitions), prior * np.log(total / total.sum()), weight)
+
+
+def best_markov(
+    recordings: Sequence[LabelledRecording],
+    log_probabilities: LogProbabilities,
+    background: int | None,
+) -> tuple[MarkovModel, dict[str, float], SegmentScores]:
+    """The model whose weight and prior give the best frame accuracy plus F1@50 on labelled recordings.
+
+    Args:
+        recordings: Labelled recordings.
+        log_probabilities: Of each class for each window in the set, by classifiers that its recording was held out of.
+        background: Class of frames without an action.
+
+    Returns:
+        The model, its weight and prior by name, and its scores on these recordings.
+    """
+    classes = log_probabilities.shape[1]
+    recordings = [each for each in recordings if (each.rows >= 0).any()]
+    sequences = [each.frames[each.bounds.middles] for each in recordings]
+    pieces = []
+    for each in recordings:
+        # Windows that are not in the set are predicted like the one before them.
+        there = np.flatnonzero(each.rows >= 0)
+        filled = there[np.maximum(np.searchsorted(there, np.arange(len(each.rows)), side="right") - 1, 0)]
+        pieces.append(log_probabilities[each.rows[filled]])
+    best: tuple[MarkovModel, dict[str, float], SegmentScores] | None = None
+    for weight in _WEIGHTS:
+        for prior in _PRIORS:
+            markov = fit_markov(sequences, classes, weight, prior)
+            predicted = [each.bounds.by_frame(markov.decode(p)) for each, p in zip(recordings, pieces, strict=True)]
+            scores = segment_scores([each.frames for each in recordings], predicted, background)
+            if best is None or _quality(scores) > _quality(best[2]):
+                best = markov, {"weight": weight, "prior": prior}, scores
+    assert best is not None
+    return best
+
+
+def _quality(scores: SegmentScores) -> float:
+    return scores.frame_accuracy + scores.f1[0.5]
 
 
 def viterbi(

@@ -6,7 +6,8 @@ did that encoders were pretrained on. A window's prediction holds around its mid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -125,3 +126,70 @@ def frame_labels(intervals: Sequence[Interval], frames: int, background: int) ->
     for start, end, label in intervals:
         labels[start:end] = label
     return labels
+
+
+@dataclass(frozen=True)
+class LabelledRecording:
+    """A labelled recording, and where its windows are in a set of them."""
+
+    bounds: Bounds
+    frames: Int64[np.ndarray, " frames"]
+    """Class of each frame."""
+    rows: Int64[np.ndarray, " windows"]
+    """Place of each window in the set; -1 for one that is not in it."""
+
+
+class LabelledWindows(NamedTuple):
+    """Windows of labelled recordings, each prepared on its own, with the class of the frame in its middle."""
+
+    positions: list[Positions]
+    labels: Int64[np.ndarray, " windows"]
+    owners: Int64[np.ndarray, " windows"]
+    """Position of each window's recording among the clips it is one of."""
+    names: list[str]
+    recordings: list[LabelledRecording]
+
+
+def labelled_windows(
+    recordings: Clips,
+    chosen: Iterable[int],
+    number: Mapping[int, int],
+    background: int,
+    bounds: Mapping[int, Bounds],
+    layout: Layout,
+    preset: str,
+    every: int = 1,
+) -> LabelledWindows:
+    """Divide labelled recordings into windows; those in which nobody is seen are left out.
+
+    Args:
+        recordings: Whole recordings.
+        chosen: Positions of those to divide.
+        number: The class that each label of an interval stands for.
+        background: Class of frames outside the intervals.
+        bounds: Where the windows of each recording are.
+        layout: Layout wanted.
+        preset: Preparation wanted.
+        every: Of how many windows one is used.
+    """
+    mapping = layout_mapping(recordings, layout, recordings.dataset.preparation)
+    prepared = recordings.dataset.preparation != "none"
+    found = LabelledWindows([], np.zeros(0, np.int64), np.zeros(0, np.int64), [], [])
+    labels: list[int] = []
+    owners: list[int] = []
+    for index in chosen:
+        of, positions = bounds[index], recordings.read(index)
+        intervals = [each._replace(label=number[each.label]) for each in recordings.intervals_of(index)]
+        frames, rows = frame_labels(intervals, of.frames, background), np.full(len(of.begins), -1)
+        for place, begin in enumerate(of.begins.tolist()):
+            if place % every:
+                continue
+            done = prepared_window(positions[:, begin : begin + of.length], layout, preset, mapping, prepared)
+            if done is not None:
+                rows[place] = len(found.positions)
+                found.positions.append(done)
+                labels.append(int(frames[of.middles[place]]))
+                owners.append(index)
+                found.names.append(f"{recordings.columns['name'][index]}[{begin}:{begin + of.length}]")
+        found.recordings.append(LabelledRecording(of, frames, rows))
+    return found._replace(labels=np.array(labels, dtype=np.int64), owners=np.array(owners, dtype=np.int64))
