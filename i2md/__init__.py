@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         view,
         windows,
     )
+    from i2md.data.readers.mediapipe_objects import mediapipe_frames, mediapipe_recording
     from i2md.data.recording import Recording, Source, Unreadable
     from i2md.data.store import Clips, open_clips
     from i2md.errors import InputError
@@ -67,6 +68,8 @@ _MODULES = {
     "load": "i2md.inference.model",
     "load_classifier": "i2md.inference.classifier",
     "load_recipe": "i2md.recipes",
+    "mediapipe_frames": "i2md.data.readers.mediapipe_objects",
+    "mediapipe_recording": "i2md.data.readers.mediapipe_objects",
     "open_clips": "i2md.data.store",
     "predict": "i2md.commands",
     "prepare": "i2md.commands",
@@ -106,6 +109,8 @@ __all__ = [
     "load",
     "load_classifier",
     "load_recipe",
+    "mediapipe_frames",
+    "mediapipe_recording",
     "open_clips",
     "predict",
     "prepare",

@@ -1,4 +1,4 @@
-"""Which joints have no value: the rule of docs/prepare.md, for positions before and after preparation."""
+"""Which joints have no value, before and after preparation: the rule of docs/my-data/missing-joints.md."""
 
 from __future__ import annotations
 

@@ -49,13 +49,14 @@ class Persons(NamedTuple):
     counts: Mapping[str, int]
 
 
-def arrange(bodies: Bodies, frames: int, persons: int) -> Persons:
+def arrange(bodies: Bodies, frames: int, persons: int, by_id: bool = False) -> Persons:
     """Put the bodies of a recording in order.
 
     Args:
         bodies: The bodies, at least one joint of each found, sorted by frame.
         frames: Number of frames of the recording.
         persons: How many persons are kept at most: those seen longest, weighted by confidence, most first.
+        by_id: Whether those kept come in the order of their identities instead, where the source gives them.
 
     Returns:
         At least one person. The counts are `person_switches`, how often a person is at another place of the source's
@@ -70,6 +71,9 @@ def arrange(bodies: Bodies, frames: int, persons: int) -> Persons:
     """
     tracks = _tracks_by_id(bodies) if _has_ids(bodies) else _tracks_by_place(bodies)
     kept, rest = _persons(tracks, bodies, persons)
+    if by_id and bodies.ids is not None and _has_ids(bodies):
+        ids = bodies.ids
+        kept.sort(key=lambda rows: int(ids[rows[0]]))
     positions = np.zeros((max(len(kept), 1), frames, *bodies.positions.shape[1:]))
     place = _place_in_frame(bodies.frames)
     switches = 0

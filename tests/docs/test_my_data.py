@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pose_files
@@ -52,12 +54,16 @@ def test_every_page_has_its_commands() -> None:
 
 
 def test_mediapipe() -> None:
-    (program,) = blocks("mediapipe.md", "python")
+    program, in_python = blocks("mediapipe.md", "python")
     compile(program, "mediapipe.md", "exec")
     landmark = {"x": 0.1, "y": 0.2, "z": 0.3, "visibility": 0.9, "presence": 0.9, "name": None}
+    body = RNG.normal(0, 0.3, (33, 3))
     # What the program on the page writes.
     frames = [
-        {"timestamp_ms": 40 * at, "pose_world_landmarks": [[landmark | {"x": 0.01 * at * j} for j in range(33)]]}
+        {
+            "timestamp_ms": 40 * at,
+            "pose_world_landmarks": [[landmark | {"x": x + 0.01 * at, "y": y, "z": z} for x, y, z in body.tolist()]],
+        }
         for at in range(6)
     ]
     Path("poses").mkdir()
@@ -66,6 +72,12 @@ def test_mediapipe() -> None:
     run(command, "clips/mine")
     found = open_clips("clips/mine")
     assert found.columns["fps"].tolist() == [25.0] and found.dataset.layout.name == "mediapipe-33"
+    names: dict[str, Any] = {"results": frames}
+    with warnings.catch_warnings():
+        # The joints of the run that are means of MediaPipe's are named, and a body of random joints is no body.
+        warnings.simplefilter("ignore")
+        exec(compile(in_python, "mediapipe.md", "exec"), names)
+    assert all(np.isfinite(values).all() and len(values) == 1 for values in names["features"].values())
 
 
 def test_openpose() -> None:
@@ -136,6 +148,19 @@ def test_tables(refused: Callable[..., str]) -> None:
     found = open_clips("clips/penn-action")
     assert found.dataset.layout.channels == 2 and set(found.dataset.splits["given"]) == {"train", "test"}
     assert found.dataset.report["joints_of_low_confidence"] > 0
+
+
+def test_missing_joints(capsys: pytest.CaptureFixture[str]) -> None:
+    (program,) = blocks("missing-joints.md", "python")
+    exec(compile(program, "missing-joints.md", "exec"), {})
+    (command,) = commands("missing-joints.md")
+    run(command, "clips/walker")
+    (said,) = re.findall(r"^`prepare` prints `(.*?)`", (PAGES / "missing-joints.md").read_text(), re.MULTILINE)
+    assert f"prepared:    {said}\n" in capsys.readouterr().out
+    walker = open_clips("clips/walker").read(0)[0]
+    left, right = (get_layout("openni-15").joints.index(f"{side} hand") for side in ("left", "right"))
+    assert walker[20:30, left].any(axis=-1).all() and not walker[50:110, right].any() and walker[110:, right].any()
+    assert main(["view", "clips/walker"]) == 0
 
 
 def test_a_skeleton_of_my_own() -> None:

@@ -130,6 +130,7 @@ def pose_targets() -> dict[str, tuple[str, str, dict[str, bytes]]]:
     landmarks = [{"x": 0.1, "y": 0.2, "z": 0.3, "visibility": 0.9}] * 33
     frame = {"pose_landmarks": [landmarks], "pose_world_landmarks": [landmarks], "timestamp_ms": 0}
     frames = [{**frame, "timestamp_ms": 33 * at} for at in range(3)]
+    hands = [{"hand_landmarks": [landmarks[:21]] * 2, "handedness": ["Left", "Right"]}, {"hand_landmarks": []}]
     npz = {"world_landmarks": _rng.normal(size=(3, 33, 4)), "fps": np.array(30.0)}
     long = ["recording,frame,person,joint,x,y,z,label,subject"]
     names = get_layout("openni-15").joints
@@ -166,6 +167,7 @@ def pose_targets() -> dict[str, tuple[str, str, dict[str, bytes]]]:
         "table, a joint a row": ("auto", "x.csv", {"x.csv": "\n".join(long).encode()}),
         "table in Parquet": ("table", "x.parquet", {"x.parquet": parquet.getvalue()}),
         "mediapipe in JSON": ("auto", "x.json", {"x.json": json.dumps(frames).encode()}),
+        "mediapipe hands in JSON": ("auto", "x.json", {"x.json": json.dumps(hands * 2).encode()}),
         "mediapipe in .npz": ("auto", "x.npz", {"x.npz": _npz(**npz)}),
         "openpose": ("auto", ".", openpose),
         "coco": ("auto", ".", coco),

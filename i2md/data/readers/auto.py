@@ -22,6 +22,7 @@ from i2md.data.readers.joint_names import find_layout
 from i2md.data.readers.json_poses import load_json
 from i2md.data.readers.limits import DAMAGE
 from i2md.data.readers.listing import listed
+from i2md.data.readers.mediapipe_results import LANDMARKS, plain
 from i2md.data.readers.name_tables import shown
 from i2md.data.readers.table_columns import given_columns, recognise_columns
 from i2md.data.readers.table_files import column_names, has_names
@@ -166,8 +167,7 @@ def _in_json(file: File, columns: str | None) -> Recognised:
         return Recognised("openpose", f"{shown(file.base)} holds people")
     frames = content.get("frames") if isinstance(content, dict) else content
     first = next((each for each in frames if isinstance(each, dict)), {}) if isinstance(frames, list) else {}
-    keys = {str(key).lower().replace("_", "") for key in first}
-    if keys & {*mediapipe.WORLD, *mediapipe.IMAGE}:
+    if {plain(key) for key in first} & LANDMARKS:
         return Recognised("mediapipe", f"the frames in {shown(file.base)} hold landmarks")
     if next(coco.detections_in(content), None) is None:
         raise BadFile("nobody is detected in it")
@@ -188,7 +188,7 @@ def _in_table(file: File, columns: str | None) -> Recognised:
     if found.long:
         return Recognised("table", f"{shown(file.base)} has columns {found.roles['joint']}, x and y, a joint a row")
     match = find_layout(list(found.joints))
-    if match is not None and match.layout.name == "mediapipe-33":
+    if match is not None and match.layout.name in mediapipe.LAYOUTS:
         return Recognised("mediapipe", f"the columns of {shown(file.base)} are its {len(found.joints)} landmarks")
     example = next(iter(found.joints.values()))
     return Recognised("table", f"{shown(file.base)} has columns such as {shown(example['x'])}, a frame a row")
@@ -196,8 +196,8 @@ def _in_table(file: File, columns: str | None) -> Recognised:
 
 def _in_array(file: File, columns: str | None) -> Recognised:
     if file.base.lower().endswith(".npz"):
-        names = {name.lower().replace("_", "") for name in _keys_of(load_file(file))}
-        if names & {*mediapipe.WORLD, *mediapipe.IMAGE} and "positions" not in names:
+        names = {plain(name) for name in _keys_of(load_file(file))}
+        if names & LANDMARKS and "positions" not in names:
             return Recognised("mediapipe", f"{shown(file.base)} holds landmarks")
         if names & {"xtrain", "xtest"}:
             return Recognised("ctr-gcn", f"{shown(file.base)} holds x_train and x_test")

@@ -22,6 +22,12 @@ _SAME = {
 }
 # Words that tell no joint from another.
 _EMPTY = frozenset({"finger", "joint", "landmark", "keypoint"})
+# Joints of a finger, from the palm to the tip, by the names of anatomy.
+_FINGER = {"mcp": "1", "pip": "2", "dip": "3", "tip": "4"}
+_THUMB = {"cmc": "1", "mcp": "2", "ip": "3", "tip": "4"}
+_FINGERS = frozenset({"index", "middle", "ring", "little"})
+# Numbered joints are taken for MediaPipe's: no other layout that comes with i2md has as many.
+_NUMBERED = {33: "mediapipe-33", 21: "mediapipe-hand-21"}
 # A set of names with fewer of a layout's joints is not taken for that layout.
 _MIN_SHARE = 0.75
 
@@ -52,8 +58,12 @@ def same_joint(name: str) -> frozenset[str]:
     Example:
         >>> same_joint("LEFT_FOOT_INDEX") == same_joint("left toes") and same_joint("RPinky") == same_joint("r_pinky")
         True
+        >>> same_joint("PINKY_MCP") == same_joint("little finger 1") and same_joint("THUMB_IP") == same_joint("thumb 3")
+        True
     """
     words = {_SAME.get(word.lower(), word.lower()) for word in _WORD.findall(name[:100])}
+    finger = _THUMB if "thumb" in words else _FINGER if words & _FINGERS else {}
+    words = {finger.get(word, word) for word in words}
     if {"foot", "index"} <= words:
         words = words - {"foot", "index"} | {"toes"}
     return frozenset(words - _EMPTY)
@@ -73,6 +83,28 @@ def match_layout(names: Sequence[str], layout: Layout) -> Match:
     for at, name in enumerate(names):
         index.setdefault(same_joint(name), at)
     return Match(layout, tuple(index.get(same_joint(joint), -1) for joint in layout.joints))
+
+
+def best_layout(joints: Sequence[str], candidates: Sequence[str]) -> str:
+    """The layout of some that has the largest share of its joints among names.
+
+    Args:
+        joints: The names, or numbers.
+        candidates: Names of layouts.
+
+    Example:
+        >>> best_layout(["WRIST", "THUMB_CMC"], ["mediapipe-33", "mediapipe-hand-21"])
+        'mediapipe-hand-21'
+    """
+    numbered = all(joint.isascii() and joint.isdecimal() for joint in joints)
+
+    def share(name: str) -> float:
+        layout = get_layout(name)
+        if numbered:
+            return -abs(len(layout.joints) - len(joints))
+        return 1 - len(match_layout(joints, layout).missing) / len(layout.joints)
+
+    return max(candidates, key=share)
 
 
 def find_layout(names: Sequence[str]) -> Match | None:
@@ -125,9 +157,8 @@ def layout_of_names(path: Path, joints: Sequence[str], layout: str | None) -> Ma
                 f"{path}: none of the joints {shown(', '.join(joints))} is one of layout {known.name}; give --layout"
             )
         return match
-    if numbered and len(numbers) == 33:
-        # No other layout has as many joints.
-        return layout_of_names(path, joints, "mediapipe-33")
+    if numbered and len(numbers) in _NUMBERED:
+        return layout_of_names(path, joints, _NUMBERED[len(numbers)])
     found = None if numbered else find_layout(joints)
     if found is None:
         what = f"{len(joints)} numbered joints" if numbered else f"the joints {shown(', '.join(joints))}"

@@ -69,6 +69,10 @@ class Pose(NamedTuple):
     listed: Int64[np.ndarray, " frames"] | None = None
     """Numbers of all frames, if the file also lists those without anybody."""
     counts: Mapping[str, int] = {}
+    by_id: bool = False
+    """Whether persons are in the order of their identities rather than the one seen longest first."""
+    not_read: tuple[str, ...] = ()
+    """What else the file holds of the recording, a phrase each."""
 
 
 @dataclass(frozen=True)
@@ -126,22 +130,36 @@ class Recordings:
 
     def _recording(self, name: str, first: File, pose: Pose) -> Recording:
         whole = full_name(name, pose.name)
-        bodies, counts = without_low_confidence(pose.bodies, self.options.score)
-        if not len(bodies.frames):
-            raise BadFile(f"{pose.name}: nobody is seen in any frame" if pose.name else "nobody is seen in any frame")
-        bodies, frames, step = _numbered(bodies, pose.bodies.frames if pose.listed is None else pose.listed)
-        require_size(8 * frames * self.options.persons * bodies.positions[0].size, "the recording")
-        persons = arrange(bodies, frames, self.options.persons)
-        fps = self.options.fps or pose.fps / step
-        return Recording(
-            name=whole,
-            positions=to_positions(persons.positions),
-            label=self.table.label(whole),
-            subject=self.table.subject(whole),
-            fps=fps,
-            source=first.name,
-            counts={**pose.counts, **counts, **persons.counts, "recordings_of_every_nth_frame": int(step > 1)},
-        )
+        label, subject = self.table.label(whole), self.table.subject(whole)
+        return replace(recording_of(pose, self.options), name=whole, label=label, subject=subject, source=first.name)
+
+
+def recording_of(pose: Pose, options: PoseOptions) -> Recording:
+    """The bodies of a recording put in order: joints of low confidence are missing, and persons told apart.
+
+    Args:
+        pose: What a file says of it.
+        options: What to keep.
+
+    Returns:
+        The recording, under the name that its file gives it.
+
+    Raises:
+        BadFile: Nobody is seen, or the numbers of the frames cannot be right.
+    """
+    bodies, counts = without_low_confidence(pose.bodies, options.score)
+    if not len(bodies.frames):
+        raise BadFile(f"{pose.name}: nobody is seen in any frame" if pose.name else "nobody is seen in any frame")
+    bodies, frames, step = _numbered(bodies, pose.bodies.frames if pose.listed is None else pose.listed)
+    require_size(8 * frames * options.persons * bodies.positions[0].size, "the recording")
+    persons = arrange(bodies, frames, options.persons, pose.by_id)
+    return Recording(
+        name=pose.name,
+        positions=to_positions(persons.positions),
+        fps=options.fps or pose.fps / step,
+        not_read=pose.not_read,
+        counts={**pose.counts, **counts, **persons.counts, "recordings_of_every_nth_frame": int(step > 1)},
+    )
 
 
 def pose_source(

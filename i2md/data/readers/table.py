@@ -23,7 +23,7 @@ from jaxtyping import Int64
 from i2md.data.coordinates import convert
 from i2md.data.readers.clip_table import ClipTable, ordered_labels
 from i2md.data.readers.files import BadFile, File, find_files, load_each, load_file
-from i2md.data.readers.joint_names import Match, layout_of_names
+from i2md.data.readers.joint_names import Match, best_layout, layout_of_names
 from i2md.data.readers.labels_csv import Labelled
 from i2md.data.readers.name_tables import shown
 from i2md.data.readers.poses import FILE, PoseOptions, first_parsed, full_name, one_file_each, pose_source
@@ -78,7 +78,7 @@ def open_tables(
     path: Path,
     files: Sequence[File],
     options: PoseOptions,
-    layout: str | None = None,
+    layout: str | Sequence[str] | None = None,
     columns: str | None = None,
     image: bool = False,
 ) -> Source:
@@ -88,7 +88,7 @@ def open_tables(
         path: What was given.
         files: The tables.
         options: What to keep of them.
-        layout: As in `open_source`.
+        layout: As in `open_source`, or several, of which it is the one that has most of its joints there.
         columns: As in `open_source`.
         image: Of two sets of coordinates choose those in the image.
 
@@ -139,10 +139,10 @@ def _first_columns(
 
 
 def _parser(
-    path: Path, files: Sequence[File], names: list[str], found: Columns | None, layout: str | None
+    path: Path, files: Sequence[File], names: list[str], found: Columns | None, layout: str | Sequence[str] | None
 ) -> TableParser:
     if found is None:
-        if layout is None:
+        if not isinstance(layout, str):
             raise InputError(
                 f"{path}: {len(names)} columns without names: give the layout whose joints they are in the order of, "
                 "for example --layout kinect-v1 (see i2md layouts)"
@@ -152,7 +152,7 @@ def _parser(
         order = tuple(range(len(known.joints)))
         return TableParser(Match(known.with_channels(channels), order), None, known.joints)
     joints = _joints_of_rows(path, files, found) if found.long else tuple(found.joints)
-    match = layout_of_names(path, joints, layout)
+    match = layout_of_names(path, joints, layout if isinstance(layout, str | None) else best_layout(joints, layout))
     channels = found.channels
     return TableParser(Match(match.layout.with_channels(channels), match.order), found, joints)
 

@@ -27,6 +27,7 @@ _ROLES: dict[str, tuple[str, ...]] = {
 }
 _ROLES["joint"] += ("keypointname", "bodypart", "marker", "landmarkindex", "part", "jointtype")
 _ROLES["person"] += ("bodyid", "personindex", "pose", "poseid", "player", "actor", "skeleton", "bodyindex")
+_ROLES["person"] += ("hand", "handedness", "handid", "handindex")
 _CONFIDENCE = ("confidence", "conf", "c", "score", "visibility", "vis", "v", "likelihood", "probability", "prob", "p")
 _KINDS = ("x", "y", "z", "confidence")
 # Columns that exporters add and that say nothing more of a joint.
