@@ -42,7 +42,7 @@ _ONE_HAND = tuple(f"{side}hand{kind}" for side in _SIDES for kind in ("landmarks
 LANDMARKS = frozenset({*_WORLD[POSE], *_WORLD[HAND], *_IMAGE[POSE], *_IMAGE[HAND], *_ONE_HAND})
 """Names under which a result holds landmarks."""
 # What a result of each layout may hold besides, by its names.
-_NOT_READ = {
+_NOT_READ: dict[str, dict[str, tuple[str, ...]]] = {
     POSE: {f"hand landmarks (--layout {HAND} reads them)": (*_WORLD[HAND][:2], *_IMAGE[HAND][:2], *_ONE_HAND)},
     HAND: {f"pose landmarks (--layout {POSE} reads them)": (_WORLD[POSE][0], _IMAGE[POSE][0])},
 }
