@@ -166,7 +166,11 @@ def _write_csv(path: Path, columns: dict) -> None:
 
 
 def openpose_folder(
-    folder: Path, name: str, people: Sequence[Sequence[np.ndarray]], ids: Sequence[Sequence[int]] | None = None
+    folder: Path,
+    name: str,
+    people: Sequence[Sequence[np.ndarray]],
+    ids: Sequence[Sequence[int]] | None = None,
+    parts: dict[str, np.ndarray] | None = None,
 ) -> None:
     """A file for each frame, as OpenPose's --write_json.
 
@@ -175,6 +179,7 @@ def openpose_folder(
         name: Name of the video.
         people: For each frame its persons, each (joints, 3): x, y, confidence.
         ids: Their identities, if tracked.
+        parts: face, hand_left and hand_right of the first person, (frames, joints, 3), as with --hand and --face.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for frame, bodies in enumerate(people):
@@ -187,6 +192,8 @@ def openpose_folder(
             }
             for at, body in enumerate(bodies)
         ]
+        for part, joints in (parts or {}).items():
+            listed[0][f"{part}_keypoints_2d"] = joints[frame].ravel().tolist()
         text = json.dumps({"version": 1.3, "people": listed})
         (folder / f"{name}_{frame:012d}_keypoints.json").write_text(text)
 

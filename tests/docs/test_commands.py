@@ -46,7 +46,7 @@ PRODUCTS = {
 # Options in the text that belong to other programs.
 FOREIGN = {
     *("--ntasks-per-node", "--gpus-per-node", "--signal", "--max_restarts", "--rdzv_endpoint"),
-    *("--write_json", "--outdir", "--pose_track"),
+    *("--write_json", "--hand", "--face", "--outdir", "--pose_track"),
     *("--index-url", "--strict", "--logdir"),
     *("--threads", "--scikit-learn", "--precisions", "--exact"),
     *("--clips", "--recordings", "--phase", "--edition", "--zipped", "--actions"),

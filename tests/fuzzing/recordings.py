@@ -149,6 +149,8 @@ def pose_targets() -> dict[str, tuple[str, str, dict[str, bytes]]]:
         ).encode()
         for at, people in enumerate(body)
     }
+    whole = {"pose_keypoints_2d": body[0, 0].ravel().tolist(), "hand_left_keypoints_2d": [0.0, 1.0, 0.5] * 21}
+    openpose["v/v_000000000004_keypoints.json"] = json.dumps({"people": [whole]}).encode()
     coco = {
         "a.json": json.dumps(pose_files.alphapose(body[:, :, :17])).encode(),
         "b.json": json.dumps(pose_files.mmpose(body[:, :, :17])).encode(),

@@ -230,6 +230,37 @@ def test_openpose_tells_persons_apart_and_keeps_given_identities(tmp_path: Path)
     assert "person_switches" not in only(open_source("openpose", tmp_path / "b")).counts
 
 
+@pytest.mark.parametrize("joints", [25, 18])
+def test_openpose_hands_and_face_are_read_where_the_layout_has_them(tmp_path: Path, joints: int) -> None:
+    bodies, counts = people(6, joints, 1), {"face": 70, "hand_left": 21, "hand_right": 21}
+    parts = {part: people(6, size, 1)[:, 0] for part, size in counts.items()}
+    parts["hand_left"][2] = 0
+    pose_files.openpose_folder(tmp_path / "v", "v", bodies, parts=parts)
+    body = {25: "body-25", 18: "openpose-18"}[joints]
+    alone, whole = open_source("auto", tmp_path), open_source("auto", tmp_path, layout="coco-wholebody")
+    found = only(alone)
+    assert alone.layout.name == body and len(found.not_read) == 3
+    assert found.not_read[1] == "hand left keypoints (--layout coco-wholebody reads them)"
+    np.testing.assert_allclose(found.positions[0], bodies[:, 0, :, :2], rtol=1e-6)
+    found, names = only(whole), whole.layout.joints
+    assert not found.not_read and sum(whole.left_out.values()) == {25: 4, 18: 3 + 6}[joints]
+    for joint in ("nose", "left wrist", "right ankle"):
+        wanted = bodies[:, 0, get_layout(body).joints.index(joint), :2]
+        np.testing.assert_allclose(found.positions[0][:, names.index(joint)], wanted, rtol=1e-6)
+    # The 68 points of a face in the order of iBUG, and each hand from the palm to the tip of the little finger.
+    places = {"face": ["right jaw 1", "right inner lower lip"], "hand_left": ["left palm", "left little finger 4"]}
+    places["hand_right"] = ["right palm", "right little finger 4"]
+    for part, (first, last) in places.items():
+        start, end = names.index(first), names.index(last) + 1
+        wanted = np.where(parts[part][..., 2:] > 0, parts[part][..., :2], np.nan)[:, : end - start]
+        np.testing.assert_allclose(found.positions[0][:, start:end], wanted, rtol=1e-6)
+    assert ("left big toe" in names) and np.isnan(found.positions[0][:, names.index("left big toe")]).all() == (
+        joints == 18
+    )
+    by_name = open_source("openpose", tmp_path, layout="coco-17")
+    assert only(by_name).positions.shape == (1, 6, 17, 2) and sum(by_name.left_out.values()) == joints - 17
+
+
 def test_coco_results_annotations_and_ultralytics(tmp_path: Path) -> None:
     bodies = people(10, 17)
     ids = [[4, 9]] * 10
