@@ -25,6 +25,7 @@ from i2md.data.recording import Divisible, Source
 from i2md.data.split_by import SplitBy, add_split, draw_split, with_split
 from i2md.data.storage.remote import to_path
 from i2md.data.store import UNTRIMMED, Clips, open_clips
+from i2md.data.third_coordinate import confidence_warnings
 from i2md.data.timing import Timing, retime
 from i2md.data.windows import Windows
 from i2md.data.writer import ClipsWriter
@@ -101,6 +102,7 @@ def prepare(
         raise InputError(f"max_gap {max_gap} must be at least 0, a number of frames")
     where, target = to_path(source), to_path(clips)
     recordings = open_source(format, where, **options)
+    warned = confidence_warnings(recordings)
     if intervals is not None:
         recordings = with_labels(recordings, Path(intervals))
     if windows is not None:
@@ -131,7 +133,7 @@ def prepare(
             unused = unused_labels(Path(intervals), writer.columns())
             recordings = replace(recordings, left_out={**recordings.left_out, **unused})
         origin = made_from(format, where, options, intervals)
-        dataset = replace(_describe(recordings, preset, report, origin), windows=windows)
+        dataset = replace(_describe(recordings, preset, report, origin, warned), windows=windows)
         if split_by is None or windows is not None:
             writer.finish(dataset)
         else:
@@ -271,7 +273,13 @@ def _list_left_out(writer: ClipsWriter, clips: Path) -> None:
                     file.writelines(f"{text}\n" for text in note["left_out"])
 
 
-def _describe(source: Source, preset: str, report: Report, origin: Mapping[str, Any] | None = None) -> Dataset:
+def _describe(
+    source: Source,
+    preset: str,
+    report: Report,
+    origin: Mapping[str, Any] | None = None,
+    warned: Sequence[str] = (),
+) -> Dataset:
     counts = report.to_dict()
     return Dataset(
         name=source.name,
@@ -287,5 +295,6 @@ def _describe(source: Source, preset: str, report: Report, origin: Mapping[str, 
             **({MADE_FROM: dict(origin)} if origin else {}),
             **({"recognised": source.recognised} if source.recognised else {}),
             **({"options": dict(source.options)} if source.options else {}),
+            **({"warnings": list(warned)} if warned else {}),
         },
     )

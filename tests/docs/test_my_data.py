@@ -127,7 +127,7 @@ def test_motion_capture() -> None:
 def test_tables(refused: Callable[..., str]) -> None:
     joints = get_layout("openni-15").joints
     pose_files.wide_csv(Path("tables/a.csv"), joints, RNG.normal(size=(4, 15, 3)))
-    auto, wide, long, numbers, visible = commands("table.md")
+    auto, wide, long, numbers, confident, visible = commands("table.md")
     run(auto, "clips/mine")
     names = ["No", "Who", *(f"{joint} pos {axis}" for joint in joints for axis in "XY")]
     rows = [[str(at), "me", *map(str, RNG.normal(size=30))] for at in range(4)]
@@ -139,6 +139,10 @@ def test_tables(refused: Callable[..., str]) -> None:
     Path("kinect").mkdir()
     np.savetxt("kinect/a.txt", RNG.normal(size=(4, 75)))
     run(f"{numbers} --overwrite", "clips/mine")
+    Path("keypoints").mkdir()
+    np.savetxt("keypoints/a.txt", body(4, 17).reshape(4, -1))
+    run(f"{confident} --overwrite", "clips/mine")
+    assert open_clips("clips/mine").dataset.layout.channels == 2
     limbs = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
     penn = ["head", *(f"{side}_{limb}" for limb in limbs for side in "lr")]
     for name in ("train/golf/1", "train/bowl/2", "test/golf/3", "test/bowl/4"):

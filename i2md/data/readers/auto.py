@@ -179,7 +179,7 @@ def _in_table(file: File, columns: str | None) -> Recognised:
     if deeplabcut.is_deeplabcut(data):
         return Recognised("deeplabcut", f"{shown(file.base)} begins with a line of scorers")
     names = column_names(file.base, data)
-    if columns is not None:
+    if columns is not None and has_names(names):
         given_columns(columns, names)
         return Recognised("table", "its columns are given")
     if not has_names(names):

@@ -27,7 +27,7 @@ from i2md.data.readers.joint_names import Match, best_layout, layout_of_names
 from i2md.data.readers.labels_csv import Labelled
 from i2md.data.readers.name_tables import shown
 from i2md.data.readers.poses import FILE, PoseOptions, first_parsed, full_name, one_file_each, pose_source
-from i2md.data.readers.table_columns import Columns, given_columns, recognise_columns
+from i2md.data.readers.table_columns import Columns, given_columns, given_numbers, recognise_columns
 from i2md.data.readers.table_files import column_names, has_names, read_table
 from i2md.data.readers.table_rows import TableParser, as_text, recordings_in, texts_of
 from i2md.data.recording import Source
@@ -55,7 +55,7 @@ def open_source(
         path: A file, a folder of files or a parent of it, or a .zip.
         layout: Layout of the joints; by default the one that their names are of.
         columns: Where the coordinates are: "x={joint}_x,y={joint}_y,z={joint}_z,confidence={joint}_c,frame=n"; by
-            default recognised.
+            default recognised. Of columns without names what the numbers of each joint are: "x,y,confidence".
         fps: Frame rate; 0 if unknown or in a column of times.
         persons: Persons kept at most.
         score: A joint whose confidence is this or less is missing, if there are confidences.
@@ -99,7 +99,8 @@ def open_tables(
         InputError: As `open_source`.
     """
     names, found = _first_columns(path, files, columns, image)
-    parser = _parser(path, files, names, found, layout)
+    numbers = given_numbers(columns) if found is None and columns is not None else None
+    parser = _parser(path, files, names, found, layout, numbers)
     match = parser.match
     left_out = {}
     if match.missing:
@@ -131,7 +132,7 @@ def _first_columns(
 
     def of_file(file: File) -> tuple[list[str], Columns | None]:
         names = column_names(file.base, load_file(file))
-        if columns is not None:
+        if columns is not None and has_names(names):
             return names, given_columns(columns, names)
         return names, recognise_columns(names, image) if has_names(names) else None
 
@@ -139,7 +140,12 @@ def _first_columns(
 
 
 def _parser(
-    path: Path, files: Sequence[File], names: list[str], found: Columns | None, layout: str | Sequence[str] | None
+    path: Path,
+    files: Sequence[File],
+    names: list[str],
+    found: Columns | None,
+    layout: str | Sequence[str] | None,
+    numbers: tuple[str, ...] | None,
 ) -> TableParser:
     if found is None:
         if not isinstance(layout, str):
@@ -148,22 +154,24 @@ def _parser(
                 "for example --layout kinect-v1 (see i2md layouts)"
             )
         known = get_layout(layout)
-        channels = _channels_without_names(path, len(names), known)
+        numbers = _numbers_without_names(path, len(names), known, numbers)
         order = tuple(range(len(known.joints)))
-        return TableParser(Match(known.with_channels(channels), order), None, known.joints)
+        channels = 3 if "z" in numbers else 2
+        return TableParser(Match(known.with_channels(channels), order), None, known.joints, numbers)
     joints = _joints_of_rows(path, files, found) if found.long else tuple(found.joints)
     match = layout_of_names(path, joints, layout if isinstance(layout, str | None) else best_layout(joints, layout))
     channels = found.channels
     return TableParser(Match(match.layout.with_channels(channels), match.order), found, joints)
 
 
-def _channels_without_names(path: Path, columns: int, layout: Layout) -> int:
-    for channels in (3, 2):
-        if columns % (len(layout.joints) * channels) in (0, 1):
-            return channels
+def _numbers_without_names(path: Path, columns: int, layout: Layout, given: tuple[str, ...] | None) -> tuple[str, ...]:
+    """What the numbers of each joint are: as given, or x y z or x y by how many columns there are."""
+    for numbers in (given,) if given else (("x", "y", "z"), ("x", "y")):
+        if columns % (len(layout.joints) * len(numbers)) in (0, 1):
+            return numbers
     raise InputError(
-        f"{path}: {columns} columns without names are not x y (z) of the {len(layout.joints)} joints of layout "
-        f"{layout.name}; give another --layout"
+        f"{path}: {columns} columns without names are not {' '.join(given) if given else 'x y (z)'} of the "
+        f"{len(layout.joints)} joints of layout {layout.name}; give another --layout"
     )
 
 

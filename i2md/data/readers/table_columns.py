@@ -130,6 +130,31 @@ def _by_joint(names: Sequence[str], patterns: Sequence[re.Pattern[str]]) -> dict
     return {joint: columns for joint, columns in found.items() if {"x", "y"} <= set(columns)}
 
 
+def given_numbers(text: str) -> tuple[str, ...]:
+    """What the numbers of each joint are, where columns have no names.
+
+    Args:
+        text: As "x,y,confidence", in their order.
+
+    Returns:
+        Among x, y, z and confidence.
+
+    Raises:
+        InputError: It is something else.
+
+    Example:
+        >>> given_numbers("x,y,confidence")
+        ('x', 'y', 'confidence')
+    """
+    kinds = tuple(_kind(word.strip()) for word in text.split(","))
+    if not {"x", "y"} <= set(kinds) or "" in kinds or len(set(kinds)) < len(kinds):
+        raise InputError(
+            f"columns {text[:60]!r}: of columns without names say what the numbers of each joint are, in their order,"
+            " for example --columns x,y,confidence"
+        )
+    return kinds
+
+
 def given_columns(text: str, names: Sequence[str]) -> Columns:
     """The columns that the user names.
 

@@ -80,6 +80,8 @@ class TableParser:
     columns: Columns | None
     joints: tuple[str, ...]
     """Names of the joints, or numbers, as the table has them."""
+    numbers: tuple[str, ...] = ()
+    """What the numbers of each joint are in a table without names of columns."""
 
     def __call__(self, files: Iterable[tuple[File, bytes]]) -> Sequence[Pose]:
         ((file, data),) = files
@@ -95,18 +97,21 @@ class TableParser:
         return [parse(table.take(pa.array(rows)), name) for name, rows in recordings_in(table, self.columns)]
 
     def _without_names(self, table: pa.Table) -> Pose:
-        size = len(self.match.order) * self.match.layout.channels
+        size = len(self.match.order) * len(self.numbers)
         rows = np.stack([numbers_of(table, name) for name in table.column_names], axis=1)
         if rows.shape[1] % size not in (0, 1):
             raise BadFile(f"{rows.shape[1]} columns, where others here have persons of {size}")
         numbered = bool(rows.shape[1] % size)
         persons = rows.shape[1] // size
-        positions = rows[:, numbered:].reshape(len(rows) * persons, len(self.match.order), -1)
+        joints = rows[:, numbered:].reshape(len(rows) * persons, len(self.match.order), -1)
+        axes = [self.numbers.index(axis) for axis in "xyz"[: self.match.layout.channels]]
+        confidence = joints[..., self.numbers.index("confidence")] if "confidence" in self.numbers else None
         # Zeros mark a person who is absent, in the text files of Kinect.
+        positions = joints[..., axes]
         positions = np.where(positions.any(axis=-1, keepdims=True), positions, np.nan)
         frames = _whole(rows[:, 0], "the first column") if numbered else np.arange(len(rows))
         ids = np.tile(np.arange(persons), len(rows))
-        return Pose(Bodies(frames.repeat(persons), positions, None, ids), listed=frames)
+        return Pose(Bodies(frames.repeat(persons), positions, confidence, ids), listed=frames)
 
     def _wide(self, table: pa.Table, name: str) -> Pose:
         assert self.columns is not None

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from i2md.data.info import info
+from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
 from i2md.data.readers.joint_names import find_layout
 from i2md.data.readers.table_columns import given_columns, recognise_columns
@@ -111,6 +113,34 @@ def test_numbers_without_names_are_the_joints_of_the_layout(tmp_path: Path) -> N
         np.testing.assert_array_equal(each.positions, positions.swapaxes(0, 1).astype(np.float32))
     with pytest.raises(InputError, match="--layout"):
         open_source("auto", tmp_path)
+
+
+def test_a_confidence_taken_for_z_is_warned_of_and_can_be_named(tmp_path: Path) -> None:
+    """x, y in fractions of the image and a confidence, as YOLO-pose exports them."""
+    body = np.concatenate([RNG.uniform(0.2, 0.8, (5, 17, 2)), RNG.uniform(0, 1, (5, 17, 1))], axis=-1).round(4)
+    (tmp_path / "in").mkdir()
+    np.savetxt(tmp_path / "in" / "a.txt", body.reshape(5, -1), "%.4f")
+    told = {"layout": "coco-17", "preset": "none"}
+    wrong = prepare("auto", tmp_path / "in", tmp_path / "wrong", **told)
+    (warning,) = [text for text in info(wrong)["warnings"] if "--columns" in text and "confidence" in text]
+    assert warning.startswith("third coordinate: x, y and z of a all lie within 0 and 1")
+    right = prepare("auto", tmp_path / "in", tmp_path / "right", **told, columns="x, y, conf", score=0.5)
+    assert not [text for text in info(right)["warnings"] if "confidence" in text]
+    kept = body[..., 2:] > 0.5
+    wanted = np.where(kept, body[..., :2], 0)
+    found = right.read(0)[0]
+    np.testing.assert_allclose(found[kept[..., 0]], wanted[kept[..., 0]], rtol=1e-6)
+    assert right.dataset.report["joints_of_low_confidence"] == (~kept).sum()
+    # Metres around the hips, and pixels, are no fractions of an image.
+    for factors in ([-2, 2, 2], [640, 480, 1]):
+        np.savetxt(tmp_path / "in" / "a.txt", (body * factors).reshape(5, -1), "%.4f")
+        clips = prepare("auto", tmp_path / "in", tmp_path / "wrong", overwrite=True, **told)
+        assert not [text for text in info(clips)["warnings"] if "third coordinate:" in text]
+    for text in ("x,confidence", "x,y,y", "x,y,w", "x=1"):
+        with pytest.raises(InputError, match="--columns x,y,confidence"):
+            open_source("table", tmp_path / "in", layout="coco-17", columns=text)
+    with pytest.raises(InputError, match="51 columns without names are not x y of the 17 joints"):
+        open_source("table", tmp_path / "in", layout="coco-17", columns="x,y")
 
 
 def test_a_long_table_holds_recordings_persons_labels_and_times(tmp_path: Path) -> None:
