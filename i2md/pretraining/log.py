@@ -1,17 +1,17 @@
-"""The log of a run: one line of log.jsonl an epoch, and the same numbers as TensorBoard scalars."""
+"""The log of a run: one line of log.jsonl an epoch, and the same numbers in experiment trackers."""
 
 from __future__ import annotations
 
 import json
-import os
-import socket
-import time
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from i2md.errors import name_file_in_errors
+from i2md.errors import InputError, name_file_in_errors, shortened
 from i2md.pretraining.run import LOG
+from i2md.pretraining.trackers import TRACKERS, Tracker
 from i2md.runtime.io import write_text
 from i2md.runtime.plain_data import NotPlainData, parse_json
 
@@ -72,7 +72,7 @@ def _is_number(value: Any) -> bool:
 
 
 class RunLog:
-    """Writes log.jsonl and TensorBoard scalars.
+    """Writes log.jsonl, and the same numbers to trackers.
 
     A run that was killed has logged epochs after its last checkpoint and repeats them: lines after `epochs_done` are
     removed when the log is opened.
@@ -80,61 +80,59 @@ class RunLog:
     Args:
         run: Folder of the run.
         epochs_done: Epochs that the checkpoint holds.
+        trackers: Names of the trackers.
+        config: The content of config.yaml, for the trackers.
+
+    Raises:
+        InputError: A tracker cannot begin.
     """
 
-    def __init__(self, run: Path, epochs_done: int) -> None:
+    def __init__(
+        self, run: Path, epochs_done: int, trackers: Sequence[str] = (), config: Mapping[str, Any] | None = None
+    ) -> None:
         self._path = run / LOG
         kept = [line for line in read_log(run) if line["epoch"] <= epochs_done]
         write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         self.begun = {term for line in kept for term in line.get("begins", {})}
         """Terms of the loss that began in the epochs of the checkpoint."""
-        self._scalars = TensorBoardScalars(run / "tensorboard", epochs_done)
+        self._trackers: dict[str, Tracker] = {}
+        for name in trackers:
+            try:
+                self._trackers[name] = TRACKERS[name](run, config or {}, epochs_done)
+            except (InputError, OSError):
+                raise
+            except Exception as error:  # whatever the tracker's library raises without a server or an account
+                raise InputError(
+                    f"tracker {name} cannot begin: {shortened(str(error))}; see docs/pretrain.md, or leave it out of"
+                    " --trackers"
+                ) from error
 
     def write(self, line: Mapping[str, Any]) -> None:
-        """Append the numbers of an epoch."""
+        """Append the numbers of an epoch; a tracker that fails is left out from then on, with a warning."""
         with name_file_in_errors(self._path), open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(dict(line)) + "\n")
-        self._scalars.write(
-            {name: value for name, value in line.items() if name not in ("epoch", *_NOT_NUMBERS)}, line["epoch"]
-        )
+        scalars = {name: value for name, value in line.items() if name not in ("epoch", *_NOT_NUMBERS)}
+        for name, tracker in list(self._trackers.items()):
+            self._attempt(name, partial(tracker.write, scalars, line["epoch"]))
 
+    def close(self, finished: bool) -> None:
+        """End the trackers' runs.
 
-class TensorBoardScalars:
-    """A new event file; TensorBoard then ignores what older files of the folder hold after `last_step`.
+        Args:
+            finished: Whether the run took its last step.
+        """
+        for name, tracker in list(self._trackers.items()):
+            self._attempt(name, partial(tracker.close, finished))
 
-    torch's SummaryWriter writes from a thread of its own, which prints a traceback when the disk is full, and takes a
-    second to import. Here each write raises its own error.
-
-    Args:
-        folder: Folder of event files, made if necessary.
-        last_step: Last step of the older files that still counts.
-    """
-
-    def __init__(self, folder: Path, last_step: int) -> None:
-        # Imported here since they are slow to import, and reading a log does not need them.
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-
-        with name_file_in_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
-        self._path = folder / name
-        self._append(
-            Event(wall_time=time.time(), file_version="brain.Event:2"),
-            Event(wall_time=time.time(), step=last_step + 1, session_log=SessionLog(status=SessionLog.START)),
-        )
-
-    def write(self, scalars: Mapping[str, float], step: int) -> None:
-        """Append named numbers of one step."""
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        values = [Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
-        self._append(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
-
-    def _append(self, *events: Any) -> None:
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
-        with name_file_in_errors(self._path), open(self._path, "ab") as file:
-            writer = RecordWriter(file)
-            for event in events:
-                writer.write(event.SerializeToString())
+    def _attempt(self, name: str, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError:  # a full disk stops the run, which resumes later
+            raise
+        except Exception as error:  # a server that is gone must not cost a run of hours
+            del self._trackers[name]
+            print(
+                f"i2md: warning: tracker {name} failed and is left out from here on, {LOG} has everything:"
+                f" {shortened(str(error))}",
+                file=sys.stderr,
+            )

@@ -22,8 +22,9 @@ from i2md.pretraining.log import RunLog
 from i2md.pretraining.masked import masked_frames
 from i2md.pretraining.models import Model
 from i2md.pretraining.optimizer import build_optimizer, learning_rate, optimizer_tensors, restore_optimizer
-from i2md.pretraining.run import MODEL, STATE
+from i2md.pretraining.run import CONFIG, MODEL, STATE
 from i2md.pretraining.step import CapturedStep, ComputeGradients, GraphRecorder, train_step
+from i2md.runtime.plain_data import read_yaml
 from i2md.runtime.progress import progress
 from i2md.runtime.random import generator
 from i2md.views.augment import ViewDraws
@@ -105,8 +106,15 @@ class Training:
             stopped: Filled by a signal that asks to stop after the step in progress.
             monitors: Measure the model every few epochs, and after the last one.
         """
-        s = self.settings
         collectives.run_on_main(self._open_log)
+        try:
+            self._run_to_end(stopped, monitors)
+        finally:
+            if is_main_process():  # not a collective, since another process may be lost
+                self.log.close(finished=self.step == self.last_step)
+
+    def _run_to_end(self, stopped: list[int], monitors: Monitors) -> None:
+        s = self.settings
         duration = Duration(self.last_step - self.step)
         with progress(self.last_step, s.method, "step", initial=self.step, show=is_main_process()) as bar:
             while self.step < self.last_step:
@@ -130,7 +138,8 @@ class Training:
             collectives.run_on_main(lambda: save_tensors(self.run / MODEL, self._finished_model()))
 
     def _open_log(self) -> None:
-        self.log = RunLog(self.run, self.step // self.steps_per_epoch)
+        config = read_yaml(self.run / CONFIG)
+        self.log = RunLog(self.run, self.step // self.steps_per_epoch, self.settings.trackers, config)
         self.begun = self.log.begun
 
     def _write_log(self, numbers: Mapping[str, Any]) -> None:

@@ -33,6 +33,7 @@ _DECIDING_NO_WEIGHT = (
     "recipe",
     "settings.knn_every",
     "settings.diagnostics_every",
+    "settings.trackers",
     "settings.checkpoint_",
     "settings.start_from",
     "start.run",

@@ -9,6 +9,7 @@ from i2md.encoders.registry import ENCODERS
 from i2md.encoders.settings import EncoderSettings
 from i2md.errors import InputError
 from i2md.objectives.settings import METHODS, TERMS, Method, ObjectiveSettings
+from i2md.pretraining.trackers import TRACKERS
 from i2md.views.settings import AUGMENTATIONS, STREAMS, ViewSettings
 
 
@@ -62,6 +63,9 @@ class PretrainSettings:
     diagnostics_every: int = 10
     """Epochs between two measurements of the representation on training clips (docs/pretrain.md, "Diagnostics"); 0:
     never. They decide nothing."""
+    trackers: tuple[str, ...] = ("tensorboard",)
+    """Where the numbers of each epoch are written beside log.jsonl: tensorboard, wandb, mlflow, or one that another
+    package registers (group i2md.trackers); none for no other place. They decide nothing."""
     views: ViewSettings = field(default_factory=ViewSettings)
     """Views of a clip."""
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
@@ -80,6 +84,7 @@ class PretrainSettings:
             (STREAMS, self.streams),
             (TERMS, self.objectives.extra),
             (AUGMENTATIONS, self.views.augmentations),
+            (TRACKERS, self.trackers),
         ):
             for name in names:
                 registry.check(name)
