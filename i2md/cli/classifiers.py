@@ -49,6 +49,7 @@ def fitted_text(data: Mapping[str, Any]) -> str:
             f" can be predicted in cross-validation: {', '.join(single[:5])}"
         )
     lines += [f"note: {text}" for text in data["notes"]]
+    lines += [f"picture: {data['picture']}"] if "picture" in data else []
     return "\n".join([*lines, f"model: {data['model']}"])
 
 

@@ -28,6 +28,7 @@ def fit(
     windows: str | None = None,
     stride: str | None = None,
     false_alarms: float = 0.05,
+    confusion: PathLike | None = None,
     overwrite: bool = False,
     device: str = "auto",
 ) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def fit(
         stride: Time from a window to the next; by default that of the folder, or a tenth of the length.
         false_alarms: Share of clips of known classes that may be rejected as "none of these"; 0 rejects
             nothing.
+        confusion: Picture of the confusion matrix in cross-validation to write, too: .png or .svg.
         overwrite: Replace a classifier that is there.
         device: auto, cpu, cuda or cuda:N.
 
@@ -64,17 +66,20 @@ def fit(
     from i2md.data.clip_labels import label_clips
     from i2md.data.store import Clips, open_clips
     from i2md.data.windows import Windows, windows_like
+    from i2md.evaluation.report.confusion_figure import check_picture, write_confusion
     from i2md.inference.candidates import candidate_names
     from i2md.inference.classifier_files import check_writable, write_classifier
     from i2md.inference.fit import fit_parts
     from i2md.inference.model import Model
-    from i2md.inference.training_set import clip_set, window_set
+    from i2md.inference.training_set import check_labelled, clip_set, window_set
     from i2md.runtime.device import fast_cpu_matmul
 
     if not 0 <= false_alarms < 1:
         raise InputError(f"false_alarms {false_alarms:g} must be at least 0 and below 1, such as 0.05")
     candidate_names(candidates)
     check_writable(Path(model), overwrite)
+    if confusion is not None:
+        check_picture(Path(confusion))
     opened = clips if isinstance(clips, Clips) else open_clips(clips)
     divided = windows_like(opened.dataset.windows, windows, stride) or Windows(2.0, 0.2)
     notes: list[str] = []
@@ -84,15 +89,21 @@ def fit(
     of_windows = recordings.intervals is not None and len(recordings.intervals["label"]) > 0
     if windows is not None and not of_windows:
         raise InputError("fit: --windows divides recordings with labelled intervals; these clips have none")
-    loaded = Model(run, device)
+    loaded, labelled = Model(run, device), recordings if of_windows else opened
+    check_labelled(loaded, labelled, of_windows)
     with fast_cpu_matmul():
         parts = {
             name: window_set(loaded, each, divided) if of_windows else clip_set(loaded, each)
-            for name, each in _parts(recordings if of_windows else opened, split).items()
+            for name, each in _parts(labelled, split).items()
         }
         fitted = fit_parts(loaded, parts["train"], candidates, false_alarms, parts.get("test"))
     write_classifier(Path(model), loaded, fitted, overwrite)
     info = fitted.info
+    if confusion is not None:
+        unit = "clips" if info.windows is None else "windows"
+        accuracy, together = 100 * info.report["accuracy"], info.report["held_out_together"]
+        title = f"{accuracy:.1f} % right in cross-validation over {together}s"
+        write_confusion(Path(confusion), info.report["confusion"], info.class_names, title, unit)
     return {
         "model": str(model),
         "classes": list(info.class_names),
@@ -103,6 +114,7 @@ def fit(
         "windows": None if info.windows is None else str(info.windows),
         **info.report,
         "notes": [*notes, *info.report["notes"]],
+        **({} if confusion is None else {"picture": str(confusion)}),
     }
 
 

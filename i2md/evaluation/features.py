@@ -42,6 +42,7 @@ def extract(
     draw: Callable[[Int64[Tensor, " batch"]], Float[Tensor, "batch frames joints channels persons"]],
     device: torch.device | str = "cpu",
     batch_size: int = 256,
+    alone: bool = False,
 ) -> Features:
     """Encode clips 0 to count - 1 in evaluation mode.
 
@@ -54,14 +55,17 @@ def extract(
         draw: Makes the views of the clips with these indices.
         device: Where the features are kept.
         batch_size: Clips a batch.
+        alone: Encode each clip of a batch by itself: its features do not depend, not even in their last bit, on the
+            clips beside it.
 
     Returns:
         Features (count, width) by stream.
     """
     found = {name: torch.zeros(count, encoder.width, device=device) for name, encoder in encoders.items()}
     first = next(iter(encoders.values()))
-    modes = {name: encoder.training for name, encoder in encoders.items()}
-    for encoder in encoders.values():
+    # Those in evaluation mode are left alone: other threads may be using them.
+    in_training = [encoder for encoder in encoders.values() if encoder.training]
+    for encoder in in_training:
         encoder.eval()
     batches = torch.arange(count, device=device).split(batch_size)
     mine = collectives.local_range(len(batches))
@@ -70,18 +74,27 @@ def extract(
         x = draw(indices)
         if number not in mine:
             continue
-        features = type(first).forward_parallel(list(encoders.values()), [stream(x, name, layout) for name in encoders])
-        for name, value in zip(encoders, features, strict=True):
-            found[name][indices] = value.float()
-    for name, encoder in encoders.items():
-        encoder.train(modes[name])
+        pieces = zip(indices.split(1), x.split(1), strict=True) if alone else [(indices, x)]
+        for places, views in pieces:
+            streams = [stream(views, name, layout) for name in encoders]
+            features = type(first).forward_parallel(list(encoders.values()), streams)
+            for name, value in zip(encoders, features, strict=True):
+                found[name][places] = value.float()
+    for encoder in in_training:
+        encoder.train()
     # Rows that other processes encoded are still zero here.
     collectives.all_reduce_sum(found.values())
     return found
 
 
 def clip_features(
-    encoders: Encoders, layout: Layout, clips: PackedClips, frames: int, persons: int, batch_size: int = 256
+    encoders: Encoders,
+    layout: Layout,
+    clips: PackedClips,
+    frames: int,
+    persons: int,
+    batch_size: int = 256,
+    alone: bool = False,
 ) -> Features:
     """Encode the evaluation crop of each clip: its middle 95 % of frames, resized to `frames`.
 
@@ -92,6 +105,7 @@ def clip_features(
         frames: Frames a view.
         persons: Persons a view; clips of fewer are filled up with zeros.
         batch_size: Clips a batch.
+        alone: Encode each clip by itself, as in `extract`.
 
     Returns:
         Features (clips, width) by stream.
@@ -105,6 +119,7 @@ def clip_features(
         lambda indices: evaluation_view(clips, indices, frames, persons),
         clips.rows.device,
         batch_size,
+        alone,
     )
 
 

@@ -41,8 +41,26 @@ def known_scores(
         return logits.softmax(dim=1).max(dim=1).values
     if name == "energy":
         return logits.logsumexp(dim=1)
-    similarities = [F.normalize(features[s], dim=1) @ references[s].T for s in references]
-    return torch.stack(similarities).mean(dim=0).max(dim=1).values
+    return nearest_similarity(features, references)
+
+
+def nearest_similarity(features: Features, references: Features) -> Float[Tensor, " clips"]:
+    """Cosine similarity to the nearest training clip, mean of the streams: the same whatever clips are beside one.
+
+    A product in float32 tells those that may be the nearest, by a bound on its rounding; they are compared in float64.
+
+    Args:
+        features: Of the clips, by stream.
+        references: Of the training clips, by the same streams, of length 1.
+    """
+    units = unit_features({s: features[s] for s in references})
+    rough = torch.stack([units[s] @ references[s].T for s in references]).mean(dim=0)
+    bound = 4 * max(value.shape[1] for value in units.values()) * torch.finfo(rough.dtype).eps
+    clips, near = (rough >= rough.max(dim=1, keepdim=True).values - bound).nonzero(as_tuple=True)
+    exact = sum((units[s][clips].double() * references[s][near].double()).sum(dim=1) for s in references)
+    found = rough.new_full((len(rough),), -2.0, dtype=torch.float64)
+    assert isinstance(exact, Tensor)
+    return found.scatter_reduce(0, clips, exact / len(references), "amax").to(rough.dtype)
 
 
 def unit_features(features: Features) -> Features:

@@ -49,14 +49,15 @@ class FeatureSets:
     encoders: Mapping[str, Encoders]
     frames: Mapping[str, int]
 
-    def __call__(self, clips: PackedClips) -> dict[str, Features]:
+    def __call__(self, clips: PackedClips, alone: bool = False) -> dict[str, Features]:
         """Features of clips by kind and stream.
 
         Args:
             clips: Prepared clips.
+            alone: Encode each clip by itself, as in `i2md.evaluation.features.extract`.
         """
         return {
-            kind: clip_features(encoders, self.layout, clips, self.frames[kind], self.persons)
+            kind: clip_features(encoders, self.layout, clips, self.frames[kind], self.persons, alone=alone)
             for kind, encoders in self.encoders.items()
         }
 

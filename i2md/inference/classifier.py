@@ -19,7 +19,7 @@ from i2md.data.packed import PackedClips, pack_arrays
 from i2md.data.store import Clips
 from i2md.data.windows import Windows, windows_like
 from i2md.errors import InputError
-from i2md.evaluation.open_set import known_scores
+from i2md.evaluation.open_set import known_scores, nearest_similarity
 from i2md.evaluation.smoothing import Smoothing, median_classes
 from i2md.evaluation.timeline import Bounds, layout_mapping, prepared_window, window_bounds
 from i2md.inference.candidates import LEARNED, scores_of, summed
@@ -27,6 +27,9 @@ from i2md.inference.classifier_files import ClassifierInfo, is_rejected, load_pa
 from i2md.inference.model import Model
 from i2md.inference.predictions import Evidence, PredictedInterval, Prediction, Timeline, runs
 from i2md.inference.training_set import check_recordings
+
+# Windows that are predicted at a time.
+_AT_A_TIME = 64
 
 if TYPE_CHECKING:
     from i2md.inference.stream import Stream
@@ -99,13 +102,26 @@ class Classifier:
             found.append(Prediction(self.class_names[best], float(row[best]), rejected, known, row))
         return found
 
-    def window(self, prepared: Float32[np.ndarray, "persons frames joints channels"]) -> Evidence:
-        """Evidence of one window, computed by itself.
+    def windows(self, prepared: Sequence[Float32[np.ndarray, "persons frames joints channels"]]) -> Evidence:
+        """Evidence of windows, each computed as if it were the only one.
 
         Args:
-            prepared: Its prepared positions.
+            prepared: Their prepared positions.
         """
-        return self.evidence(pack_arrays([prepared], self.model.device))
+        parts, info = self._parts, self.info
+        log_probabilities, known = [], []
+        with torch.no_grad():
+            features = parts.features(pack_arrays(prepared, self.model.device), alone=True)
+            for number in range(len(prepared)):
+                row = {k: {s: v[number : number + 1] for s, v in each.items()} for k, each in features.items()}
+                logits = summed(scores_of(parts.classifiers, row), info.candidate).double() / info.temperature
+                log_probabilities.append(logits.log_softmax(dim=1))
+                if info.known_score != "nearest":
+                    known.append(known_scores(info.known_score, logits, row[LEARNED], parts.references))
+            if info.known_score == "nearest":
+                # Reads all references, and is the same whatever it is computed together with.
+                known.append(nearest_similarity(features[LEARNED], parts.references))
+        return Evidence(torch.cat(log_probabilities).cpu().numpy(), torch.cat(known).double().cpu().numpy())
 
     def stream(
         self, fps: float, window: str | None = None, stride: str | None = None, layout: str | None = None
@@ -158,13 +174,18 @@ class Classifier:
         bounds = window_bounds(positions.shape[1], fps, windows)
         preparation = recordings.dataset.preparation
         mapping = layout_mapping(recordings, config.layout, preparation)
-        rows, found = [], []
-        for place, begin in enumerate(bounds.begins.tolist()):
-            piece = positions[:, begin : begin + bounds.length]
-            prepared = prepared_window(piece, config.layout, config.preparation, mapping, preparation != "none")
-            if prepared is not None:
-                rows.append(place)
-                found.append(self.window(prepared))
+        rows: list[int] = []
+        found: list[Evidence] = []
+        for first in range(0, len(bounds.begins), _AT_A_TIME):
+            pieces = {}
+            for place, begin in enumerate(bounds.begins[first : first + _AT_A_TIME].tolist(), first):
+                piece = positions[:, begin : begin + bounds.length]
+                prepared = prepared_window(piece, config.layout, config.preparation, mapping, preparation != "none")
+                if prepared is not None:
+                    pieces[place] = prepared
+            if pieces:
+                rows += pieces
+                found.append(self.windows(list(pieces.values())))
         labels = np.full(len(bounds.begins), -1)
         log_probabilities, known = np.zeros((len(labels), len(self.class_names))), np.zeros(len(labels))
         if found:

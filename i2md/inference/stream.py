@@ -203,7 +203,7 @@ class Stream:
             config = self._classifier.model.config
             prepared = prepared_window(positions, config.layout, config.preparation, self._mapping)
             if prepared is not None:
-                (prediction,) = self._classifier.decide(self._classifier.window(prepared))
+                (prediction,) = self._classifier.decide(self._classifier.windows([prepared]))
         return StreamedWindow(start, start + length, prediction)
 
 

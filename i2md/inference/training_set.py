@@ -48,9 +48,8 @@ def clip_set(model: Model, clips: Clips) -> TrainingSet:
         clips: Clips of the run's preparation.
 
     Raises:
-        InputError: There are too few labels, or the clips do not fit the run.
+        InputError: There are too few labels.
     """
-    check_clips(model.config, clips, model.run)
     chosen = np.flatnonzero(clips.labels >= 0)
     used = _used_classes(clips, clips.labels[chosen])
     labelled = clips.select(chosen)
@@ -77,11 +76,10 @@ def window_set(model: Model, recordings: Clips, windows: Windows) -> TrainingSet
         windows: Length and stride.
 
     Raises:
-        InputError: There are too few labels, or the recordings do not fit the run.
+        InputError: There are too few labels.
     """
     if recordings.intervals is None or not len(recordings.intervals["label"]):
         raise InputError(f"{recordings.path}: has no labelled intervals; name a file of them by --labels")
-    check_recordings(model, recordings)
     used = _used_classes(recordings, recordings.intervals["label"])
     class_names = tuple(recordings.dataset.class_names[label] for label in used)
     background = len(used)
@@ -109,6 +107,23 @@ def window_set(model: Model, recordings: Clips, windows: Windows) -> TrainingSet
         recordings=found.recordings,
         notes=(f"one of {every} windows is used, {len(found.positions)} in all",) if every > 1 else (),
     )
+
+
+def check_labelled(model: Model, clips: Clips, of_windows: bool) -> None:
+    """Check that labelled clips fit a run, before `clip_set` or `window_set`, and warn of what is converted.
+
+    Args:
+        model: The run.
+        clips: Clips; whole recordings where windows of them are wanted.
+        of_windows: Whether they are.
+
+    Raises:
+        InputError: They have another preparation, or too few joints can be had.
+    """
+    if of_windows:
+        check_recordings(model, clips)
+    else:
+        check_clips(model.config, clips, model.run)
 
 
 def check_recordings(model: Model, recordings: Clips) -> None:

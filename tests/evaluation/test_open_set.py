@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
@@ -15,6 +16,8 @@ from i2md.evaluation.open_set import (
     false_alarms_at_recall,
     known_scores,
     left_out_classes,
+    nearest_similarity,
+    unit_features,
 )
 
 scores = st.lists(st.integers(0, 5).map(float), min_size=1, max_size=12).map(np.array)
@@ -39,6 +42,20 @@ def test_scores_are_larger_for_clips_like_the_training_clips() -> None:
     for name in KNOWN_SCORES:
         known, unknown = known_scores(name, logits, features, references).tolist()
         assert known > unknown
+
+
+def test_similarity_to_the_nearest_is_that_of_float64_and_of_a_clip_alone() -> None:
+    draws = torch.Generator().manual_seed(0)
+    features = {name: torch.randn(40, width, generator=draws) for name, width in (("joint", 33), ("bone", 257))}
+    # References close to one another: in float32 several are the nearest.
+    others = {s: x[torch.arange(200) % 40] + 1e-4 * torch.randn(200, x.shape[1]) for s, x in features.items()}
+    references = unit_features(others)
+    found = nearest_similarity(features, references)
+    units = {s: F.normalize(x.double(), dim=1) for s, x in features.items()}
+    exact = sum(units[s] @ x.double().T for s, x in references.items()) / 2
+    np.testing.assert_allclose(found, exact.max(dim=1).values, rtol=3e-7)
+    alone = [nearest_similarity({s: x[i : i + 1] for s, x in features.items()}, references) for i in range(40)]
+    assert torch.equal(found, torch.cat(alone))
 
 
 def test_each_class_is_scored_by_a_classifier_that_never_saw_it() -> None:

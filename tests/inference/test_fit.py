@@ -93,6 +93,25 @@ def test_intervals_label_windows_and_the_background(run: Path, clips: Path, tmp_
     assert set(said["smoothing"]["f1"]) == {"0.1", "0.25", "0.5"}
 
 
+def test_clips_of_another_layout_are_said_to_be_converted_once_and_confusion_is_drawn(
+    run: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    assert main(["convert", str(clips), str(other), "--to", "body-16"]) == 0
+    capsys.readouterr()
+    said = fit(run, other, tmp_path / "model", "--split", "xsub", "--confusion", tmp_path / "confusion.svg")
+    assert capsys.readouterr().err.count("warning: ") == 1
+    drawn = (tmp_path / "confusion.svg").read_text()
+    named = [*said["classes"], f"{100 * said['accuracy']:.1f} % right in cross-validation over subjects"]
+    assert all(f">{text}</text>" in drawn for text in named)
+    # A row's name with its clips, and a number in every cell that is not 0.
+    assert all(
+        f">{name} ({sum(row)})</text>" in drawn for name, row in zip(said["classes"], said["confusion"], strict=True)
+    )
+    counts = [count for row in said["confusion"] for count in row if count]
+    assert all(drawn.count(f">{count}</text>") == counts.count(count) for count in counts)
+
+
 def test_a_split_is_tested_on_its_other_part(run: Path, clips: Path, tmp_path: Path) -> None:
     said = fit(run, clips, tmp_path / "model", "--split", "xsub")
     assert said["clips"] == said["held_out"]["clips"] == 16
@@ -159,6 +178,7 @@ def test_folds_divide_clips_by_whole_groups(groups: int) -> None:
         (["--windows", "1s"], "these clips have none"),
         (["--stride", "1s"], "stride belongs to windows"),
         (["--split", "nosuch"], "no split 'nosuch'"),
+        (["--confusion", "matrix.doc"], "pictures are written as .png or .svg"),
     ],
 )
 def test_refused(run: Path, clips: Path, tmp_path: Path, refused: Callable, words: list[str], said: str) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 import i2md
 from i2md.cli.main import main
+from i2md.evaluation.open_set import KNOWN_SCORES
 from i2md.evaluation.timeline import frames_of, prepared_window, window_bounds
 from i2md.inference.stream import Stream, StreamedWindow
 
@@ -29,17 +31,17 @@ def day(recordings: Path) -> np.ndarray:
 
 
 def offline(classifier: i2md.Classifier, positions: np.ndarray) -> list[StreamedWindow]:
-    """The windows of a file."""
-    windows = classifier.info.windows
+    """The windows of a file, predicted together."""
+    windows, config = classifier.info.windows, classifier.model.config
     assert windows is not None
-    bounds, found = window_bounds(positions.shape[1], 30.0, windows), []
-    for begin in bounds.begins.tolist():
-        config = classifier.model.config
-        piece = positions[:, begin : begin + bounds.length]
-        prepared = prepared_window(piece, config.layout, config.preparation)
-        decided = None if prepared is None else classifier.decide(classifier.window(prepared))[0]
-        found.append(StreamedWindow(begin, begin + bounds.length, decided))
-    return found
+    bounds = window_bounds(positions.shape[1], 30.0, windows)
+    pieces = [positions[:, begin : begin + bounds.length] for begin in bounds.begins.tolist()]
+    prepared = [prepared_window(piece, config.layout, config.preparation) for piece in pieces]
+    decided = iter(classifier.decide(classifier.windows([each for each in prepared if each is not None])))
+    return [
+        StreamedWindow(begin, begin + bounds.length, None if each is None else next(decided))
+        for begin, each in zip(bounds.begins.tolist(), prepared, strict=True)
+    ]
 
 
 def require_equal(one: list[StreamedWindow], other: list[StreamedWindow]) -> None:
@@ -56,6 +58,16 @@ def test_a_stream_gives_the_windows_of_a_file(classifier: i2md.Classifier, day: 
     stream = classifier.stream(fps=30)
     found = [window for frame in day[0, :frames] for window in stream.push(frame)]
     require_equal([*found, *stream.finish()], offline(classifier, day[:, :frames]))
+
+
+@pytest.mark.parametrize("score", KNOWN_SCORES)
+def test_every_score_of_rejection_is_that_of_a_window_alone(of_windows: Path, day: np.ndarray, score: str) -> None:
+    classifier = i2md.load_classifier(of_windows, "cpu")
+    classifier._parts = replace(classifier._parts, info=replace(classifier.info, known_score=score))
+    stream = classifier.stream(fps=30)
+    found = [window for frame in day[0] for window in stream.push(frame)]
+    require_equal([*found, *stream.finish()], offline(classifier, day))
+    assert len({each.prediction.known for each in found if each.prediction}) > 1
 
 
 def test_missing_frames_are_frames_without_anybody_and_late_ones_are_left_out(
