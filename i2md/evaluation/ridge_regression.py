@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 # Clips that are held in float64 at a time.
 BLOCK = 2048
 # A feature whose standard deviation is below this fraction of its mean does not vary but by rounding to float32.
 ROUNDING = 1e-6
+# A penalty of this fraction of the features' number is small beside the products of clips.
+NEARLY_NONE = 0.01
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ def fit_ridge(
         features: Of at least two clips, of any scale: each is standardised by its mean and standard deviation.
         labels: Their classes.
         num_classes: Number of classes; those without a clip score -1.
-        penalties: Strengths of the penalty, above 0. The one of the least squared leave-one-out error is used.
+        penalties: Strengths of the penalty, above 0. The one of the least squared leave-one-out error is used. A clip
+            without another of its class does not count: left out it is unknown whatever the penalty. Where no clip
+            counts, the largest penalty of at most a hundredth of the features' number is used.
 
     Returns:
         The classifier. The standardisation is that of all clips also where one is left out.
@@ -67,8 +71,12 @@ def fit_ridge(
     targets = torch.full((len(labels), num_classes), -1.0, dtype=torch.float64, device=labels.device)
     targets[torch.arange(len(labels), device=labels.device), labels] = 1.0
     intercepts = targets.mean(dim=0)
+    counted = torch.bincount(labels, minlength=num_classes)[labels] > 1
+    if not counted.any():
+        small = [penalty for penalty in penalties if penalty <= NEARLY_NONE * features.shape[1]]
+        penalties = [max(small, default=min(penalties))]
     solve = _solve_in_clips if len(features) <= features.shape[1] else _solve_in_features
-    weights, penalty = solve(features, mean, deviation, targets - intercepts, penalties)
+    weights, penalty = solve(features, mean, deviation, targets - intercepts, penalties, counted)
     return LinearClassifier(mean, deviation, weights, intercepts, penalty)
 
 
@@ -90,6 +98,7 @@ def _solve_in_clips(
     deviation: Tensor,
     targets: Float64[Tensor, "clips classes"],
     penalties: Sequence[float],
+    counted: Bool[Tensor, " clips"],
 ) -> tuple[Float64[Tensor, "width classes"], float]:
     """Weights by the eigenvectors of the clips' products, where there are no more clips than features."""
     x = _standardised(features, mean, deviation)
@@ -101,7 +110,7 @@ def _solve_in_clips(
         residuals = vectors @ (kept[:, None] * rotated)
         # 1 less the clip's own share in its prediction; the intercept's share is 1 / clips.
         own = vectors.square() @ kept - 1 / len(x)
-        errors.append(float((residuals / own[:, None]).square().sum()))
+        errors.append(float((residuals / own[:, None])[counted].square().sum()))
     penalty = penalties[errors.index(min(errors))]
     return x.T @ (vectors @ (rotated / (values + penalty)[:, None])), penalty
 
@@ -112,25 +121,26 @@ def _solve_in_features(
     deviation: Tensor,
     targets: Float64[Tensor, "clips classes"],
     penalties: Sequence[float],
+    counted: Bool[Tensor, " clips"],
 ) -> tuple[Float64[Tensor, "width classes"], float]:
     """Weights by the eigenvectors of the features' covariance, where there are more clips than features."""
-    pairs = list(zip(features.split(BLOCK), targets.split(BLOCK), strict=True))
+    pairs = list(zip(features.split(BLOCK), targets.split(BLOCK), counted.split(BLOCK), strict=True))
     width = features.shape[1]
     products = features.new_zeros((width, width), dtype=torch.float64)
     covariance = features.new_zeros((width, targets.shape[1]), dtype=torch.float64)
-    for block, wanted in pairs:
+    for block, wanted, _ in pairs:
         x = _standardised(block, mean, deviation)
         products.addmm_(x.T, x)
         covariance.addmm_(x.T, wanted)
     values, vectors = torch.linalg.eigh(products)
     values, rotated = values.clamp_min(0), vectors.T @ covariance
     errors = [0.0] * len(penalties)
-    for block, wanted in pairs:
+    for block, wanted, counts in pairs:
         x = _standardised(block, mean, deviation) @ vectors
         squares = x.square()
         for number, penalty in enumerate(penalties):
             residuals = wanted - x @ (rotated / (values + penalty)[:, None])
             own = 1 - 1 / len(features) - squares @ (1 / (values + penalty))
-            errors[number] += float((residuals / own[:, None]).square().sum())
+            errors[number] += float((residuals / own[:, None])[counts].square().sum())
     penalty = penalties[errors.index(min(errors))]
     return vectors @ (rotated / (values + penalty)[:, None]), penalty

@@ -51,7 +51,7 @@ def _slowly(train: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: in
     errors = []
     for penalty in PENALTIES:
         error = 0.0
-        for left_out in range(len(x)):
+        for left_out in np.flatnonzero(np.bincount(labels)[labels] > 1):
             kept = np.arange(len(x)) != left_out
             weights, intercepts = _fit(x[kept], targets[kept], penalty)
             error += float(((x[left_out] @ weights + intercepts - targets[left_out]) ** 2).sum())
@@ -72,6 +72,27 @@ def test_penalty_and_scores_are_those_of_leaving_out_one_clip_after_the_other(cl
     assert PENALTIES[0] < penalty < PENALTIES[-1]
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
     np.testing.assert_allclose(found[:, 3], -1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("clips", "width"), [(30, 6), (12, 20)])
+def test_clips_alone_in_their_class_do_not_choose_the_penalty(clips: int, width: int) -> None:
+    train, labels, test = _data(clips, width)
+    labels[:5] = np.arange(3, 8)
+    classifier = fit_ridge(torch.tensor(train), torch.tensor(labels), 8, PENALTIES)
+    expected, penalty = _slowly(train, labels, test, 8)
+    assert classifier.penalty == penalty
+    np.testing.assert_allclose(classifier.scores(torch.tensor(test)).numpy(), expected, atol=1e-4)
+
+
+def test_of_one_clip_a_class_each_clip_is_the_nearest_to_itself() -> None:
+    """The penalty that leaving out would choose makes all scores alike."""
+    draw = np.random.default_rng(0)
+    centres = draw.normal(size=(27, 900)).astype(np.float32)
+    labels = torch.arange(27)
+    classifier = fit_ridge(torch.tensor(centres), labels, 27, PENALTIES)
+    assert classifier.penalty == 3.0
+    noisy = torch.tensor(centres + draw.normal(size=centres.shape).astype(np.float32))
+    assert torch.equal(classifier.scores(noisy).argmax(dim=1), labels)
 
 
 @settings(max_examples=15, deadline=None)
