@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Float64
 from i2md.data.missing import missing_joints
 from i2md.data.recording import UNKNOWN
 from i2md.data.windows import ASSUMED_FPS, LONG
-from i2md.pages.skeletons import FILLED, States, carry_over_gaps, even_steps, pack_skeletons, viewing_axes
+from i2md.pages.skeletons import FILLED, NEVER, States, carry_over_gaps, even_steps, pack_skeletons, viewing_axes
 from i2md.skeletons import Layout
 
 Positions = Float32[np.ndarray, "persons frames joints channels"]
@@ -168,7 +168,10 @@ def _drawn(clip: ViewedClip, layout: Layout) -> tuple[Positions, States]:
     positions, states = carry_over_gaps(clip.prepared, missing)
     lacking = _aligned(clip, layout)
     if lacking is not None:
-        states[lacking & ~missing & _present(clip.prepared)[..., None]] = FILLED
+        present = _present(clip.prepared)[..., None]
+        states[lacking & ~missing & present] = FILLED
+        # What is never recorded is not interpolated: the centre of such a clip is zeros like the rest.
+        states[(lacking | ~present).all(axis=1, keepdims=True) & present] = NEVER
     return positions, states
 
 

@@ -7,7 +7,7 @@ head of both ears. What cannot be had is missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -134,6 +134,27 @@ def map_joints(source: Layout, target: Layout) -> JointMapping:
             f" of {target.name!r}, which is too few to convert; missing are {', '.join(mapping.missing)[:200]}"
         )
     return mapping
+
+
+def means_of_others(layout: Layout, missing: Collection[str]) -> dict[int, Weights]:
+    """How joints that recordings lack follow from others of the same layout.
+
+    Args:
+        layout: The layout that they are in.
+        missing: Names of the joints that they lack.
+
+    Returns:
+        For those that are means of others, by index, these and their weights.
+
+    Example:
+        >>> from i2md.skeletons import get_layout
+        >>> means_of_others(get_layout("body-25"), ["mid hip", "nose"])
+        {8: ((9, 0.5), (12, 0.5))}
+    """
+    parts = _parts_in_order(layout)
+    known = {part: joint for part, joint in body_parts(layout).items() if layout.joints[joint] not in missing}
+    found = {layout.joints.index(name): _weights(parts[layout.joints.index(name)], known) for name in missing}
+    return {joint: of for joint, of in found.items() if len(of) > 1}
 
 
 def _parts_in_order(layout: Layout) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_clips import FLAT, moving, view, write_clips
+from made_clips import FLAT, LAYOUT, moving, view, write_clips
 from refusal import Refused
 
 from i2md.cli.main import main
@@ -49,6 +49,20 @@ def test_a_page_shows_recorded_beside_prepared_and_what_was_left_out(
     page = view(clips)
     assert {card["raw"] for card in page.data["gallery"]["cards"]} == {-1}
     assert "The recordings cannot be read again" in page.text
+
+
+def test_a_centre_that_is_never_recorded_is_not_drawn(tmp_path: Path) -> None:
+    """Its zeros, which in a prepared clip may be the origin, are neither seen nor interpolated."""
+    (tmp_path / "in").mkdir()
+    for number, lost in ((0, slice(None)), (1, slice(4, 7))):
+        body = moving(f"{number}", 30 + number).positions[0]
+        body[lost, LAYOUT.centre] = np.nan
+        np.save(tmp_path / "in" / f"{number}.npy", body)
+    words = ["prepare", "arrays", str(tmp_path / "in"), str(tmp_path / "c"), "--layout", "kinect-v1"]
+    assert main([*words, "--preset", "centred-scaled"]) == 0
+    never, short = view(tmp_path / "c").data["gallery"]["cards"]
+    assert (never["filled"], never["missing"], never["joints"]) == (0, 30, ["spine (30)"])
+    assert (short["filled"], short["missing"]) == (3, 0)
 
 
 def test_recordings_are_shown_without_writing_clips(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from i2md.data.recording import Interval
 
 pytestmark = pytest.mark.slow
 
+CLASSES = ("sit", "stand", "<wave>", "a class of movements")
+
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -25,6 +27,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "labelled": write_clips(folder / "labelled", labelled),
         "long": write_clips(folder / "long", [long], layout=FLAT),
         "bare": write_clips(folder / "bare", [moving("alone", 1)]),
+        "folders": write_clips(
+            folder / "folders", [moving("train/a class of movements/0123456789", 9, label=3)], class_names=CLASSES
+        ),
     }
     for clips in made.values():
         view(clips)
@@ -101,6 +106,26 @@ def test_missing_joints_are_counted_and_explained(show: Any) -> None:
     assert "18 joint positions: " in page.locator("#large-facts").inner_text()
 
 
+@pytest.mark.parametrize("size", list(SIZES))
+def test_pictures_of_a_row_are_level_however_long_their_captions_are(show: Any, size: str) -> None:
+    page = show("labelled", size)
+    rows: dict[int, set[int]] = {}
+    for item in page.locator("#cards li").all():
+        box, picture = item.bounding_box(), item.locator("canvas").first.bounding_box()
+        rows.setdefault(round(box["y"]), set()).add(round(picture["y"]))
+    heights = page.locator("#cards .about").evaluate_all("texts => texts.map((each) => each.offsetHeight)")
+    assert max(heights) > min(heights)
+    assert all(len(tops) == 1 for tops in rows.values())
+
+
+def test_a_long_name_breaks_after_a_slash_and_close_stays_whole(show: Any) -> None:
+    page = show("folders", "phone")
+    assert page.locator("#cards b + span").first.inner_text() == "train/0123456789"
+    page.locator("#cards button").first.tap()
+    assert page.locator("#large-name").inner_html() == "train/<wbr>a class of movements/<wbr>0123456789"
+    assert page.locator("#close").bounding_box()["height"] < 40
+
+
 def test_one_class_is_shown_alone(show: Any) -> None:
     page = show("labelled")
     page.locator("#class").select_option("stand")
@@ -121,7 +146,8 @@ def test_a_timeline_answers_taps_keys_and_the_list(show: Any, size: str) -> None
     slider = page.locator(".timeline input")
     slider.focus()
     page.keyboard.press("Home")
-    assert slider.get_attribute("aria-valuetext").startswith("0:00.0")
+    text = "document.querySelector('.timeline input').getAttribute('aria-valuetext')"
+    page.wait_for_function(f"{text}.startsWith('0:00.0')")
     page.locator(".timeline summary").click()
     page.locator(".timeline td button").first.click()
     assert at.inner_text() == "0:01.0 of 0:40.0 \u00b7 stand"

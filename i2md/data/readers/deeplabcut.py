@@ -59,16 +59,13 @@ def open_source(
     match = layout_of_names(path, parts, layout)
     match = match._replace(layout=match.layout.with_channels(2))
     left_out = {}
-    if match.missing:
-        left_out[f"joints of layout {match.layout.name} that are no body parts, such as {match.missing[0]}"] = len(
-            match.missing
-        )
     unused = [part for at, part in enumerate(parts) if at not in match.order]
     if unused:
         left_out[f"body parts that layout {match.layout.name} lacks, such as {unused[0][:40]}"] = len(unused)
     options = PoseOptions(persons, score, fps)
+    groups, parser = one_file_each(files), _Parser(match, parts)
     source = pose_source(
-        path, one_file_each(files), match.layout, _Parser(match, parts), options, units="px", left_out=left_out
+        path, groups, match.layout, parser, options, units="px", left_out=left_out, missing=match.missing
     )
     return convert(source, None, axes)
 

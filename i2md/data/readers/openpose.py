@@ -69,14 +69,16 @@ def open_source(
     """
     files = find_files(path, FRAMES, "*_keypoints.json files of OpenPose", unique_parts=FILE)
     number = _joints_in(path, files, required=layout is None)
-    parser, left_out = _parser_of(path, number, layout)
+    parser, left_out = _parser_of(number, layout)
     groups, options = _recordings(path, files), PoseOptions(persons, score, fps)
-    source = pose_source(path, groups, parser.layout, parser, options, units="px", left_out=left_out)
+    source = pose_source(
+        path, groups, parser.layout, parser, options, units="px", left_out=left_out, missing=parser.missing
+    )
     return convert(source, None, axes, joints)
 
 
-def _parser_of(path: Path, number: int, layout: str | None) -> tuple[_Parser, dict[str, int]]:
-    """The parser for files of so many joints of the body, and what of them, or of the layout, is not there."""
+def _parser_of(number: int, layout: str | None) -> tuple[_Parser, dict[str, int]]:
+    """The parser for files of so many joints of the body, and what of them the layout lacks."""
     known = get_layout(layout or _LAYOUTS[number]).with_channels(2)
     if len(known.joints) == number or number not in _LAYOUTS:
         return _Parser(known), {}
@@ -89,10 +91,9 @@ def _parser_of(path: Path, number: int, layout: str | None) -> tuple[_Parser, di
     body = (*names[:number], *(_PUPILS if face else ()))
     unread = [name for name in body if names.index(name) not in match.order]
     left_out = {
-        f"joints of layout {known.name} that OpenPose lacks, such as {''.join(match.missing[:1])}": len(match.missing),
-        f"joints of OpenPose that layout {known.name} lacks, such as {''.join(unread[:1])}": len(unread),
+        f"joints of OpenPose that layout {known.name} lacks, such as {name}": len(unread) for name in unread[:1]
     }
-    return _Parser(known, match.order, number), {what: count for what, count in left_out.items() if count}
+    return _Parser(known, match.order, number), left_out
 
 
 def joint_names(number: int) -> tuple[str, ...]:
@@ -192,6 +193,12 @@ class _Parser:
     """For each joint of the layout where it is among `joint_names`, -1 if nowhere; None reads the body in its order."""
     body: int = 0
     """Joints of the body, where their order is known."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Joints of the layout that OpenPose lacks."""
+        pairs = zip(self.layout.joints, self.order or (), strict=self.order is not None)
+        return tuple(name for name, at in pairs if at < 0)
 
     def __call__(self, files: Iterable[tuple[File, bytes]]) -> Pose:
         frames, bodies, ids, listed, others = [], [], [], [], set[str]()

@@ -7,7 +7,7 @@ order of persons and frames without anybody are handled here, in the same way fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, TypeVar
@@ -23,6 +23,7 @@ from i2md.data.readers.reading import Reading, to_positions
 from i2md.data.recording import Recording, Source, Unreadable
 from i2md.errors import InputError
 from i2md.skeletons import Layout
+from i2md.skeletons.mapping import Weights, means_of_others
 
 # Frames that may lie between two detections: more are a damaged number rather than a pause.
 _LONGEST_PAUSE = 100_000
@@ -105,6 +106,8 @@ class Recordings:
     options: PoseOptions
     several: bool = False
     """Whether a file holds several recordings, whose names follow its own."""
+    means: Mapping[int, Weights] = field(default_factory=dict)
+    """Joints that the files lack and that are means of others, with these and their weights."""
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -131,15 +134,17 @@ class Recordings:
     def _recording(self, name: str, first: File, pose: Pose) -> Recording:
         whole = full_name(name, pose.name)
         label, subject = self.table.label(whole), self.table.subject(whole)
-        return replace(recording_of(pose, self.options), name=whole, label=label, subject=subject, source=first.name)
+        found = recording_of(pose, self.options, self.means)
+        return replace(found, name=whole, label=label, subject=subject, source=first.name)
 
 
-def recording_of(pose: Pose, options: PoseOptions) -> Recording:
+def recording_of(pose: Pose, options: PoseOptions, means: Mapping[int, Weights] | None = None) -> Recording:
     """The bodies of a recording put in order: joints of low confidence are missing, and persons told apart.
 
     Args:
         pose: What a file says of it.
         options: What to keep.
+        means: Joints that are means of others, which are missing where one of those is.
 
     Returns:
         The recording, under the name that its file gives it.
@@ -151,6 +156,8 @@ def recording_of(pose: Pose, options: PoseOptions) -> Recording:
     if not len(bodies.frames):
         raise BadFile(f"{pose.name}: nobody is seen in any frame" if pose.name else "nobody is seen in any frame")
     bodies, frames, step = _numbered(bodies, pose.bodies.frames if pose.listed is None else pose.listed)
+    for joint, of in (means or {}).items():
+        bodies.positions[:, joint] = sum(weight * bodies.positions[:, other] for other, weight in of)
     require_size(8 * frames * options.persons * bodies.positions[0].size, "the recording")
     persons = arrange(bodies, frames, options.persons, pose.by_id)
     return Recording(
@@ -174,6 +181,7 @@ def pose_source(
     clips: Sequence[str] | None = None,
     table: ClipTable | None = None,
     left_out: Mapping[str, int] | None = None,
+    missing: Sequence[str] = (),
 ) -> Source:
     """Open recordings of poses.
 
@@ -188,6 +196,8 @@ def pose_source(
         clips: Names of all clips, if a file holds several.
         table: What is known of the clips; by default what labels.csv or their folders say.
         left_out: What is known to be left out, counted.
+        missing: Joints of the layout that the files lack. Those that are means of others by the usual constructions,
+            as the pelvis is of both hips, are made.
 
     Returns:
         The recordings, named by their paths without suffix, with labels from labels.csv or from their folders.
@@ -201,17 +211,26 @@ def pose_source(
         raise InputError(f"{path}: {twice} appears twice, in files of two kinds; keep one of the files")
     if table is None:
         table = clip_table(path, names)
+    means = means_of_others(layout, missing)
+    made = ", ".join(layout.joints[joint] for joint in means)
+    lacking = [name for name in missing if layout.joints.index(name) not in means]
+    if lacking:
+        left_out = {
+            **(left_out or {}),
+            f"joints of layout {layout.name} that the files lack, such as {lacking[0]}": len(lacking),
+        }
     return Source(
         name=path.stem,
         layout=layout,
         class_names=table.class_names,
         units=units,
         preset=preset or ("facing" if layout.channels == 3 else "centred-scaled"),
-        read=Recordings(tuple(groups), layout, parse, table, options, clips is not None),
+        read=Recordings(tuple(groups), layout, parse, table, options, clips is not None, means),
         count=len(groups) if clips is None else len(clips),
         splits=table.splits,
         left_out={**table.left_out, **(left_out or {})},
         options={"persons": options.persons, "score": options.score},
+        converted={"means of others": made} if made else {},
     )
 
 

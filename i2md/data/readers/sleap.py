@@ -65,10 +65,6 @@ def open_source(
     first = first_parsed(path, files, lambda file: _labels(load_file(file)))
     match = _match(path, first, layout)
     match = match._replace(layout=match.layout.with_channels(2))
-    left_out = {}
-    if match.missing:
-        what = f"joints of layout {match.layout.name} that are no nodes, such as {match.missing[0]}"
-        left_out[what] = len(match.missing)
     several = len(first.videos) > 1
     groups = one_file_each(files, several)
     clips = [full_name(name, video) for name, (file,) in groups for video in _videos(file)] if several else None
@@ -81,7 +77,7 @@ def open_source(
         options,
         units="px",
         clips=clips,
-        left_out=left_out,
+        missing=match.missing,
     )
     return convert(source, None, axes)
 

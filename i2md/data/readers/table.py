@@ -103,10 +103,6 @@ def open_tables(
     parser = _parser(path, files, names, found, layout, numbers)
     match = parser.match
     left_out = {}
-    if match.missing:
-        left_out[f"joints of layout {match.layout.name} that the table lacks, such as {match.missing[0]}"] = len(
-            match.missing
-        )
     unread = [name for name in names if found is not None and name not in found.read()]
     if unread:
         left_out[f"columns of other content, such as {shown(unread[0])}"] = len(unread)
@@ -122,6 +118,7 @@ def open_tables(
         clips=clips,
         table=table,
         left_out=left_out,
+        missing=match.missing,
     )
 
 

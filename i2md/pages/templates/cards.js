@@ -8,7 +8,10 @@ function strip(shares) {
 }
 
 // Recordings in a folder for each class begin with its name, which stands above already.
-const nameInClass = ({ name, class: of }) => (name.startsWith(`${of}/`) ? name.slice(of.length + 1) : name);
+const nameInClass = ({ name, class: of }) => name.split("/").filter((part, i, parts) => part !== of || i === parts.length - 1).join("/");
+
+// A long path breaks after a slash rather than within a number.
+const breakable = (name) => name.split(/(?<=\/)/).flatMap((part, i) => (i ? [make("wbr"), part] : [part]));
 
 class Cards {
   constructor({ figures, cards }) {
@@ -119,7 +122,7 @@ class Large {
 
   open(number) {
     const card = this.cards.cards[number], at = this.cards.players[number];
-    document.getElementById("large-name").textContent = card.name;
+    document.getElementById("large-name").replaceChildren(...breakable(card.name));
     document.getElementById("large-raw").hidden = card.raw < 0;
     document.getElementById("large-caption").hidden = card.raw < 0;
     const rows = [["class", card.class || "no label"], ["length", `${card.frames} frames, ${seconds(card.seconds)}${card.assumed ? ", 30 frames a second assumed" : ""}`]];

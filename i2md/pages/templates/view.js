@@ -1,5 +1,9 @@
 const INTERVAL_COLOURS = 8;
 
+const textPen = document.createElement("canvas").getContext("2d");
+textPen.font = `11.5px ${getComputedStyle(document.body).fontFamily}`;
+const textWidth = (text) => textPen.measureText(text).width;
+
 // A long recording: its persons, and its time as lanes of labelled intervals, missing joints and absence.
 class Timeline {
   constructor(host, { figures, recordings, classes }, number) {
@@ -35,6 +39,8 @@ class Timeline {
 
   go(time) {
     this.player.phase = Math.max(0, Math.min(1, time / this.recording.seconds));
+    // Not only with the next frame: keys change the slider from where it is.
+    this.slider.value = this.slider.max * this.player.phase;
     this.player.wake();
     this.move(this.player.phase);
   }
@@ -52,7 +58,8 @@ class Timeline {
   draw(width) {
     const { recording } = this, x = (time) => (time / recording.seconds) * width;
     this.width = width;
-    const named = recording.intervals.length > 0, compared = recording.labelled.length > 0, below = named ? 46 : 4, top = below + (compared ? 32 : 0), lanes = [];
+    const named = recording.intervals.length > 0, compared = recording.labelled.length > 0, names = this.placeNames(width, x);
+    const below = named ? 32 + 14 * Math.max(1, ...names.map(({ row }) => row + 1)) : 4, top = below + (compared ? 32 : 0), lanes = [];
     if (recording.missing.some(Boolean)) lanes.push(["joints missing", recording.missing, "--missing"]);
     if (recording.absent.some(Boolean)) lanes.push(["nobody in sight", recording.absent, "--point"]);
     const height = top + 22 * lanes.length + 22;
@@ -60,15 +67,7 @@ class Timeline {
     if (named) svg.append(make("rect", { class: "lane", x: 0, y: 4, width, height: 20, rx: 3 }));
     this.bars = recording.intervals.map(([start, end, label]) => make("rect", { class: "interval", x: x(start), y: 4, width: Math.max(2, x(end) - x(start)), height: 20, rx: 2, style: `fill:${this.colour(label)}` }));
     svg.append(...this.bars);
-    // Names stand below their intervals, those that have room.
-    let free = 0;
-    for (const [start, end, label] of recording.intervals) {
-      const text = this.name(label), wide = text.length * 6.2;
-      const left = Math.max(0, Math.min(x((start + end) / 2) - wide / 2, width - wide));
-      if (left < free || wide > width) continue;
-      svg.append(make("text", { class: "name", x: left, y: 39 }, text));
-      free = left + wide + 8;
-    }
+    svg.append(...names.map(({ text, left, row }) => make("text", { class: "name", x: left, y: 39 + 14 * row }, text)));
     if (compared) {
       svg.append(make("rect", { class: "lane", x: 0, y: below, width, height: 10, rx: 2 }));
       for (const [start, end, label] of recording.labelled) svg.append(make("rect", { class: "interval", x: x(start), y: below, width: Math.max(2, x(end) - x(start)), height: 10, rx: 2, style: `fill:${this.colour(label)}` }));
@@ -99,6 +98,20 @@ class Timeline {
     svg.addEventListener("pointerleave", (event) => { if (isGone(event)) hideTip(); });
     this.lanes.replaceChildren(svg);
     this.move(this.player.phase);
+  }
+
+  // Names stand below their intervals, in two rows where one has no room; those without room in either are left out.
+  placeNames(width, x) {
+    const free = [0, 0], placed = [];
+    for (const [start, end, label] of this.recording.intervals) {
+      const text = this.name(label), wide = textWidth(text);
+      const left = Math.max(0, Math.min(x((start + end) / 2) - wide / 2, width - wide));
+      const row = free.findIndex((until) => until <= left);
+      if (row < 0 || wide > width) continue;
+      placed.push({ text, left, row });
+      free[row] = left + wide + 10;
+    }
+    return placed;
   }
 
   table() {

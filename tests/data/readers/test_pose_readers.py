@@ -162,6 +162,30 @@ def test_a_long_table_holds_recordings_persons_labels_and_times(tmp_path: Path) 
     np.testing.assert_array_equal(walk.positions[:, 1, :3, 0], [[5, 6, 7], [9, 10, 11]])
 
 
+def test_joints_that_a_table_lacks_are_means_of_others(tmp_path: Path) -> None:
+    """Keypoints of the limbs alone, as those of Penn Action, have a pelvis and a neck halfway between hips, shoulders."""
+    limbs = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    names = ["head", *(f"{side}_{limb}" for limb in limbs for side in "lr")]
+    body = people(6, 13, 1)[:, 0]
+    sure = np.ones((6, 13))
+    sure[2, names.index("l_hip")] = 0
+    pose_files.wide_csv(tmp_path / "a.csv", names, body[..., :2], sure)
+    source = open_source("auto", tmp_path)
+    found, place = only(source).positions[0], source.layout.joints.index
+    assert source.converted["means of others"] == "pelvis, spine, neck" and not source.left_out
+    pelvis = (body[:, names.index("l_hip"), :2] + body[:, names.index("r_hip"), :2]) / 2
+    neck = (body[:, names.index("l_shoulder"), :2] + body[:, names.index("r_shoulder"), :2]) / 2
+    pelvis[2] = np.nan
+    np.testing.assert_allclose(found[:, place("pelvis")], pelvis, rtol=1e-6)
+    np.testing.assert_allclose(found[:, place("neck")], neck, rtol=1e-6)
+    np.testing.assert_allclose(found[:, place("spine")], (pelvis + neck) / 2, rtol=1e-6)
+    # What is a mean of nothing is missing, and named.
+    pose_files.wide_csv(tmp_path / "a.csv", names[1:], body[:, 1:, :2])
+    source = open_source("auto", tmp_path, layout="body-16")
+    assert source.left_out == {"joints of layout body-16 that the files lack, such as head": 1}
+    assert np.isnan(only(source).positions[0][:, place("head")]).all()
+
+
 def test_tables_whose_columns_or_joints_are_not_known_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match=r"no columns such as left_hip_x.*--columns"):
