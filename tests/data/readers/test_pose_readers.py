@@ -163,7 +163,7 @@ def test_a_long_table_holds_recordings_persons_labels_and_times(tmp_path: Path) 
 
 
 def test_joints_that_a_table_lacks_are_means_of_others(tmp_path: Path) -> None:
-    """Keypoints of the limbs alone, as those of Penn Action, have a pelvis and a neck halfway between hips, shoulders."""
+    """Keypoints of limbs alone, as those of Penn Action: the pelvis is halfway between the hips, and so on."""
     limbs = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
     names = ["head", *(f"{side}_{limb}" for limb in limbs for side in "lr")]
     body = people(6, 13, 1)[:, 0]
