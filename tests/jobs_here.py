@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from i2md.experiments.job import Job
-from i2md.experiments.runner import Failure, WorkerPool, _failure
+from i2md.experiments.workers import Failure, WorkerPool, failure_of
 from i2md.runtime.exit_codes import exit_code
 
 
@@ -29,7 +29,7 @@ def _run(pool: WorkerPool, jobs: Sequence[Job]) -> Iterator[tuple[Job, Failure |
         log = pool._logs / f"{Path(job.run).name}.txt"
         with open(log, "w", encoding="utf-8") as output, redirect_stdout(output), redirect_stderr(output):
             code = exit_code(lambda job=job: _execute(job), resumes=True)
-        yield job, None if code == 0 else _failure(code, log, 0)
+        yield job, None if code == 0 else failure_of(code, log, 0)
 
 
 def _execute(job: Job) -> int:

@@ -84,7 +84,8 @@ def _run(words: Sequence[str]) -> int:
         write_text(Path(json_file), json.dumps(data, indent=1, default=lambda value: value.to_dict()) + "\n")
     print(as_text(name, data, chosen))
     if data.get("failed"):
-        from i2md.experiments.runner import Failure, require_all
+        from i2md.experiments.runner import require_all
+        from i2md.experiments.workers import Failure
 
         require_all({run: Failure(**failure) for run, failure in data["failed"].items()})
     return 0

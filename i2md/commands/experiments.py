@@ -31,6 +31,7 @@ def sweep(
     verify: int = 2,
     folds: int = 1,
     jobs: int | None = None,
+    slurm: Sequence[str] = (),
     device: str = "auto",
 ) -> dict[str, Any]:
     """Pretrain and evaluate over settings and seeds: a grid, or one change at a time.
@@ -57,7 +58,9 @@ def sweep(
         rungs: With --select, epochs of the shorter runs; by default a ninth and a third of --epochs.
         verify: With --select, how many of the best are pretrained in full.
         folds: With --select, how many times training subjects are held out, other ones each time.
-        jobs: Number of runs at a time; by default one a core, or one a GPU.
+        jobs: Number of runs at a time; by default one a core, or one a GPU, and no limit with --slurm.
+        slurm: Submit the runs to Slurm as a job array, with options of sbatch or of submitit:
+            partition=gpu timeout_min=240 gpus_per_node=1 (extra slurm).
         device: auto, cpu, cuda or cuda:N.
 
     Returns:
@@ -67,15 +70,17 @@ def sweep(
         InputError: An argument is wrong, or every run fails.
     """
     from i2md.experiments import sweep as sweeping
+    from i2md.experiments.runner import choose_workers
     from i2md.experiments.selection import select as choose
     from i2md.recipes import load_recipe
 
+    workers = choose_workers(device, jobs, slurm)
     base = settings if settings is not None else load_recipe(recipe) if recipe else PretrainSettings()
     if select:
         if vary or against or baselines or len(split) > 1:
             raise InputError("--select takes --grid and one --split; leave out --vary, --against and --baselines")
         of_split = split[0] if split else None
-        return choose(clips, out, _values(grid), seeds, base, protocol, of_split, rungs, verify, folds, jobs, device)
+        return choose(clips, out, _values(grid), seeds, base, protocol, of_split, rungs, verify, folds, workers, device)
     return sweeping.sweep(
         clips,
         out,
@@ -86,7 +91,7 @@ def sweep(
         split,
         baselines,
         _single_values("--against", against),
-        jobs,
+        workers,
         device,
         _values(vary),
     )
@@ -110,6 +115,7 @@ def reproduce(
     change: Sequence[str] | Mapping[str, Any] = (),
     dry_run: bool = False,
     jobs: int | None = None,
+    slurm: Sequence[str] = (),
     device: str = "auto",
 ) -> dict[str, Any]:
     """Reproduce a published table: prepare, pretrain, evaluate, and print it with the published figures.
@@ -133,7 +139,9 @@ def reproduce(
         precision: Precision of pretraining, instead of the recipe's: fp32, tf32 or bf16.
         change: Other settings of pretraining or evaluation to change: batch_size=32 semi.draws=1.
         dry_run: Run the full recipe for one epoch on synthetic recordings, in OUT/dry-run.
-        jobs: Number of runs at a time; by default one a core, or one a GPU.
+        jobs: Number of runs at a time; by default one a core, or one a GPU, and no limit with --slurm.
+        slurm: Submit the runs to Slurm as a job array, with options of sbatch or of submitit:
+            partition=gpu timeout_min=240 gpus_per_node=1 (extra slurm).
         device: auto, cpu, cuda or cuda:N.
 
     Returns:
@@ -145,6 +153,7 @@ def reproduce(
     from i2md.experiments.reproduce import dry_run as dry
     from i2md.experiments.reproduce import reproduce as reproducing
     from i2md.experiments.reproduce.table import load_table
+    from i2md.experiments.runner import choose_workers
 
     changes = {} if isinstance(change, Sequence) else dict(change)
     words = list(change) if isinstance(change, Sequence) else []
@@ -159,7 +168,7 @@ def reproduce(
         reproducing.Recorded(target, target_source),
         Path(runs) if runs is not None else None,
         changes,
-        jobs,
+        choose_workers(device, jobs, slurm),
         device,
         dry_run,
     )

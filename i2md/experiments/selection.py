@@ -32,7 +32,8 @@ from i2md.evaluation.results import Result, read_results
 from i2md.evaluation.table import markdown
 from i2md.experiments.grid import Combination, combinations, format_value, plain, run_names, with_values
 from i2md.experiments.job import Evaluation, Job
-from i2md.experiments.runner import Failure, require_some, run_jobs, worker_environments
+from i2md.experiments.runner import Workers, choose_workers, require_some, run_jobs
+from i2md.experiments.workers import Failure
 from i2md.pretraining.pretrain import plan
 from i2md.pretraining.run import MODEL
 from i2md.pretraining.settings import PretrainSettings
@@ -69,7 +70,7 @@ class Search:
     seeds: tuple[int, ...]
     settings: PretrainSettings
     protocols: tuple[str, ...]
-    environments: Sequence[Mapping[str, str]]
+    workers: Workers
     device: str
 
 
@@ -93,7 +94,7 @@ def select(
     rungs: Sequence[int] = (),
     verify: int = 2,
     folds: int = 1,
-    jobs: int | None = None,
+    workers: Workers | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
     """Choose among the combinations of a grid on held-out training subjects. Called again, it resumes.
@@ -109,7 +110,7 @@ def select(
         rungs: Epochs of the shorter runs, increasing; by default a ninth and a third of the full length.
         verify: How many of the best are pretrained in full.
         folds: How many times subjects are held out, other ones each time.
-        jobs: Runs at once; by default one per core or GPU.
+        workers: Where runs are executed; by default one process per core or GPU.
         device: "auto", "cpu", "cuda" or "cuda:N".
 
     Returns:
@@ -122,10 +123,9 @@ def select(
     rungs = tuple(rungs) or default_rungs(base.epochs)
     check_target(out)
     _require_valid(grid, seeds, protocol, rungs, base.epochs, verify, folds)
-    environments = worker_environments(device, jobs)
     split = choose_split(opened, split, base.split)
     training = held_out_clips(opened, split, out / CLIPS, folds)
-    search = Search(training, out, tuple(seeds), base, tuple(protocol), environments, device)
+    search = Search(training, out, tuple(seeds), base, tuple(protocol), workers or choose_workers(device), device)
     candidates = [Candidate(each) for each in combinations(grid)]
     left: Sequence[Candidate] = candidates
     before: int | None = None
@@ -192,7 +192,7 @@ def _run_rung(search: Search, candidates: Sequence[Candidate], epochs: int, befo
             )
             of_run[name] = candidate
     chosen_jobs = [job for name, job in jobs.items() if of_run[name].failed is None]
-    failures = run_jobs(chosen_jobs, search.environments, search.out / LOGS, f"{epochs} epochs")
+    failures = run_jobs(chosen_jobs, search.workers, search.out / LOGS, f"{epochs} epochs")
     for name, failure in failures.items():
         of_run[name].failed = of_run[name].failed or failure
     failed = _failures(candidates)

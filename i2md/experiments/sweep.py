@@ -32,7 +32,7 @@ from i2md.experiments.grid import (
 from i2md.experiments.job import Evaluation, Job
 from i2md.experiments.latex import latex_comments, latex_table
 from i2md.experiments.plots import plot_ablation, plot_by_value, plot_differences
-from i2md.experiments.runner import Failure, require_some, run_jobs, worker_environments
+from i2md.experiments.runner import Workers, choose_workers, require_some, run_jobs
 from i2md.experiments.statistics import (
     TEST_COLUMNS,
     PairedDifference,
@@ -40,6 +40,7 @@ from i2md.experiments.statistics import (
     overall_title,
     paired_differences,
 )
+from i2md.experiments.workers import Failure
 from i2md.pretraining.pretrain import plan
 from i2md.pretraining.run import CONFIG, RunConfig, read_config
 from i2md.pretraining.settings import PretrainSettings
@@ -61,7 +62,7 @@ def sweep(
     split: Sequence[str] = (),
     baselines: Sequence[str] | None = None,
     against: Combination | None = None,
-    jobs: int | None = None,
+    workers: Workers | None = None,
     device: str = "auto",
     vary: Mapping[str, Sequence[Any]] | None = None,
 ) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def sweep(
         split: Splits to evaluate on; the first is also the one to pretrain on.
         baselines: Baselines to evaluate, too, each once where runs share it; by default those that take seconds.
         against: The part of a combination that makes it the baseline of all others.
-        jobs: Runs at once; by default one per core or GPU.
+        workers: Where runs are executed; by default one process per core or GPU.
         device: "auto", "cpu", "cuda" or "cuda:N".
         vary: Values by setting, changed one at a time, in place of `grid`. The baseline is `settings` unchanged.
 
@@ -96,7 +97,6 @@ def sweep(
     grid, base = grid or {}, settings or PretrainSettings()
     choose_baselines(baselines)
     _require_valid(grid, seeds, protocol, against, vary or {})
-    environments = worker_environments(device, jobs)
     splits = tuple(dict.fromkeys(choose_split(opened, name) for name in split))
     for name in splits:
         opened.part(name, "test")
@@ -107,7 +107,7 @@ def sweep(
     runs = run_names(chosen, seeds)
     planned, failed = _plan_jobs(opened, out, runs, base, tuple(protocol), splits, baselines, device)
     require_some(out, planned, failed)
-    failed |= run_jobs(list(planned.values()), environments, out / LOGS, "sweep")
+    failed |= run_jobs(list(planned.values()), workers or choose_workers(device), out / LOGS, "sweep")
     # In the order of the combinations, whichever of their seeds failed.
     ordered = sorted(runs, key=lambda name: chosen.index(runs[name][0]))
     done = {name: runs[name] for name in ordered if name not in failed}

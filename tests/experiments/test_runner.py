@@ -13,7 +13,8 @@ import pytest
 
 from i2md.errors import InputError, WorkerLost
 from i2md.experiments.job import Job
-from i2md.experiments.runner import Failure, require_all, require_some, run_jobs, worker_environments
+from i2md.experiments.runner import require_all, require_some, run_jobs
+from i2md.experiments.workers import Failure, worker_environments
 
 # Only a deadlock takes as long.
 DEADLOCK_SECONDS = 300

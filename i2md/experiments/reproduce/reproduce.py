@@ -25,8 +25,9 @@ from i2md.experiments.reproduce.claims import evaluate_claims, format_verdict
 from i2md.experiments.reproduce.figures import make_blocks, read_figures
 from i2md.experiments.reproduce.pages import latex_page, markdown_page
 from i2md.experiments.reproduce.table import SUPERVISED, Table
-from i2md.experiments.runner import Failure, require_some, run_jobs, worker_environments
+from i2md.experiments.runner import Workers, choose_workers, require_some, run_jobs
 from i2md.experiments.sweep import LOGS, PathLike, require_same_run
+from i2md.experiments.workers import Failure
 from i2md.pretraining.pretrain import plan
 from i2md.pretraining.settings import PretrainSettings
 from i2md.recipes import load_recipe
@@ -57,7 +58,7 @@ def reproduce(
     target: Recorded,
     runs: Path | None = None,
     changes: Mapping[str, Any] | None = None,
-    jobs: int | None = None,
+    workers: Workers | None = None,
     device: str = "auto",
     dry_run: bool = False,
 ) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def reproduce(
         target: The clips to transfer to.
         runs: Folder of the runs, one per method and seed; by default `out`.
         changes: Settings of pretraining or evaluation to change, by dotted name; the table lists them.
-        jobs: Runs at once; by default one per core or GPU.
+        workers: Where runs are executed; by default one process per core or GPU.
         device: "auto", "cpu", "cuda" or "cuda:N".
         dry_run: Write and use synthetic recordings, all in `out`/dry-run, and shorten everything.
 
@@ -82,7 +83,6 @@ def reproduce(
         KeyboardInterrupt: On Ctrl-C.
     """
     check_target(out)
-    environments = worker_environments(device, jobs)
     changes = dict(changes or {})
     if dry_run:
         if any(clips) or any(target):
@@ -100,7 +100,7 @@ def reproduce(
     }
     planned, failed = _plan_jobs(table, data, folder, by_name, departing, device)
     require_some(folder, planned, failed)
-    failed |= run_jobs(list(planned.values()), environments, folder / LOGS, table.name)
+    failed |= run_jobs(list(planned.values()), workers or choose_workers(device), folder / LOGS, table.name)
     done = {folder / name: run for name, run in by_name.items() if name not in failed}
     require_some(folder, done, failed)
     notes = [dry.NOTE] * dry_run + _notes(table, departures)
