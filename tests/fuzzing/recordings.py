@@ -7,6 +7,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from i2md.data.prepare import prepare
 from i2md.data.readers import open_source
 from i2md.skeletons import get_layout
 
+# Options of targets whose files do not say everything themselves.
+OPTIONS = {"kinect text dump": {"layout": "kinect-v1"}}
 # Files that other libraries have written.
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -33,15 +36,16 @@ _rng = np.random.default_rng(0)
 
 def reader_targets() -> Iterator[Target]:
     """A target for each format, and for each form that its files may have."""
-    for name, (format, path, files) in _files().items():
-        yield Target(name, files, _prepare(format, path), _read(format, path))
+    for name, (format, path, files) in reader_files().items():
+        options = OPTIONS.get(name, {})
+        yield Target(name, files, _prepare(format, path, options), _read(format, path, options))
 
 
-def _prepare(format: str, path: str) -> Callable[[Path], list[str]]:
+def _prepare(format: str, path: str, options: dict[str, Any]) -> Callable[[Path], list[str]]:
     def run(folder: Path) -> list[str]:
         target = folder.parent / "prepared"
         try:
-            clips = prepare(format, folder / path, target, jobs=1)
+            clips = prepare(format, folder / path, target, jobs=1, **options)
             assert sum(len(clip) for clip in clips) > 0
             report = clips.dataset.report
             return [*report["left_out_files"], *report["not_read"], *report.get("left_out_reasons", ())]
@@ -51,9 +55,9 @@ def _prepare(format: str, path: str) -> Callable[[Path], list[str]]:
     return run
 
 
-def _read(format: str, path: str) -> Callable[[Path], list[str]]:
+def _read(format: str, path: str, options: dict[str, Any]) -> Callable[[Path], list[str]]:
     def run(folder: Path) -> list[str]:
-        source = open_source(format, folder / path)
+        source = open_source(format, folder / path, **options)
         messages = [*source.left_out]
         for each in (source, source.untrimmed):
             if each is not None:
@@ -67,8 +71,9 @@ def _read(format: str, path: str) -> Callable[[Path], list[str]]:
     return run
 
 
-def _files() -> dict[str, tuple[str, str, dict[str, bytes]]]:
-    """By target: format, path to give within the folder, and files."""
+@cache
+def reader_files() -> dict[str, tuple[str, str, dict[str, bytes]]]:
+    """The smallest valid files of each target: format, path to give within the folder, and files."""
     clip = _clip(6)
     arrays = {"positions": _rng.normal(size=(3, 5, 25, 3)).astype("f4"), "lengths": np.array([5, 4, 3])}
     arrays |= {
@@ -155,6 +160,11 @@ def pose_targets() -> dict[str, tuple[str, str, dict[str, bytes]]]:
         "a.json": json.dumps(pose_files.alphapose(body[:, :, :17])).encode(),
         "b.json": json.dumps(pose_files.mmpose(body[:, :, :17])).encode(),
     }
+    yolo = [
+        [{"name": "person", "keypoints": {key: each[:17, at].tolist() for at, key in enumerate(("x", "y", "visible"))}}]
+        for each in body[:, 0]
+    ]
+    coco["c.json"] = json.dumps(yolo).encode()
     images = [{"id": 7, "file_name": "v/000001.jpg"}, {"id": 8, "file_name": "v/000002.jpg"}]
     listed = [{"image_id": at, "id": at, "keypoints": body[0, 0, :17].ravel().tolist()} for at in (7, 8)]
     parts = [part for name in names for part in (name, name, name)]
@@ -168,6 +178,7 @@ def pose_targets() -> dict[str, tuple[str, str, dict[str, bytes]]]:
         "table, a frame a row": ("auto", "x.csv", {"x.csv": f"{wide}\n".encode() + _numbers(rows, ",")}),
         "table, a joint a row": ("auto", "x.csv", {"x.csv": "\n".join(long).encode()}),
         "table in Parquet": ("table", "x.parquet", {"x.parquet": parquet.getvalue()}),
+        "kinect text dump": ("table", ".", {"a.txt": _numbers(_rng.normal(size=(4, 120)))}),
         "mediapipe in JSON": ("auto", "x.json", {"x.json": json.dumps(frames).encode()}),
         "mediapipe hands in JSON": ("auto", "x.json", {"x.json": json.dumps(hands * 2).encode()}),
         "mediapipe in .npz": ("auto", "x.npz", {"x.npz": _npz(**npz)}),

@@ -30,15 +30,23 @@ from i2md.data.recording import Source
 from i2md.errors import InputError
 
 _ANY = re.compile(r"(?!labels\.csv$)[^.].*\.\w+", re.IGNORECASE)
-# Names of files that tell a publisher's format by themselves.
-_BY_NAME = {
+# Names of files that tell a publisher's format by themselves; with the folder where that tells.
+_PUBLISHED = {
     "ntu-rgbd": r"S\d{3}C\d{3}P\d{3}R\d{3}A\d{3}\.skeleton",
     "utd-mhad": r"a\d+_s\d+_t\d+_skeleton\.mat",
     "msr-action3d": r"a\d+_s\d+_e\d+_skeleton3D\.txt",
     "utkinect-action3d": r"joints_s\d+_e\d+\.txt",
     "nw-ucla": r"a\d+_s\d+_e\d+_v\d+\.json",
     "sbu-interaction": r"skeleton_pos\.txt",
+    "pku-mmd": r"(\d{4}|A\d{2}N\d{2})-[LMR]\.txt",
+    "humanml3d": r"(.*/)?new_joints/M?\d+\.npy",
+    "cmd-arrays": r"(train|val)_(data_joint|num_frame)\.npy|(train|val)_label\.pkl",
     "openpose": openpose.FRAMES.pattern,
+}
+# Such files are recordings of their publisher however many others lie beside them, unless they are this few.
+_FEW = 0.05
+# Suffixes that tell a format.
+_BY_SUFFIX = {
     "bvh": r".*\.bvh",
     "c3d": r".*\.c3d",
     "asf-amc": r".*\.amc",
@@ -129,11 +137,12 @@ def recognise(path: Path, columns: str | None = None) -> Recognised:
     # Which files are not read is for the format's own reader to say.
     with listed():
         files = find_files(path, _ANY, "recordings", unique_parts=1000)
-    by_name = {format: re.compile(pattern, re.IGNORECASE) for format, pattern in _BY_NAME.items()}
+    named = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in (_PUBLISHED | _BY_SUFFIX).items()}
     kinds: Counter[str] = Counter()
     firsts: dict[str, list[File]] = {}
     for file in files:
-        kind = next((format for format, pattern in by_name.items() if pattern.fullmatch(file.base)), None)
+        names = (file.base, f"{path.name}/{file.name}")
+        kind = next((kind for kind, pattern in named.items() if any(map(pattern.fullmatch, names))), None)
         kind = kind or _LOOKED_INTO.get(file.base.rpartition(".")[2].lower(), "")
         kinds[kind] += 1
         firsts.setdefault(kind, []).append(file)
@@ -146,9 +155,11 @@ def recognise(path: Path, columns: str | None = None) -> Recognised:
             else f"{path}: {shown(files[0].name)} is of no format that is recognised; name the format"
             " (i2md prepare --help)"
         )
-    kind, count = kinds.most_common(1)[0]
+    published = Counter({kind: count for kind, count in kinds.items() if kind in _PUBLISHED})
+    enough = published.total() >= _FEW * kinds.total()
+    kind, count = (published if published and enough else kinds).most_common(1)[0]
     first = firsts[kind][0]
-    if kind in _BY_NAME:
+    if kind in named:
         return Recognised(kind, f"{count} {'files' if count > 1 else 'file'} named like {shown(first.base)}")
     reasons = []
     for file in firsts[kind][:_TRIED]:

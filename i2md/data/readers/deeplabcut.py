@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from i2md.data.readers.text_numbers import number_rows
 from i2md.data.recording import Source
 
 FILES = re.compile(r"(?!labels\.csv$)[^.].*\.csv", re.IGNORECASE)
+_KINDS = ("x", "y", "likelihood")
 _LINES = ("scorer", "individuals", "bodyparts", "coords")
 _DIGITS = re.compile(r"(\d{1,15})\D*$")
 
@@ -104,7 +105,7 @@ def _head(data: bytes) -> tuple[list[tuple[str, str, str]], int, int]:
     parts, kinds = named.get("bodyparts"), named.get("coords")
     if parts is None or kinds is None or len(parts) != len(kinds):
         raise BadFile("no lines that name bodyparts and coords, as those of DeepLabCut")
-    first = next((column for column, kind in enumerate(kinds) if kind.lower() in ("x", "y", "likelihood")), len(kinds))
+    first = next((column for column, kind in enumerate(kinds) if kind.lower() in _KINDS), len(kinds))
     individuals = named.get("individuals", [""] * len(parts))
     if len(individuals) != len(parts) or first == len(kinds):
         raise BadFile("its lines of names have different lengths, or no x and y")
@@ -122,15 +123,17 @@ class _Parser:
         columns, before, start = _head(data)
         if not set(self.parts) <= {part for _, part, _ in columns}:
             raise BadFile("its body parts are not those of the first file")
-        frames, rows = _rows(data[start:], before, len(columns))
+        # Lightning Pose adds a column that says which rows it was trained on.
+        numbers = [at for at, (_, _, kind) in enumerate(columns) if kind in _KINDS]
+        frames, rows = _rows(data[start:], before, len(columns), numbers)
+        columns = [columns[at] for at in numbers]
         individuals = list(dict.fromkeys(one for one, _, _ in columns))
         place = {self.parts[at]: j for j, at in enumerate(self.match.order) if at >= 0}
         values = np.full((len(rows), len(individuals), len(self.match.order), 3), np.nan)
         number = {one: at for at, one in enumerate(individuals)}
         for column, (one, part, kind) in enumerate(columns):
-            channel = ("x", "y", "likelihood").index(kind) if kind in ("x", "y", "likelihood") else -1
-            if part in place and channel >= 0:
-                values[:, number[one], place[part], channel] = rows[:, column]
+            if part in place:
+                values[:, number[one], place[part], _KINDS.index(kind)] = rows[:, column]
         if not any(kind == "likelihood" for _, _, kind in columns):
             values[..., 2] = 1.0
         found = values.reshape(-1, *values.shape[2:])
@@ -139,8 +142,8 @@ class _Parser:
         return Pose(Bodies(at, found[..., :2], found[..., 2], ids), listed=frames)
 
 
-def _rows(data: bytes, before: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """The number of each frame, and the other columns."""
+def _rows(data: bytes, before: int, columns: int, wanted: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each frame, and the columns that are wanted, counted from those before them."""
     lines = [line for line in data.decode("utf-8", "replace").replace("\r", "").split("\n") if line.strip()]
     frames, rest = [], []
     for at, line in enumerate(lines):
@@ -150,7 +153,7 @@ def _rows(data: bytes, before: int, columns: int) -> tuple[np.ndarray, np.ndarra
         # A number, or the name of an image such as labeled-data/walk/img0012.png.
         match = _DIGITS.search(re.sub(r"\.\w*$", "", fields[before - 1])) if before else None
         frames.append(int(match[1]) if match else at)
-        rest.append(",".join(field.strip() or "nan" for field in fields[before:]))
-    rows = number_rows("\n".join(rest).encode(), columns, separator=",")
+        rest.append(",".join(fields[before + at].strip() or "nan" for at in wanted))
+    rows = number_rows("\n".join(rest).encode(), len(wanted), separator=",")
     numbers = np.array(frames, dtype=np.int64)
     return (numbers if len(np.unique(numbers)) == len(numbers) else np.arange(len(rows))), rows

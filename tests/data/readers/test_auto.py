@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pose_files
 import pytest
+from fuzzing.recordings import OPTIONS, reader_files
 
 from i2md.cli.main import main
 from i2md.data.convert import convert
@@ -173,6 +174,34 @@ def test_formats_are_recognised_by_the_names_of_files(tmp_path: Path, name: str,
     (tmp_path / name).write_bytes(b"x")
     (tmp_path / "notes.md").write_text("x")
     assert recognise(tmp_path).format == format
+
+
+@pytest.mark.parametrize("name", list(reader_files()))
+def test_the_smallest_files_of_every_format_are_prepared_without_an_option(tmp_path: Path, name: str) -> None:
+    format, path, files = reader_files()[name]
+    for file, content in files.items():
+        target = tmp_path / "in" / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    # Numbers without names are the joints of a layout that only their owner knows.
+    told = OPTIONS.get(name, {})
+    clips = prepare("auto", tmp_path / "in" / path, tmp_path / "clips", jobs=1, **told)
+    assert format in ("auto", clips.dataset.report["recognised"].split(" (")[0])
+    wanted = prepare(format, tmp_path / "in" / path, tmp_path / "told", jobs=1, **told)
+    assert [clip.tobytes() for clip in clips] == [clip.tobytes() for clip in wanted]
+
+
+def test_a_publishers_files_are_recognised_among_others(tmp_path: Path) -> None:
+    """HumanML3D has a text for each recording beside it; a stray file of a publisher's is none of theirs."""
+    for number in range(30):
+        for name in (f"texts/{number:06}.txt", f"new_joint_vecs/{number:06}.npy", f"new_joints/{number:06}.npy"):
+            (tmp_path / "a" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "a" / name).write_text("a person walks")
+    assert recognise(tmp_path / "a").format == recognise(tmp_path / "a" / "new_joints").format == "humanml3d"
+    for number in range(30):
+        pose_files.wide_csv(tmp_path / "b" / f"{number}.csv", KINECT.joints, np.zeros((2, 20, 3)))
+    (tmp_path / "b" / "0002-L.txt").write_text("1,2,3,4")
+    assert recognise(tmp_path / "b").format == "table"
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "[1]", '{"frames": 3}', '[{"keypoints": []}]', "not json"])

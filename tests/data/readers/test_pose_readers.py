@@ -397,6 +397,21 @@ def test_deeplabcut_csv_of_one_and_of_several(tmp_path: Path) -> None:
         assert source.recognised.startswith("deeplabcut")
 
 
+def test_lightning_pose_as_pandas_writes_it(tmp_path: Path) -> None:
+    """Predictions of labelled frames have the names of images, and a column of which part of the data each is."""
+    pandas = pytest.importorskip("pandas")
+    joints, body = get_layout("coco-17").joints, people(5, 17, 1)[:, 0]
+    columns = [("heatmap_tracker", joint, kind) for joint in joints for kind in ("x", "y", "likelihood")]
+    images = [f"labeled-data/walk/img{number:08}.png" for number in (3, 5, 7, 9, 11)]
+    head = pandas.MultiIndex.from_tuples(columns, names=["scorer", "bodyparts", "coords"])
+    table = pandas.DataFrame(body.reshape(5, -1), columns=head, index=images)
+    table.loc[:, ("set", "", "")] = ["train", "train", "val", "unused", "train"]
+    table.to_csv(tmp_path / "predictions.csv")
+    source = open_source("auto", tmp_path)
+    assert source.recognised.startswith("deeplabcut") and source.layout.name == "coco-17"
+    np.testing.assert_allclose(only(source).positions[0], body[..., :2], rtol=1e-6)
+
+
 def test_options_out_of_range_are_input_errors(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps(pose_files.alphapose(people(3, 17, 1))))
     for options in ({"persons": 0}, {"score": 1.0}, {"fps": -1.0}):
