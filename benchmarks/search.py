@@ -29,7 +29,8 @@ from timing import machine
 import i2md
 from i2md.data.packed import pack
 from i2md.evaluation.features import extract
-from i2md.inference.feature_store import PART_SIZE, FeatureStore, StoredFeatures, _write_part
+from i2md.inference.feature_parts import FeatureStore
+from i2md.inference.feature_store import PART_SIZE, StoredFeatures, _write_part
 from i2md.inference.search import ClipSearch
 from i2md.inference.vector_index import VectorIndex
 from i2md.views.view import draw_view

@@ -74,12 +74,13 @@ def extract(
         x = draw(indices)
         if number not in mine:
             continue
-        pieces = zip(indices.split(1), x.split(1), strict=True) if alone else [(indices, x)]
-        for places, views in pieces:
+        # Views lie with the batch last in memory; alone each is read from one place.
+        for begin, views in enumerate(x.contiguous().split(1)) if alone else [(0, x)]:
             streams = [stream(views, name, layout) for name in encoders]
             features = type(first).forward_parallel(list(encoders.values()), streams)
+            begin += number * batch_size
             for name, value in zip(encoders, features, strict=True):
-                found[name][places] = value.float()
+                found[name][begin : begin + len(value)] = value.float()
     for encoder in in_training:
         encoder.train()
     # Rows that other processes encoded are still zero here.

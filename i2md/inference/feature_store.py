@@ -11,23 +11,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import blake2b, sha256
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt64
 
-from i2md.data.readers.limits import map_npy
-from i2md.data.store import DAMAGE, Clips
+from i2md.data.store import Clips
 from i2md.data.windows import PERSON_STEP
 from i2md.encoders.settings import WeightlessReadout
-from i2md.errors import InputError, shortened
+from i2md.errors import InputError
 from i2md.inference.embed import compute_parts
 from i2md.inference.feature_files import PART_SIZE, part_clips, part_count
+from i2md.inference.feature_parts import FeatureStore, complete_parts, mapped
 from i2md.inference.model import RunFiles, open_model
 from i2md.runtime.io import atomic_write, check_target, locked, write_text
 from i2md.runtime.plain_data import NotPlainData, parse_json
@@ -38,53 +36,6 @@ _INFO = "features.json"
 _LAST = "last.npy"
 # Folder of the index, which numbers the rows as this module does.
 INDEX = "index"
-
-
-@dataclass(frozen=True)
-class FeatureStore:
-    """Features by row, in the parts of a folder."""
-
-    folder: Path
-    widths: dict[str, int]
-    """Width of each stream's features, in the order in which they stand in a row."""
-
-    @cached_property
-    def parts(self) -> list[Float32[np.ndarray, "rows width"]]:
-        """The features of each part, memory-mapped."""
-        parts = [_mapped(path, np.float32, 2) for path in _complete_parts(self.folder)]
-        if any(part.shape[1] != sum(self.widths.values()) for part in parts):
-            raise InputError(f"{self.folder}: damaged (the widths of features differ); remove the folder")
-        return parts
-
-    @cached_property
-    def starts(self) -> Int64[np.ndarray, " parts_and_end"]:
-        """The first row of each part, and last the number of rows."""
-        return np.concatenate([[0], np.cumsum([len(part) for part in self.parts])]).astype(np.int64)
-
-    def __len__(self) -> int:
-        return int(self.starts[-1])
-
-    def blocks(self) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
-        """The first row of each part, and its features."""
-        return zip(self.starts[:-1].tolist(), self.parts, strict=True)
-
-    def rows(self, rows: Int64[np.ndarray, " chosen"]) -> Float32[np.ndarray, "chosen width"]:
-        """The features in some rows.
-
-        Args:
-            rows: Numbers of rows, in any order.
-        """
-        found = np.empty((len(rows), sum(self.widths.values())), np.float32)
-        part_of = np.searchsorted(self.starts, rows, side="right") - 1
-        for part in np.unique(part_of).tolist():
-            places = np.flatnonzero(part_of == part)
-            found[places] = self.parts[part][rows[places] - self.starts[part]]
-        return found
-
-    def by_stream(self, features: Float32[np.ndarray, "rows width"]) -> dict[str, Float32[np.ndarray, "rows _"]]:
-        """Rows of features as an array for each stream."""
-        ends = np.cumsum(list(self.widths.values()))[:-1]
-        return dict(zip(self.widths, np.split(features, ends, axis=1), strict=True))
 
 
 @dataclass(frozen=True)
@@ -101,7 +52,7 @@ class StoredFeatures:
 
     def features(self) -> dict[str, Float32[np.ndarray, "clips _"]]:
         """The features of all clips by stream."""
-        return self.store.by_stream(self.store.rows(self.rows))
+        return self.store.rows(self.rows)
 
 
 def default_folder(run: Path, clips: Clips) -> Path:
@@ -186,14 +137,9 @@ def _opened(folder: Path, key: str) -> dict[str, int] | None:
     raise InputError(f"{folder}: holds features of another run, read-out or preparation; remove it or name another")
 
 
-def _complete_parts(folder: Path) -> list[Path]:
-    done = sorted(path.name.removeprefix("clips-") for path in folder.glob("clips-*.npy"))
-    return [folder / f"vectors-{number}" for number in done]
-
-
 def _find(folder: Path, hashes: UInt64[np.ndarray, " clips"]) -> Int64[np.ndarray, " clips"]:
     """The row of each clip, -1 where there is none."""
-    known = np.concatenate([np.zeros(0, np.uint64), *map(_hashes_of, _complete_parts(folder))])
+    known = np.concatenate([np.zeros(0, np.uint64), *map(_hashes_of, complete_parts(folder))])
     if not len(known):
         return np.full(len(hashes), -1)
     order = np.argsort(known, kind="stable")
@@ -203,21 +149,10 @@ def _find(folder: Path, hashes: UInt64[np.ndarray, " clips"]) -> Int64[np.ndarra
 
 def _hashes_of(vectors: Path) -> UInt64[np.ndarray, " rows"]:
     path = vectors.with_name(vectors.name.replace("vectors", "clips"))
-    hashes = np.array(_mapped(path, np.uint64, 1))
-    if len(hashes) != len(_mapped(vectors, np.float32, 2)):
+    hashes = np.array(mapped(path, np.uint64, 1))
+    if len(hashes) != len(mapped(vectors, np.float32, 2)):
         raise InputError(f"{path}: damaged (it is not as long as {vectors.name}); remove the folder")
     return hashes
-
-
-def _mapped(path: Path, dtype: type, axes: int) -> np.ndarray:
-    """An array of the folder, memory-mapped."""
-    try:
-        values = map_npy(path)
-        if values.dtype != dtype or values.ndim != axes:
-            raise ValueError(f"{values.dtype} with {values.ndim} axes in place of {dtype.__name__} with {axes}")
-    except DAMAGE as error:
-        raise InputError(f"{path}: damaged ({shortened(error)}); remove the folder") from None
-    return values
 
 
 def _compute(
@@ -240,7 +175,7 @@ def _compute(
 
 
 def _write_part(folder: Path, vectors: Float32[np.ndarray, "rows width"], hashes: UInt64[np.ndarray, " rows"]) -> None:
-    last = max((int(path.stem.rpartition("-")[2]) for path in _complete_parts(folder)), default=-1)
+    last = max((int(path.stem.rpartition("-")[2]) for path in complete_parts(folder)), default=-1)
     number = f"{last + 1:08}.npy"
     _write(folder / f"vectors-{number}", vectors)
     _write(folder / f"clips-{number}", hashes)
@@ -251,13 +186,13 @@ def _without_removed(store: FeatureStore, rows: Int64[np.ndarray, " clips"]) -> 
     kept = np.unique(rows)
     if len(store) < 2 * len(kept) or len(store) < PART_SIZE:
         return False
-    old = _complete_parts(store.folder)
+    old = complete_parts(store.folder)
     # Its numbers of rows are not valid any more.
     shutil.rmtree(store.folder / INDEX, ignore_errors=True)
     hashes = np.concatenate([_hashes_of(path) for path in old])
     for first in range(0, len(kept), PART_SIZE):
         some = kept[first : first + PART_SIZE]
-        _write_part(store.folder, store.rows(some), hashes[some])
+        _write_part(store.folder, np.concatenate(list(store.rows(some).values()), axis=1), hashes[some])
     for path in old:
         path.with_name(path.name.replace("vectors", "clips")).unlink()
         path.unlink()
@@ -290,7 +225,7 @@ def _unchanged(
         return None
     # Without it the rows are looked for by the hashes of the clips.
     with suppress(InputError):
-        last = np.array(_mapped(folder / _LAST, np.int64, 1))
+        last = np.array(mapped(folder / _LAST, np.int64, 1))
         if len(last) == len(state) + clips and (last[: len(state)] == state).all():
             return last[len(state) :]
     return None

@@ -76,7 +76,7 @@ def find_clips(
         asked, features = _recorded(run, clips, query, device, readout)
     search = ClipSearch(stored_features(run, clips, index, device, readout), streams)
     if features is None:
-        features = search.stored.store.by_stream(search.stored.store.rows(search.stored.rows[named[:1]]))
+        features = search.stored.store.rows(search.stored.rows[named[:1]])
     found = search.nearest(features, top, allowed)
     label = int(asked.labels[0]) if len(named) else -1
     rows = describe_clips(clips, found.clips)

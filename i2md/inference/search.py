@@ -77,7 +77,13 @@ class ClipSearch:
         else:
             candidates = self._indexed(self.index, query, count, allowed)
         candidates = np.sort(candidates)
-        features = self.stored.store.by_stream(self.stored.store.rows(self.stored.rows[candidates]))
+        features = self.stored.store.rows(self.stored.rows[candidates], weighted)
+        if len(candidates) > count + _SPARE:
+            with np.errstate(invalid="ignore", over="ignore"):
+                rough = np.sum([_roughly_similar(features[name], vector) for name, vector in weighted.items()], axis=0)
+            self._require_finite(rough)
+            best = np.sort(np.argsort(-rough, kind="stable")[: count + _SPARE])
+            candidates, features = candidates[best], {name: value[best] for name, value in features.items()}
         similarity = np.zeros(len(candidates))
         with np.errstate(invalid="ignore", over="ignore"):
             for name, vector in weighted.items():
@@ -106,8 +112,7 @@ class ClipSearch:
             similarity = np.zeros(len(rows), np.float32)
             with np.errstate(invalid="ignore", over="ignore"):
                 for name, vector in query.items():
-                    lengths = np.sqrt(np.einsum("rw,rw->r", features[name], features[name]))
-                    similarity += features[name] @ vector.astype(np.float32) / np.maximum(lengths, np.float32(_TINY))
+                    similarity += _roughly_similar(features[name], vector)
             self._require_finite(similarity)
             best = np.argsort(-similarity, kind="stable")[:count]
             clips.append(of_row[rows[best]])
@@ -153,6 +158,14 @@ def stream_shares(given: Mapping[str, float] | None, widths: Mapping[str, int]) 
     if not total:
         raise InputError("streams: give at least one a weight above 0, as by --streams joint=1 bone=0.5")
     return {name: weight / total for name, weight in weights.items() if weight}
+
+
+def _roughly_similar(
+    rows: Float32[np.ndarray, "rows width"], vector: Float64[np.ndarray, " width"]
+) -> Float32[np.ndarray, " rows"]:
+    """Cosine similarity, times the length of the vector, in float32."""
+    lengths = np.sqrt(np.einsum("rw,rw->r", rows, rows))
+    return rows @ vector.astype(np.float32) / np.maximum(lengths, np.float32(_TINY))
 
 
 def _unit(vector: Float32[np.ndarray, " width"]) -> Float64[np.ndarray, " width"]:

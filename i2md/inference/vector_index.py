@@ -22,7 +22,8 @@ from jaxtyping import Float32, Int64
 from i2md.data.readers.limits import map_npy
 from i2md.errors import require_extra
 from i2md.evaluation.clustering import unit_vectors
-from i2md.inference.feature_store import INDEX, FeatureStore
+from i2md.inference.feature_parts import FeatureStore
+from i2md.inference.feature_store import INDEX
 from i2md.runtime.device import available_cores
 from i2md.runtime.io import atomic_write, locked
 from i2md.runtime.progress import progress
@@ -113,7 +114,7 @@ class VectorIndex:
         return saved[0], np.ascontiguousarray(saved[1:].T)
 
     def _units(self, rows: Int64[np.ndarray, " chosen"]) -> Vectors:
-        return unit_vectors(self.store.by_stream(self.store.rows(rows)))
+        return unit_vectors(self.store.rows(rows))
 
     def _extend(self, first: int, end: int, bar: Any) -> None:
         """Add the rows of a segment that are not in its graph."""

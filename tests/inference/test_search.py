@@ -18,7 +18,8 @@ from i2md.evaluation.clustering import unit_vectors
 from i2md.evaluation.neighbours import nearest_neighbours
 from i2md.inference import search as searching
 from i2md.inference import vector_index
-from i2md.inference.feature_store import FeatureStore, _write_part, stored_features
+from i2md.inference.feature_parts import FeatureStore
+from i2md.inference.feature_store import _write_part, stored_features
 from i2md.inference.search import ClipSearch
 from i2md.inference.vector_index import VectorIndex
 
@@ -163,7 +164,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def recall(store: FeatureStore, index: VectorIndex, weights: tuple[float, float], rows: int) -> float:
-    units = unit_vectors(store.by_stream(store.rows(np.arange(rows))))
+    units = unit_vectors(store.rows(np.arange(rows)))
     scale = np.repeat(np.array(weights, np.float32), [24, 16])
     found = 0
     for row in range(0, rows, 37):

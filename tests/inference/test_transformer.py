@@ -73,6 +73,22 @@ def test_pipelines_searches_and_clones(run: Path, sequences: tuple[list[np.ndarr
     assert copy.get_params() == pipeline[0].get_params() and not hasattr(copy, "model_")
 
 
+@pytest.mark.slow
+def test_a_search_in_two_processes_finds_what_one_finds(
+    run: Path, sequences: tuple[list[np.ndarray], np.ndarray]
+) -> None:
+    """Workers get a fitted pipeline, too: `refit` and `error_score` would hide that they cannot."""
+    pipeline = Pipeline([("features", SkeletonEncoder(run, device="cpu")), ("classifier", RidgeClassifier())])
+    grid = {"features__streams": [None, ["joint"], ["bone", "motion"]], "classifier__alpha": [0.1, 10.0]}
+    one, two = (
+        GridSearchCV(pipeline.fit(*sequences), grid, cv=2, n_jobs=jobs, error_score="raise").fit(*sequences)
+        for jobs in (1, 2)
+    )
+    np.testing.assert_array_equal(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"])
+    assert len(set(one.cv_results_["mean_test_score"])) > 1
+    np.testing.assert_array_equal(one.predict(sequences[0]), two.predict(sequences[0]))
+
+
 def test_copies_share_their_encoders_and_pickles_hold_none(encoder: SkeletonEncoder, sequences: Any) -> None:
     content = pickle.dumps(encoder)
     again = pickle.loads(content)
