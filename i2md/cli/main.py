@@ -32,6 +32,7 @@ COMMANDS = (
     "fit",
     "predict",
     "stream",
+    "export",
     "report",
     "sweep",
     "reproduce",

@@ -8,6 +8,7 @@ importing this package, and `i2md --help`, load neither torch nor pyarrow.
 from i2md.commands.catalogue import layouts, recipes
 from i2md.commands.classifying import fit, predict, stream
 from i2md.commands.data import convert, info, join, prepare, split
+from i2md.commands.deploying import export
 from i2md.commands.evaluation import embed, evaluate, report
 from i2md.commands.experiments import reproduce, sweep
 from i2md.commands.finding import cluster, search, suggest
@@ -20,6 +21,7 @@ __all__ = [
     "convert",
     "embed",
     "evaluate",
+    "export",
     "fit",
     "import_cmd",
     "info",

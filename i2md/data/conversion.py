@@ -96,7 +96,7 @@ def map_positions(positions: Positions, mapping: JointMapping, prepared: bool = 
     mapped = np.stack([position for position, _ in joints], axis=2)
     present = np.stack([there for _, there in joints], axis=2)
     if mapping.source.channels == 3:
-        mapped = mapped @ _turn(mapping.source.up, mapping.target.up).T
+        mapped = mapped @ turn_between(mapping.source.up, mapping.target.up).T
     if prepared:
         # Zeros mark what is missing, so no joint that is there may stay at the origin; presets move it anew.
         mapped = (mapped + np.abs(mapped).max(initial=0) + 1) * present[..., None]
@@ -122,8 +122,13 @@ def _joint(
     return np.einsum("pfjc,j->pfc", values[..., joints, :], weights) * there[..., None], there
 
 
-def _turn(one: tuple[float, float, float], other: tuple[float, float, float]) -> Float[np.ndarray, "3 3"]:
-    """The rotation that brings one vertical to another; about the viewing axis z where they are opposite."""
+def turn_between(one: tuple[float, float, float], other: tuple[float, float, float]) -> Float[np.ndarray, "3 3"]:
+    """The rotation that brings one vertical to another; about the viewing axis z where they are opposite.
+
+    Args:
+        one: A vertical.
+        other: Where it is to point.
+    """
     a, b = (np.asarray(v, dtype=np.float64) / np.linalg.norm(v) for v in (one, other))
     axis, cosine = np.cross(a, b), float(a @ b)
     if cosine > 1 - 1e-12:

@@ -47,8 +47,8 @@ FIRST_FRAMES = 5
 # Shoulders seen this much shorter from above than they are do not show which way the body faces.
 MIN_SHOULDER_RATIO = 0.2
 
-
-_INTERPOLATING_ZEROS = frozenset({"facing", "facing-scaled", "facing-rigid", "centred-scaled"})
+# Presets that treat zeros as they treat NaN.
+INTERPOLATING_ZEROS = frozenset({"facing", "facing-scaled", "facing-rigid", "centred-scaled"})
 # Presets whose unit is a size of the body.
 SCALED = frozenset({"facing-scaled", "facing-rigid", "centred-scaled"})
 # Presets that need no third dimension.
@@ -115,7 +115,7 @@ def prepare_positions(
     # A damaged file may hold signalling NaNs, of which NumPy warns.
     with np.errstate(invalid="ignore"):
         persons, interpolated, missing = with_gaps_filled(
-            positions.astype(np.float64, order="C"), layout.centre, preset in _INTERPOLATING_ZEROS, max_gap
+            positions.astype(np.float64, order="C"), layout.centre, preset in INTERPOLATING_ZEROS, max_gap
         )
     ever = _seen(persons).any(axis=1)
     if not ever.any():

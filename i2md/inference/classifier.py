@@ -23,7 +23,7 @@ from i2md.evaluation.open_set import known_scores, nearest_similarity
 from i2md.evaluation.smoothing import Smoothing, median_classes
 from i2md.evaluation.timeline import Bounds, layout_mapping, prepared_window, window_bounds
 from i2md.inference.candidates import LEARNED, scores_of, summed
-from i2md.inference.classifier_files import ClassifierInfo, is_rejected, load_parts
+from i2md.inference.classifier_files import ClassifierInfo, FittedParts, is_rejected, load_parts
 from i2md.inference.model import Model
 from i2md.inference.predictions import Evidence, PredictedInterval, Prediction, Timeline, runs
 from i2md.inference.training_set import check_recordings
@@ -51,6 +51,11 @@ class Classifier:
         ClassifierInfo.read(Path(path) / "model.json")
         self.model = Model(path, device)
         self._parts = load_parts(Path(path), self.model)
+
+    @property
+    def parts(self) -> FittedParts:
+        """What classifies clips, apart from the run's encoders."""
+        return self._parts
 
     @property
     def info(self) -> ClassifierInfo:

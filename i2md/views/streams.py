@@ -50,9 +50,9 @@ def acceleration(x: Clips, layout: Layout) -> Clips:
     [0.0, 2.0, 0.0]
     """
     frames_first = x.movedim(0, -1)
-    out = torch.zeros_like(frames_first)
-    out[1:-1] = frames_first[2:] - 2 * frames_first[1:-1] + frames_first[:-2]
-    return out.movedim(-1, 0)
+    inner = frames_first[2:] - 2 * frames_first[1:-1] + frames_first[:-2]
+    still = torch.zeros_like(frames_first[:1])
+    return torch.cat([still, inner, still])[: len(frames_first)].movedim(-1, 0)
 
 
 def angle(x: Clips, layout: Layout) -> Clips:

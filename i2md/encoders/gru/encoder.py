@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from i2md.distributed.batch_norm import SyncBatchNorm1d
-from i2md.encoders.gru.layer import PairWeights, gru_layer
+from i2md.encoders.gru.layer import PairWeights, gru_layer, gru_layer_of_few
 from i2md.encoders.readout import ReadoutEncoder
 from i2md.encoders.settings import GRUSettings
 from i2md.skeletons import Layout
@@ -22,6 +22,8 @@ from i2md.skeletons import Layout
 KEEP = 2.5
 # Bytes of weights that stay in a processor's last-level cache from frame to frame.
 CACHE = 16 * 2**20
+# Clips of a batch up to which PyTorch's own GRU is faster than ours.
+FEW = 16
 
 
 class GRUPair(nn.Module):
@@ -73,8 +75,8 @@ def run_pairs(
     Returns:
         Hidden states of all frames, and the last ones.
     """
-    layer = _layer_on(x.device.type)
-    if activation_checkpointing:
+    layer = gru_layer_of_few if _is_of_few(x) else _layer_on(x.device.type)
+    if activation_checkpointing and torch.is_grad_enabled():
         layer = partial(checkpoint, layer, use_reentrant=False, preserve_rng_state=False)
     together = _pairs_together(x, pairs[0])
     with torch.autocast(x.device.type, enabled=False):
@@ -84,6 +86,14 @@ def run_pairs(
         ]
     hidden, last = (torch.cat(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True))
     return hidden, last
+
+
+def _is_of_few(x: Tensor) -> bool:
+    """Whether PyTorch's own GRU computes the layer: in export, and in inference of a few clips on a CPU."""
+    if torch.compiler.is_compiling():
+        return True
+    few = x.device.type == "cpu" and x.dtype == torch.float32 and x.shape[3] <= FEW
+    return few and not torch.is_grad_enabled()
 
 
 def triton_is_recent() -> bool:
