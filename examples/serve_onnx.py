@@ -25,7 +25,11 @@ def predict(joints: list) -> dict:
     found = dict(zip(outputs, session.run(None, {"joints": clip[None]}), strict=True))
     label = int(found["label"][0])
     rejected = bool(found["rejected"][0]) or not found["seen"][0]
-    return {"class": about["class_names"][label], "probability": float(found["probabilities"][0, label]), "none": rejected}
+    return {
+        "class": about["class_names"][label],
+        "probability": float(found["probabilities"][0, label]),
+        "none": rejected,
+    }
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -20,6 +20,8 @@ from i2md.runtime.settings import checked_settings, flatten
 from i2md.skeletons import Layout
 
 CONFIG, MODEL, STATE, LOG = "config.yaml", "model.safetensors", "training_state.safetensors", "log.jsonl"
+# Of config.yaml and the files beside it; runs from before it was written there have it too.
+FORMAT_VERSION = 1
 _MAX_NAME = 1000
 # Locked by the process that trains the run.
 LOCK = ".pretrain.lock"
@@ -58,7 +60,8 @@ class RunConfig:
 
     def to_yaml(self) -> str:
         """The text of config.yaml."""
-        return yaml.safe_dump(json.loads(json.dumps(asdict(self))), sort_keys=False)
+        data = {"format_version": FORMAT_VERSION, **asdict(self)}
+        return yaml.safe_dump(json.loads(json.dumps(data)), sort_keys=False)
 
     def differences(self, other: RunConfig) -> list[str]:
         """Names of what decides the weights and differs between two configurations."""
@@ -89,6 +92,9 @@ def read_config(run: Path) -> RunConfig:
         raise InputError(f"{run}: not a run ({CONFIG} is missing); make one with i2md pretrain")
     try:
         data = read_yaml(path)
+        number = data.get("format_version", FORMAT_VERSION)
+        if number != FORMAT_VERSION:
+            raise InputError(f"format {shortened(number)}, this i2md reads {FORMAT_VERSION}; update i2md")
         config = RunConfig(
             settings=settings_from_dict(data["settings"]),
             layout=Layout.from_dict(data["layout"]),

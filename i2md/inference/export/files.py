@@ -22,8 +22,8 @@ from jaxtyping import Float
 
 from i2md.errors import InputError, require_extra
 from i2md.inference.classifier import Classifier
-from i2md.inference.classifier_files import INFO
-from i2md.inference.export.graph import FeatureGraph, PredictionGraph
+from i2md.inference.classifier_files import INFO, ClassifierInfo
+from i2md.inference.export.graph import FeatureGraph, PredictionGraph, require_expressible
 from i2md.inference.export.precision import Precision, in_precision
 from i2md.inference.model import Model
 from i2md.pretraining.run import CONFIG
@@ -70,7 +70,11 @@ def export_file(source: Path, out: Path, layout: str | None, precision: Precisio
             f"export needs PyTorch {'.'.join(map(str, MIN_TORCH))}; this is {torch.__version__}; update it"
         )
     run = find_run(source)
-    classifier = Classifier(run, "cpu") if (run / INFO).is_file() else None
+    classifier = None
+    if (run / INFO).is_file():
+        # Before its parts are loaded, which may need aeon.
+        require_expressible(run, ClassifierInfo.read(run / INFO))
+        classifier = Classifier(run, "cpu")
     if classifier is None and not (run / CONFIG).is_file():
         raise InputError(
             f"{run}: neither a run ({CONFIG}) nor a classifier ({INFO}); name a folder of i2md pretrain or fit"
@@ -162,7 +166,9 @@ def _onnx(
     )
     assert exported is not None
     model = exported.model_proto
-    for each in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+    # Shapes in between, which readers infer.
+    del model.graph.value_info[:]
+    for each in (*model.graph.node, *model.graph.input, *model.graph.output):
         # Where in this package an operation comes from, with paths of this machine.
         del each.metadata_props[:]
     model = in_precision(model, precision)

@@ -6,7 +6,7 @@ It computes what `Model.embed` and `Classifier.predict` compute, by tensor opera
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ from i2md.evaluation.baselines import MINIROCKET, POSITIONS
 from i2md.evaluation.features import Encoders
 from i2md.evaluation.open_set import known_scores
 from i2md.inference.candidates import KINDS, LEARNED
-from i2md.inference.classifier_files import FittedParts
+from i2md.inference.classifier_files import ClassifierInfo, FittedParts
 from i2md.inference.export.missing import MapJoints
 from i2md.inference.export.steps import PRESETS, Batch, prepared
 from i2md.inference.model import Model
@@ -125,11 +125,7 @@ class PredictionGraph(FeatureGraph):
 
     def __init__(self, model: Model, parts: FittedParts, layout: str | None = None, is_prepared: bool = False) -> None:
         super().__init__(model, layout, is_prepared)
-        if MINIROCKET in parts.info.candidate:
-            raise InputError(
-                f"{model.run}: its classifier reads MiniRocket's features, which compiled code of aeon computes and no"
-                " graph can; fit another one with --candidates learned positions"
-            )
+        require_expressible(model.run, parts.info)
         self.info = parts.info
         self.position_frames = parts.features.frames.get(POSITIONS, 0)
         self._linear: dict[tuple[str, str], dict[str, str]] = {}
@@ -167,8 +163,7 @@ class PredictionGraph(FeatureGraph):
             scores.append(torch.stack(streams).mean(dim=0))
         logits = torch.stack(scores).mean(dim=0).double() / self.info.temperature
         probabilities = logits.softmax(dim=1)
-        references: Mapping[str, Tensor] = {s: getattr(self, name) for s, name in self._references.items()}
-        known = known_scores(self.info.known_score, logits, features[LEARNED], dict(references)).double()
+        known = self._known(logits, features[LEARNED])
         label = probabilities.argmax(dim=1)
         rejected = torch.zeros_like(label, dtype=torch.bool)
         if self.info.threshold is not None:
@@ -177,9 +172,33 @@ class PredictionGraph(FeatureGraph):
             rejected = rejected & (label != self.info.background)
         return probabilities, label, rejected, known, clips.count > 0
 
+    def _known(self, logits: Tensor, features: dict[str, Tensor]) -> Float[Tensor, " batch"]:
+        if self.info.known_score != "nearest":
+            return known_scores(self.info.known_score, logits, {}, {})
+        units = {s: F.normalize(features[s].double(), dim=1) for s in self._references}
+        similarities = [units[s] @ getattr(self, name).T.double() for s, name in self._references.items()]
+        return torch.stack(similarities).mean(dim=0).amax(dim=1)
+
     def _scores(self, name: str, s: str, features: Tensor) -> Float[Tensor, "batch classes"]:
         mean, deviation, weights, intercepts = (getattr(self, each) for each in self._linear[name, s].values())
         return (((features.double() - mean) / deviation) @ weights + intercepts).float()
+
+
+def require_expressible(folder: Path, info: ClassifierInfo) -> None:
+    """Check that a classifier can be a graph.
+
+    Args:
+        folder: Of the classifier, named in the message.
+        info: Its description.
+
+    Raises:
+        InputError: It reads MiniRocket's features.
+    """
+    if MINIROCKET in info.candidate:
+        raise InputError(
+            f"{folder}: its classifier reads MiniRocket's features, which compiled code of aeon computes and no graph"
+            " can; fit another one with --candidates learned positions"
+        )
 
 
 def view(clips: Batch, frames: int) -> Views:

@@ -164,5 +164,4 @@ def test_minirocket_is_refused_with_a_way_out(tmp_path: Path, refused: Callable[
     model = made_classifier(tmp_path / "model", run)
     about: dict[str, Any] = json.loads((model / "model.json").read_text())
     (model / "model.json").write_text(json.dumps(about | {"candidate": ["minirocket"]}))
-    pytest.importorskip("aeon")
     assert "fit another one with --candidates learned positions" in refused("export", model, tmp_path / "run.onnx")

@@ -98,7 +98,7 @@ def test_predictions_are_those_of_the_classifier(
 @pytest.mark.parametrize("encoder", ENCODER_NAMES)
 def test_gradients_flow_from_features_to_joints(encoder: str, tmp_path: Path) -> None:
     """Compared with differences of the features themselves, in double precision."""
-    graph = FeatureGraph(i2md.load(made_run(tmp_path / "run", encoder=encoder), "cpu")).eval().double()
+    graph = FeatureGraph(i2md.load(made_run(tmp_path / "run", encoder=encoder, preset="facing"), "cpu")).eval().double()
     joints = torch.as_tensor(sample_clips(graph, count=2, frames=20)).double().requires_grad_()
     weights = torch.linspace(-1, 1, graph(joints)[0].shape[1]).double()
 
@@ -107,10 +107,11 @@ def test_gradients_flow_from_features_to_joints(encoder: str, tmp_path: Path) ->
 
     (gradient,) = torch.autograd.grad(value(joints), joints)
     direction = torch.as_tensor(np.random.default_rng(0).normal(size=joints.shape))
-    step = 1e-3
+    # Small, since maxima have kinks.
+    step = 1e-5
     with torch.no_grad():
         difference = (value(joints + step * direction) - value(joints - step * direction)) / (2 * step)
-    assert float((gradient * direction).sum()) == pytest.approx(float(difference), rel=0.02)
+    assert float((gradient * direction).sum()) == pytest.approx(float(difference), rel=0.05)
     assert all(each.grad is None for each in graph.parameters())
 
 

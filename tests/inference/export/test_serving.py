@@ -25,12 +25,14 @@ def ask(url: str, body: dict) -> dict:
         return json.loads(answer.read())
 
 
+@pytest.mark.filterwarnings("ignore:embed")
 def test_a_server_without_pytorch_gives_the_predictions_of_the_package() -> None:
     server = ROOT / "examples" / "serve_onnx.py"
     # Modules that are None in sys.modules cannot be imported.
     code = (
         "import sys, runpy; sys.modules.update(torch=None, i2md=None);"
-        f"sys.argv = ['serve', {str(FIXTURES / 'model.onnx')!r}, '0']; runpy.run_path({str(server)!r}, run_name='__main__')"
+        f"sys.argv = ['serve', {str(FIXTURES / 'model.onnx')!r}, '0'];"
+        f"runpy.run_path({str(server)!r}, run_name='__main__')"
     )
     clips = np.load(FIXTURES / "raw.npz")["clips"]
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -48,4 +50,4 @@ def test_a_server_without_pytorch_gives_the_predictions_of_the_package() -> None
         assert json.loads(refused.value.read())["axes"] == ["frames", "joints", "channels"]
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
