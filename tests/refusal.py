@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from i2md.cli.main import main
+from i2md.data import writer
 
 Refused = Callable[..., str]
 # What progress bars count.
@@ -20,7 +22,10 @@ def refusing(folder: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
     def refused(*words: object) -> str:
         before = _contents(folder)
         capsys.readouterr()
-        code = main([str(word) for word in words])
+        # However slow the machine: what `prepare` saves of long work, to resume from, would remain.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(writer, "CHECKPOINT_SECONDS", math.inf)
+            code = main([str(word) for word in words])
         line = one_line(capsys.readouterr().err)
         assert code == 2, line
         assert _contents(folder) == before

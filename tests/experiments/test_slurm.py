@@ -81,14 +81,15 @@ def test_on_slurm_preempted_killed_and_interrupted_it_ends_with_the_table_of_one
 ) -> None:
     """One task of the array is preempted, one killed, the waiting command interrupted; started again, it ends."""
     out, here = tmp_path / "out", tmp_path / "here"
-    words = [*tiny.SWEEP, "--grid", "method=cmd,i2md", "--seeds", "0", "1", "2", "3", "--epochs", "3000"]
+    words = [*tiny.SWEEP, "--grid", "method=cmd,i2md", "--seeds", "0", "1", "2", "3", "--epochs", "1500"]
     command = [sys.executable, "-m", "i2md", "sweep", str(clips), str(out), *words, "--slurm", "timeout_min=60"]
     waiting = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     _wait_until(lambda: (tasks := _running()) and any(_logged(out)) and tasks)
     first, *others = _running()
-    subprocess.run(["scancel", "--signal=USR2", first], check=True)
+    # scancel may fail though the signal arrives, since the task is requeued meanwhile: the log below decides.
+    subprocess.run(["scancel", "--signal=USR2", first], check=False)
     for other in others[:1]:
-        subprocess.run(["scancel", "--signal=KILL", other], check=True)
+        subprocess.run(["scancel", "--signal=KILL", other], check=False)
     waiting.send_signal(signal.SIGINT)
     assert "the runs stay in Slurm's queue" in waiting.communicate()[1] and waiting.returncode == 130
     for _ in range(2):  # a killed run fails the command, which resumes it
