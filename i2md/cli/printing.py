@@ -241,7 +241,8 @@ def _layouts(data: Mapping[str, Any]) -> str:
     if "file" in data:
         return f"{data['file']} holds layout {data['layout']}; use it by i2md prepare --layout {data['file']}"
     if "layouts" in data:
-        lines = [f"{name:13} {text}" for name, text in data["layouts"].items()]
+        width = max(map(len, data["layouts"]))
+        lines = [f"{name:{width}}  {text}" for name, text in data["layouts"].items()]
         hint = "for one of your own, edit a copy (i2md layouts copy NAME my.yaml) and prepare with --layout my.yaml"
         return "\n".join([*lines, "", hint])
     other = {**data["mirror"], **{right: left for left, right in data["mirror"].items()}}
