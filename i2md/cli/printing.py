@@ -94,10 +94,8 @@ def _nothing_counted(data: Mapping[str, Any], not_read: bool) -> str:
     done = [f"normalised ({data['preparation']})"] if data["preparation"] != "none" else []
     done += [word for option, word in (("smooth", "smoothed"), ("resample", "resampled")) if option in options]
     done += ["converted"] if data.get("converted") else []
-    if not done:
-        return "nothing was changed" if not_read else "nothing was changed or left out"
-    kept = "nothing was filled in" if not_read else "nothing was filled in or left out"
-    return f"positions are {', '.join(done)}; {kept}"
+    nothing = f"nothing was {'filled in' if done else 'changed'}{'' if not_read else ' or left out'}"
+    return f"positions are {', '.join(done)}; {nothing}" if done else nothing
 
 
 def _changed(report: Mapping[str, Any]) -> dict[str, int]:
@@ -241,8 +239,7 @@ def _layouts(data: Mapping[str, Any]) -> str:
     if "file" in data:
         return f"{data['file']} holds layout {data['layout']}; use it by i2md prepare --layout {data['file']}"
     if "layouts" in data:
-        width = max(map(len, data["layouts"]))
-        lines = [f"{name:{width}}  {text}" for name, text in data["layouts"].items()]
+        lines = [f"{name:18} {text}" for name, text in data["layouts"].items()]
         hint = "for one of your own, edit a copy (i2md layouts copy NAME my.yaml) and prepare with --layout my.yaml"
         return "\n".join([*lines, "", hint])
     other = {**data["mirror"], **{right: left for left, right in data["mirror"].items()}}
