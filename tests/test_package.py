@@ -148,3 +148,18 @@ def test_licence_is_the_complete_apache_2_text() -> None:
     assert "END OF TERMS AND CONDITIONS" in text
     assert text.rstrip().endswith("limitations under the License.")
     assert [number for number in range(1, 10) if f"\n   {number}. " in text] == list(range(1, 10))
+
+
+def test_inference_loads_nothing_of_training_or_reports() -> None:
+    """A run and a classifier are loaded, and clips are embedded and predicted."""
+    unneeded = ("jsonargparse", "tensorboard", "matplotlib", "sklearn", "scipy", "jinja2", "joblib", "onnx")
+    fixtures = ROOT / "tests" / "fixtures" / "0.1"
+    code = (
+        "import sys, warnings, numpy as np, i2md; warnings.simplefilter('ignore')\n"
+        f"raw = list(np.load({str(fixtures / 'raw.npz')!r})['clips'].astype(np.float32))\n"
+        "i2md.load('kinect-base', 'cpu').embed(raw, 'kinect-v1')\n"
+        f"classifier = i2md.load_classifier({str(fixtures / 'model')!r}, 'cpu')\n"
+        f"classifier.predict(raw); classifier.predict(i2md.open_clips({str(fixtures / 'clips')!r}))\n"
+        f"print([name for name in {unneeded} if name in sys.modules])"
+    )
+    assert _run(code) == "[]"
