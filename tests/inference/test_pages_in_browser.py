@@ -57,3 +57,16 @@ def test_a_clip_is_opened_and_closed_by_keyboard(show: Any, name: str) -> None:
     assert page.locator("#large").is_visible()
     page.keyboard.press("Escape")
     assert not page.locator("#large").is_visible()
+
+
+@pytest.mark.parametrize("size", list(SIZES))
+@pytest.mark.parametrize("name", ["search", "suggest"])
+def test_pictures_of_a_row_are_level_however_long_their_captions_are(show: Any, name: str, size: str) -> None:
+    page = show(name, size)
+    rows: dict[int, set[int]] = {}
+    items = page.locator(".cards").last.locator("li").all()
+    items[0].locator(".about").first.evaluate("text => { text.textContent = 'many words '.repeat(30); }")
+    for item in items:
+        box, picture = item.bounding_box(), item.locator("canvas").first.bounding_box()
+        rows.setdefault(round(box["y"]), set()).add(round(picture["y"]))
+    assert all(len(tops) == 1 for tops in rows.values())
