@@ -19,7 +19,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "i2md"
 # Lowest first: a package imports only from those before it in this list, and from itself.
 LAYERS = ["errors", "runtime", "skeletons", "distributed", "data", "synthetic", "pages", "views", "encoders"]
-LAYERS += ["objectives", "pretraining", "recipes", "evaluation", "inference", "experiments", "commands", "cli"]
+LAYERS += [
+    "objectives",
+    "pretraining",
+    "recipes",
+    "evaluation",
+    "inference",
+    "explorer",
+    "experiments",
+    "commands",
+    "cli",
+]
 # Dependencies without a lowest version that can be installed anywhere; constraints-lowest.txt says why.
 FOLLOWING_TORCH = ("triton",)
 HEAVY = ("torch", "sklearn", "matplotlib", "tensorboard", "pyarrow")
@@ -68,6 +78,7 @@ def test_console_script_is_installed() -> None:
         ("i2md.skeletons", "layouts/*.yaml", 6),
         ("i2md.evaluation.report", "templates/*", 5),
         ("i2md.pages", "templates/*", 3),
+        ("i2md.explorer", "components/*.js", 3),
         ("i2md.data.readers", "data/*.txt", 2),
         ("i2md.experiments.reproduce", "tables/*.yaml", 10),
         ("i2md.experiments.reproduce", "published_results.csv", 1),

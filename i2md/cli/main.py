@@ -29,6 +29,7 @@ COMMANDS = (
     "search",
     "cluster",
     "suggest",
+    "explore",
     "fit",
     "predict",
     "stream",

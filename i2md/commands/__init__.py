@@ -11,6 +11,7 @@ from i2md.commands.data import convert, info, join, prepare, split
 from i2md.commands.deploying import export
 from i2md.commands.evaluation import embed, evaluate, report
 from i2md.commands.experiments import reproduce, sweep
+from i2md.commands.exploring import explore
 from i2md.commands.finding import cluster, search, suggest
 from i2md.commands.pretraining import import_cmd, pretrain
 from i2md.commands.viewing import view
@@ -22,6 +23,7 @@ __all__ = [
     "embed",
     "evaluate",
     "export",
+    "explore",
     "fit",
     "import_cmd",
     "info",

@@ -43,12 +43,15 @@ def clip_table(clips: Clips) -> dict[str, list[Any]]:
     return table
 
 
-def clips_where(clips: Clips, condition: str) -> Int64[np.ndarray, " chosen"]:
+def clips_where(
+    clips: Clips, condition: str, added: Mapping[str, np.ndarray] | None = None
+) -> Int64[np.ndarray, " chosen"]:
     """The clips for which a condition holds.
 
     Args:
         clips: Opened clips.
         condition: A condition of SQL on the columns of `clip_table`.
+        added: Columns that the condition may name besides, with a value for each clip.
 
     Returns:
         Ascending indices.
@@ -56,7 +59,7 @@ def clips_where(clips: Clips, condition: str) -> Int64[np.ndarray, " chosen"]:
     Raises:
         InputError: The condition is not valid, or names a column that there is not.
     """
-    table = clip_table(clips)
+    table = {**clip_table(clips), **{name: values.tolist() for name, values in (added or {}).items()}}
     connection = sqlite3.connect(":memory:")
     try:
         _fill(connection, table)

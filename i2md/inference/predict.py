@@ -23,11 +23,30 @@ from i2md.inference.prediction_files import (
     write_timelines,
     write_timelines_page,
 )
-from i2md.inference.predictions import Evidence, Timeline, true_intervals
+from i2md.inference.predictions import Evidence, Prediction, Timeline, true_intervals
 from i2md.runtime.progress import progress
 
 # Clips that are predicted at a time, so that memory does not grow with their number.
 PART = 1024
+
+
+def predictions_of(classifier: Classifier, clips: Clips) -> list[Prediction]:
+    """Predict any number of clips.
+
+    Args:
+        classifier: The classifier.
+        clips: Clips of its run's preparation; those of another layout are converted.
+    """
+    model = classifier.model
+    check_clips(model.config, clips, model.run)
+    found: list[Evidence] = []
+    with progress(len(clips), "predict", "clip", show=len(clips) > PART) as bar:
+        for start in range(0, len(clips), PART):
+            part = clips.span(start, min(start + PART, len(clips)))
+            converted = in_layout(part.in_memory(), model.config.layout, model.config.preparation)
+            found.append(classifier.evidence(pack(converted, model.device)))
+            bar.update(len(part))
+    return classifier.decide(Evidence(*(np.concatenate(each) for each in zip(*found, strict=True))))
 
 
 def predict_clips(classifier: Classifier, clips: Clips, out: Path, page: Path | None) -> dict[str, Any]:
@@ -42,17 +61,7 @@ def predict_clips(classifier: Classifier, clips: Clips, out: Path, page: Path | 
     Returns:
         Counts; accuracy where the clips have labels of the classifier's classes.
     """
-    model = classifier.model
-    check_clips(model.config, clips, model.run)
-    found: list[Evidence] = []
-    with progress(len(clips), "predict", "clip", show=len(clips) > PART) as bar:
-        for start in range(0, len(clips), PART):
-            part = clips.span(start, min(start + PART, len(clips)))
-            converted = in_layout(part.in_memory(), model.config.layout, model.config.preparation)
-            found.append(classifier.evidence(pack(converted, model.device)))
-            bar.update(len(part))
-    evidence = Evidence(*(np.concatenate(each) for each in zip(*found, strict=True)))
-    predictions = classifier.decide(evidence)
+    predictions = predictions_of(classifier, clips)
     own = clips.dataset.class_names
     labelled = [i for i, label in enumerate(clips.labels) if label >= 0 and own[label] in classifier.class_names]
     right = sum(predictions[i].label == own[clips.labels[i]] for i in labelled)

@@ -1,4 +1,4 @@
-"""labels.csv: label, split and subject of each clip, by the clip's name."""
+"""labels.csv: label, split, subject and a remark on each clip, by the clip's name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from i2md.data.recording import UNKNOWN
 from i2md.data.splits import part_name
 from i2md.errors import InputError
 
-_COLUMNS = ("name", "label", "split", "subject")
+_COLUMNS = ("name", "label", "split", "subject", "remark")
 _SUBJECT = re.compile(r"[0-9]{1,18}")
 
 
@@ -27,6 +27,8 @@ class Labelled(NamedTuple):
     label: str = ""
     split: str = ""
     subject: int = UNKNOWN
+    remark: str = ""
+    """What a person says of the clip, such as "bad recording"."""
 
 
 def read_labels_csv(
@@ -79,7 +81,7 @@ def _lines(data: bytes) -> tuple[Sequence[str], Iterator[tuple[int, Mapping[str 
     separator = max(",;\t", key=header.count)
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     columns = [(column or "").strip().lower() for column in rows.fieldnames or ()]
-    if "name" not in columns or not set(columns) & set(_COLUMNS[1:]):
+    if "name" not in columns or not set(columns) & set(_COLUMNS[1:4]):
         raise BadFile(
             f"its columns are {shown(', '.join(columns)) or 'missing'}; give a first line with name and label, split or"
             " subject"
@@ -105,7 +107,7 @@ def _row(
     inside: PurePosixPath, line: int, row: Mapping[str | None, Any], names: Collection[str]
 ) -> tuple[str, Labelled]:
     """The clip's name on a line of labels.csv, and the rest of the line."""
-    name, label, split, subject = ((row.get(key) or "").strip() for key in _COLUMNS)
+    name, label, split, subject, remark = ((row.get(key) or "").strip() for key in _COLUMNS)
     if not name or None in row:
         fault = "more values than columns: quote those with a comma" if name else "no name; give the clip's"
         raise BadFile(f"line {line}: {fault}")
@@ -116,5 +118,5 @@ def _row(
     name = normalize("NFC", name.replace("\\", "/").removeprefix("./"))
     clip = str(inside / name)
     stem = str(PurePosixPath(clip).with_suffix("")) if PurePosixPath(clip).suffix else clip
-    known = Labelled(label, part_name(split) or split, int(subject) if subject else UNKNOWN)
+    known = Labelled(label, part_name(split) or split, int(subject) if subject else UNKNOWN, remark)
     return (stem if clip not in names and stem in names else clip), known

@@ -165,7 +165,7 @@ class Figure {
 // Figures that show the same moment, with a button that plays and stops them and a slider for the position.
 class Player {
   constructor(figures, map, button, slider) {
-    Object.assign(this, { map, button, slider, clip: -1, phase: 0, before: null });
+    Object.assign(this, { map, button, slider, clip: -1, phase: 0, before: null, speed: 1, loop: true });
     this.figures = figures.map((canvas) => new Figure(canvas, map, () => this.wake()));
     this.button.addEventListener("click", () => this.play(!this.playing));
     this.slider.addEventListener("input", () => { this.play(false); this.phase = this.slider.value / this.slider.max; this.wake(); });
@@ -178,6 +178,20 @@ class Player {
   give(clips, states = null) {
     for (const figure of this.figures) Object.assign(figure, { clips, states });
     this.wake();
+  }
+
+  // Other clips of the same skeleton in place of those that are here.
+  load(map, clips, states = null) {
+    Object.assign(this, { map, clip: -1 });
+    for (const figure of this.figures) Object.assign(figure, { map, clip: -1, measured: undefined });
+    this.give(clips, states);
+  }
+
+  // So many frames of the first clip forwards or backwards.
+  step(frames) {
+    const last = Math.max(1, this.map.frames[this.clip] - 1);
+    this.phase = Math.max(0, Math.min(1, (Math.round(Math.min(1, this.phase) * last) + frames) / last));
+    this.play(false);
   }
 
   play(on) {
@@ -209,7 +223,11 @@ class Player {
     const passed = this.last === undefined ? 0 : Math.min(0.1, (now - this.last) / 1000);
     this.last = this.playing ? now : undefined;
     // The last pose stands for half a second before the clip begins again.
-    if (this.playing) this.phase = (this.phase + passed / seconds) % (1 + 0.5 / seconds);
+    if (this.playing) {
+      const phase = this.phase + (passed * this.speed) / seconds, end = 1 + 0.5 / seconds;
+      this.phase = this.loop ? phase % end : Math.min(1, phase);
+      if (!this.loop && phase >= 1) { this.play(false); this.phase = 1; }
+    }
     const phase = Math.min(1, this.phase);
     for (const figure of this.figures) figure.draw(phase);
     this.slider.value = Math.round(this.slider.max * phase);

@@ -93,7 +93,9 @@ def test_split_of_a_pickle_is_compared_with_its_annotations(tmp_path: Path) -> N
 def test_columns_that_are_not_read_are_counted(tmp_path: Path) -> None:
     table = b"name,label,age,Height\ns0/a,sit,7,9\ns0/b,sit,7,9\ns1/c,stand,8,9\n"
     source = open_source("arrays", _folder(tmp_path, table))
-    assert source.left_out == {"columns of labels.csv other than name, label, split and subject, such as age": 2}
+    assert source.left_out == {
+        "columns of labels.csv other than name, label, split, subject and remark, such as age": 2
+    }
 
 
 def test_arrays_of_an_npz_that_are_not_read_are_counted(tmp_path: Path) -> None:
@@ -122,7 +124,9 @@ def test_what_is_not_read_has_a_line_each(tmp_path: Path, capsys: pytest.Capture
     printed = capsys.readouterr().out.splitlines()
     assert "not read:    1 in labels.csv without a file, such as s0/z" in printed
     assert "not read:    2 label of files that labels.csv does not name, such as s0/b" in printed
-    assert "not read:    1 columns of labels.csv other than name, label, split and subject, such as age" in printed
+    assert (
+        "not read:    1 columns of labels.csv other than name, label, split, subject and remark, such as age" in printed
+    )
     assert "classes:     1, and 2 clips without a label" in printed
 
 
