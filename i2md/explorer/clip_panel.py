@@ -57,7 +57,9 @@ class ClipPanel:
         self.player.give(clips=[page.current])
         facts = page.explorer.describe(page.current)
         name = facts.pop("clip")
-        self._name.set_text(f"{name} \N{MIDDLE DOT} {page.why}" if page.why else name)
+        predicted = page.explorer.predicted(page.current)
+        told = [name, page.why, text("predicted", name=predicted) if predicted else ""]
+        self._name.set_text(" \N{MIDDLE DOT} ".join(filter(None, told)))
         if self._shown.is_new("facts", facts):
             self._facts.clear()
             with self._facts:
@@ -79,13 +81,11 @@ class ClipPanel:
         self._classes.clear()
         with self._classes:
             for place, name in enumerate(classes):
-                made = button("", self._labeller(name), aria_pressed="true" if name == given else "false")
-                with made:
+                kind = "predicted" if name == predicted else ""
+                with button("", self._labeller(name), kind, aria_pressed="true" if name == given else "false"):
                     if place < len(CLASS_KEYS):
                         Tag("kbd", CLASS_KEYS[place])
                     Tag("span", name)
-                    if name == predicted:
-                        Tag("small", text("predicted"))
 
     def _labeller(self, name: str) -> Callable[[], None]:
         return lambda: self.page.mark(name)

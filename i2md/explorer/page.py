@@ -54,7 +54,7 @@ class Page:
         self.chosen: Int64[np.ndarray, " chosen"] = np.zeros(0, np.int64)
         self.like: list[int] = []
         self.unlike: list[int] = []
-        self._version, self._user = -1, getuser()
+        self._version, self._user, self._acted = -1, getuser(), False
         ui.add_body_html(head())
         with Tag("div", classes="explorer"):
             self._build_header()
@@ -112,6 +112,7 @@ class Page:
             remark: Such as SKIPPED.
             stay: Do not go to the next one.
         """
+        self._acted = True
         try:
             self.explorer.mark(self.chosen.tolist() or [self.current], label, remark, self._user)
         except (InputError, OSError) as error:
@@ -214,7 +215,7 @@ class Page:
         self.explorer.check()
         if self._version == self.explorer.version:
             return
-        if self.why == text("any_next") and self.explorer.learner.proposed and not self.explorer.book.can_undo:
+        if self.why == text("any_next") and self.explorer.learner.proposed and not self._acted:
             # The page was opened before anything was proposed.
             self.advance()
         else:

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-WIDTH, COLOURS = 800, 48
+WIDTH, COLOURS = 800, 96
 
 
 class Film:
@@ -32,7 +32,7 @@ class Film:
     def write(self) -> None:
         if self.path:
             # One palette for all, so that what does not change is not stored again.
-            palette = self.pictures[-1].quantize(COLOURS)
+            palette = self.pictures[-1].quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
             first, *others = [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in self.pictures]
             duration = round(1000 * self.seconds)
             first.save(Path(self.path), save_all=True, append_images=others, duration=duration, loop=0, optimize=True)

@@ -10,7 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-_CODE = "import sys; from i2md.cli.main import main; sys.exit(main(sys.argv[1:]))"
+_COMMAND = (
+    "-c",
+    "import sys; from i2md.cli.main import main; sys.exit(main(['explore', *sys.argv[1:], '--no_browser']))",
+)
 
 
 class Explore:
@@ -19,16 +22,19 @@ class Explore:
     Args:
         words: What is typed after `i2md explore`.
         log: File for what it prints.
+        folder: Where it is typed.
+        module: Another program that serves an explorer.
     """
 
-    def __init__(self, *words: object, log: Path) -> None:
+    def __init__(self, *words: object, log: Path, folder: Path | None = None, module: str = "") -> None:
         self.log = log
         with log.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _CODE, "explore", *map(str, words), "--no_browser"],
+                [sys.executable, *(("-m", module) if module else _COMMAND), *map(str, words)],
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                cwd=folder,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         self.address = self._address()
 

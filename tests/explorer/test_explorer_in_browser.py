@@ -29,8 +29,8 @@ STATUS = ".status p[role=status]"
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Explore]]:
     started: list[Explore] = []
 
-    def start(*words: object) -> Explore:
-        started.append(Explore(*words, log=tmp_path_factory.mktemp("log") / "log.txt"))
+    def start(*words: object, **how: Any) -> Explore:
+        started.append(Explore(*words, log=tmp_path_factory.mktemp("log") / "log.txt", **how))
         return started[-1]
 
     yield start
@@ -73,8 +73,8 @@ def _is_here(url: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def utd(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A run (the shipped encoder) and UTD-MHAD as clips, with their features."""
+def utd(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run (kinect-base, the shipped encoder) and UTD-MHAD as clips, with their features."""
     folder = tmp_path_factory.mktemp("utd")
     before = Path.cwd()
     os.chdir(folder)
@@ -83,7 +83,7 @@ def utd(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
         assert main(["suggest", "kinect-base", "clips", "none.csv"]) == 0
     finally:
         os.chdir(before)
-    return folder / "kinect-base", folder / "clips"
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -191,20 +191,20 @@ def test_hostile_names_are_text_and_the_selection_is_saved(
 
 
 def test_fifty_clips_are_labelled_by_keyboard_alone_and_nothing_is_lost(
-    utd: tuple[Path, Path], serve: Callable[..., Explore], window: Any, tmp_path: Path
+    utd: Path, serve: Callable[..., Explore], window: Any, tmp_path: Path
 ) -> None:
     """The person knows the true classes. I2MD_PACE is the seconds for an action: 2 for that of a person.
 
     With I2MD_FILM=docs/images/explorer.gif (and I2MD_PICTURE=docs/images/explorer.png) it is filmed for the docs.
     """
     film = Film(os.environ.get("I2MD_FILM"), 1.2)
-    pace, table = float(os.environ.get("I2MD_PACE", "0.3")), tmp_path / "labels.csv"
-    run, folder = utd
-    opened = i2md.open_clips(folder)
+    pace, table = float(os.environ.get("I2MD_PACE", "0.3")), utd / "labels.csv"
+    typed = ("kinect-base", "clips", "--labels", "labels.csv")
+    opened = i2md.open_clips(utd / "clips")
     classes = opened.dataset.class_names
     truth = {str(n): classes[k] for n, k in zip(opened.columns["name"], opened.labels, strict=True)}
     keys = dict(zip(classes, "1234567890abcdefghijklmnopqrstuvwxyz", strict=False))
-    server = serve(run, folder, "--labels", table)
+    server = serve(*typed, folder=utd)
     page = window(server.address)
     page.get_by_text("typical of").first.wait_for()
     started, accuracy, seen = time.monotonic(), [], []
@@ -241,7 +241,7 @@ def test_fifty_clips_are_labelled_by_keyboard_alone_and_nothing_is_lost(
 
     page.close()
     server.kill()
-    again = serve(run, folder, "--labels", table)
+    again = serve(*typed, folder=utd)
     page, other = window(again.address), window(again.address)
     for each in (page, other):
         assert each.locator(STATUS).inner_text().startswith("41 labelled")
@@ -250,8 +250,57 @@ def test_fifty_clips_are_labelled_by_keyboard_alone_and_nothing_is_lost(
     other.wait_for_function(f"document.querySelector('{STATUS}').textContent.includes('1 bad recording')")
     # Another program changes the file.
     with table.open("a", encoding="utf-8") as file:
-        file.write(f"{next(name for name in truth if name not in seen)},{classes[0]},\n")
+        file.write(f"{next(name for name in reversed(truth) if name not in seen)},{classes[0]},\n")
     other.wait_for_function(f"document.querySelector('{STATUS}').textContent.startsWith('42 labelled')")
     code, printed = again.interrupt()
     assert code == 0 and "Traceback" not in printed and "labelled: 42" in printed
-    assert main(["fit", str(run), str(folder), str(tmp_path / "model"), "--labels", str(table)]) == 0
+    assert (
+        main(["fit", str(utd / "kinect-base"), str(utd / "clips"), str(tmp_path / "model"), "--labels", str(table)])
+        == 0
+    )
+
+
+@pytest.mark.parametrize("count", [100_000, 1_000_000])
+def test_very_many_windows_open_and_move(
+    clips: Path, serve: Callable[..., Explore], window: Any, tmp_path: Path, count: int
+) -> None:
+    """Prints the figures of docs/explorer.md; on a busy machine they say little, so that the bounds are wide."""
+    server = serve(clips, count, tmp_path / "many", module="explorer.many")
+    page = window(server.address)
+    shown = min(count, 200_000)
+    assert page.evaluate("window.clipMap.codes.length") == shown
+    assert f"{shown} of {count} clips" in page.locator("h1").inner_text() or shown == count
+    painted = page.evaluate("performance.getEntriesByName('first-paint-of-map')[0].startTime")
+    page.wait_for_timeout(2000)
+    box = page.locator(".points-canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.evaluate(
+        """() => {
+            let last = performance.now(); window.frames_ = [];
+            const tick = () => { const now = performance.now(); frames_.push(now - last); last = now; requestAnimationFrame(tick); };
+            tick();
+        }"""
+    )
+    page.mouse.down()
+    for step in range(60):
+        page.mouse.move(x + 3 * step, y + step)
+        page.wait_for_timeout(10)
+    page.mouse.up()
+    frames = np.array(page.evaluate("window.frames_"))
+    assert page.evaluate("window.clipMap.view.x") != 0
+    page.get_by_role("button", name="Whole map").click()
+    answers = []
+    for clip in range(500, shown, shown // 8):
+        across, down = page.evaluate("(clip) => window.clipMap.place(clip)", clip)
+        page.evaluate("window.clipMapComponent.answered = null")
+        page.mouse.move(box["x"] + across, box["y"] + down)
+        page.wait_for_function("window.clipMapComponent.answered !== null")
+        answers.append(page.evaluate("window.clipMapComponent.answered"))
+    heap = page.evaluate("performance.memory.usedJSHeapSize / 1e6")
+    print(
+        f"\n{count} windows: first points after {painted / 1000:.2f} s; while moving a frame takes {np.median(frames):.0f} ms"
+        f" (95 %: {np.percentile(frames, 95):.0f}); a skeleton plays after {np.median(answers):.0f} ms (median of"
+        f" {len(answers)}); server {server.memory()} MB, page {heap:.0f} MB"
+    )
+    assert painted < 20_000 and np.median(frames) < 200 and np.median(answers) < 1000
