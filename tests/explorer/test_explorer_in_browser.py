@@ -278,8 +278,8 @@ def test_very_many_windows_open_and_move(
     page.evaluate(
         """() => {
             let last = performance.now(); window.frames_ = [];
-            const tick = () => { const now = performance.now(); frames_.push(now - last); last = now; requestAnimationFrame(tick); };
-            tick();
+            const tick = (now) => { frames_.push(now - last); last = now; requestAnimationFrame(tick); };
+            requestAnimationFrame(tick);
         }"""
     )
     page.mouse.down()
@@ -299,8 +299,8 @@ def test_very_many_windows_open_and_move(
         answers.append(page.evaluate("window.clipMapComponent.answered"))
     heap = page.evaluate("performance.memory.usedJSHeapSize / 1e6")
     print(
-        f"\n{count} windows: first points after {painted / 1000:.2f} s; while moving a frame takes {np.median(frames):.0f} ms"
-        f" (95 %: {np.percentile(frames, 95):.0f}); a skeleton plays after {np.median(answers):.0f} ms (median of"
-        f" {len(answers)}); server {server.memory()} MB, page {heap:.0f} MB"
+        f"\n{count} windows: first points after {painted / 1000:.2f} s; server {server.memory()} MB, page {heap:.0f} MB"
     )
+    print(f"a frame while moving: {np.median(frames):.0f} ms, 95 % within {np.percentile(frames, 95):.0f} ms")
+    print(f"a skeleton plays after {np.median(answers):.0f} ms, median of {len(answers)}")
     assert painted < 20_000 and np.median(frames) < 200 and np.median(answers) < 1000
