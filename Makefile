@@ -10,7 +10,7 @@ UNFINISHED := $(VENV)/.unfinished
 # Editable installs from pyproject.toml need pip 21.3; a new enough one costs no look-up.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo check test coverage test-slow fuzz test-lowest lint docs clean
+.PHONY: demo check test coverage test-slow parity dist fuzz test-lowest lint docs clean
 
 demo: $(READY)
 	@$(BIN)/python -m i2md.demo $(DATA)
@@ -28,6 +28,18 @@ coverage: $(READY)
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -m slow
+
+# Exported files beside the package: every layout, encoder, number of persons and preset; half an hour on a free core.
+parity: $(READY)
+	@$(BIN)/python -m pytest -m slow tests/inference/export
+
+# Wheel and sdist, as they would be published, checked.
+dist: $(READY)
+	@$(INSTALL) build twine check-wheel-contents
+	@rm -rf dist && $(BIN)/python -m build --outdir dist . >/dev/null
+	@$(BIN)/python -m twine check --strict dist/*
+	@$(BIN)/python -m check_wheel_contents dist/*.whl
+	@test $$(stat -c %s dist/*.tar.gz) -lt 3000000 || { echo "the sdist is larger than 3 MB"; exit 1; }
 
 # 1,000 mutations of valid files of every reader and loader; a finding prints the command that repeats it.
 fuzz: $(READY)
