@@ -10,7 +10,7 @@ UNFINISHED := $(VENV)/.unfinished
 # Editable installs from pyproject.toml need pip 21.3; a new enough one costs no look-up.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo check test coverage test-slow parity dist fuzz test-lowest lint docs clean
+.PHONY: demo check test coverage test-slow notebooks parity dist fuzz test-lowest lint docs clean
 
 demo: $(READY)
 	@$(BIN)/python -m i2md.demo $(DATA)
@@ -40,6 +40,11 @@ dist: $(READY)
 	@$(BIN)/python -m twine check --strict dist/*
 	@$(BIN)/python -m check_wheel_contents dist/*.whl
 	@test $$(stat -c %s dist/*.tar.gz) -lt 3000000 || { echo "the sdist is larger than 3 MB"; exit 1; }
+
+# Every notebook of examples/notebooks, from its first cell to its last.
+notebooks: $(READY)
+	@$(INSTALL) -c constraints.txt -e ".[notebooks]"
+	@$(BIN)/python -m pytest -m slow tests/test_notebooks.py
 
 # 1,000 mutations of valid files of every reader and loader; a finding prints the command that repeats it.
 fuzz: $(READY)
