@@ -1,4 +1,4 @@
-"""What stands beside the package: the recipe for conda-forge and the scripts for Slurm follow pyproject.toml and docs."""
+"""The recipe for conda-forge and the scripts for Slurm follow pyproject.toml and the documentation."""
 
 from __future__ import annotations
 

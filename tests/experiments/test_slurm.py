@@ -81,7 +81,7 @@ def test_on_slurm_preempted_killed_and_interrupted_it_ends_with_the_table_of_one
 ) -> None:
     """One task of the array is preempted, one killed, the waiting command interrupted; started again, it ends."""
     out, here = tmp_path / "out", tmp_path / "here"
-    words = [*tiny.SWEEP, "--grid", "method=cmd,i2md", "--seeds", "0", "1", "2", "3", "--epochs", "1500"]
+    words = [*tiny.SWEEP, "--grid", "method=cmd,i2md", "--seeds", "0", "1", "2", "3", "--epochs", "400"]
     command = [sys.executable, "-m", "i2md", "sweep", str(clips), str(out), *words, "--slurm", "timeout_min=60"]
     waiting = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     _wait_until(lambda: (tasks := _running()) and any(_logged(out)) and tasks)
