@@ -10,7 +10,7 @@ UNFINISHED := $(VENV)/.unfinished
 # Editable installs from pyproject.toml need pip 21.3; a new enough one costs no look-up.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo check test coverage test-slow notebooks parity dist fuzz test-lowest lint docs clean
+.PHONY: demo check test coverage test-slow notebooks parity dist fuzz test-lowest release-check lint docs clean
 
 demo: $(READY)
 	@$(BIN)/python -m i2md.demo $(DATA)
@@ -54,6 +54,10 @@ fuzz: $(READY)
 # make test-lowest PYTHON=python3.10
 test-lowest:
 	@$(MAKE) --no-print-directory test VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt
+
+# What a release has to pass: every Python, lowest versions, the wheel in a clean environment, licences, audit.
+release-check:
+	@bash packaging/release_check.sh
 
 lint: $(READY_TO_LINT)
 	@$(BIN)/ruff check
