@@ -100,8 +100,8 @@ def chosen_batch(batch_size: int) -> int | None:
 
 
 def _batch(count: int) -> int:
-    batch = max(min(_BATCH, count // 3), 2)
-    return batch if count % batch <= _MAX_REST * count else max(count // -(-count // batch), 2)
+    most = max(min(_BATCH, count // 3), 2)
+    return next(batch for batch in range(most, 1, -1) if count % batch <= max(_MAX_REST * count, 1))
 
 
 def _epochs(steps: int) -> int:

@@ -68,7 +68,7 @@ def test_an_unknown_protocol_names_the_known_ones_and_the_nearest(
     entry_point("i2md.protocols", "nearest-mean", "protocol:NEAREST_MEAN", EXAMPLES)
     error = refused("evaluate", run, clips, "--device", "cpu", "--protocol", "nearest-means")
     assert "did you mean nearest-mean?" in error
-    assert "choose among knn, retrieval, cluster, ridge, calibration, open-set, linear, linear-sweep" in error
+    assert "choose among knn, retrieval, cluster, ridge, calibration, open-set, segment, linear, linear-sweep" in error
 
 
 def test_the_example_has_at_most_40_lines() -> None:

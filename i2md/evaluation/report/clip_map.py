@@ -114,7 +114,14 @@ def _clusters(
 
 
 def project(features: Float32[np.ndarray, "clips width"]) -> Float64[np.ndarray, "clips 2"]:
-    """Project features to two dimensions by t-SNE with a fixed seed; the longer side is from -1 to 1."""
+    """Project features to two dimensions by t-SNE with a fixed seed.
+
+    Args:
+        features: Features of each clip.
+
+    Returns:
+        A point for each clip; the longer side of the map is from -1 to 1.
+    """
     from sklearn.manifold import TSNE
 
     rows = reduced(features)

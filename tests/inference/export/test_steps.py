@@ -54,4 +54,4 @@ def test_a_prepared_clip_is_that_of_the_package(
         assert found.count[0] == len(expected.positions)
         np.testing.assert_allclose(kept[: len(expected.positions)], expected.positions, atol=2e-5)
         assert not kept[len(expected.positions) :].any()
-    assert seen >= 12
+    assert seen >= 10  # in some clips the first person is never seen
