@@ -26,6 +26,8 @@ _OF_ALL_CLUSTERS = ("timeout_min", "mem_gb", "nodes", "cpus_per_task", "gpus_per
 # Seconds between two looks at the queue, and after a job has left it until its result must be there, since a file
 # system that machines share may show it late.
 _POLL, _GRACE = 5.0, 60.0
+# How often a run may be resumed after its time limit.
+_MOST_RESUMED = 1000
 # Of each run the job that was submitted last, in the folder of submitit's files.
 _SUBMITTED = "submitted.json"
 
@@ -101,7 +103,7 @@ class ArrayTask:
         """Execute the run; its exit code. On the signal of preemption or of the time limit it saves, then requeues."""
         from submitit import JobEnvironment
 
-        preemption = JobEnvironment._usr_sig()
+        preemption = signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
         requeue = signal.getsignal(preemption)
         preempted: list[int] = []
 
@@ -158,20 +160,23 @@ class SlurmPool:
             return
         running = self._submit(jobs)
         local = self._slurm.cluster != "slurm"
+        grace, poll = (1.0, 0.2) if local else (_GRACE, _POLL)
         gone_since: dict[str, float] = {}
         try:
             while running:
                 queued = self._queued({task.job_id for task, _ in running})
                 now = time.monotonic()
                 for task, job in list(running):
-                    if task.job_id in queued:  # a requeued run returns
-                        gone_since.pop(task.job_id, None)
-                    gone = now - gone_since.setdefault(task.job_id, now) if task.job_id not in queued else 0.0
-                    if task.paths.result_pickle.exists() or gone > (1.0 if local else _GRACE):
+                    if task.job_id in queued:
+                        gone_since.pop(task.job_id, None)  # a requeued run returns
+                        gone = 0.0
+                    else:
+                        gone = now - gone_since.setdefault(task.job_id, now)
+                    if gone > grace or task.paths.result_pickle.exists():
                         running.remove((task, job))
                         yield job, self._failure(task)
                 if running:
-                    time.sleep(0.2 if local else _POLL)
+                    time.sleep(poll)
         except KeyboardInterrupt:
             if self._slurm.cluster == "slurm":
                 arrays = " ".join(sorted({task.job_id.split("_")[0] for task, _ in running}))
@@ -197,11 +202,9 @@ class SlurmPool:
         if tasks:
             print(f"i2md: {len(tasks)} runs are in Slurm's queue already; waiting for them", file=sys.stderr)
         if new:
-            executor = submitit.AutoExecutor(
-                folder=self._folder, cluster=self._slurm.cluster, slurm_max_num_timeout=1000
-            )
             limit = {} if self._slurm.at_once is None else {"slurm_array_parallelism": self._slurm.at_once}
             try:
+                executor = submitit.AutoExecutor(self._folder, self._slurm.cluster, slurm_max_num_timeout=_MOST_RESUMED)
                 executor.update_parameters(name="i2md", **limit, **self._slurm.parameters)
                 with _environment(worker_environment()), executor.batch():
                     new_tasks = [executor.submit(ArrayTask(job.to_line())) for job in new]
@@ -225,7 +228,7 @@ class SlurmPool:
         return data if isinstance(data, dict) else {}
 
     def _queued(self, job_ids: set[str]) -> set[str]:
-        """Which of the jobs wait or run. Where Slurm cannot be asked for a moment, all of them may."""
+        """Which of the jobs wait or run; all where squeue fails, as it does while Slurm's controller restarts."""
         if self._slurm.cluster != "slurm":
             return {job_id for job_id in job_ids if job_id.isdecimal() and _is_alive(int(job_id))}
         if not job_ids:

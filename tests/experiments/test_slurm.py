@@ -43,6 +43,16 @@ def test_words_that_are_wrong_are_named(words: list[str], message: str) -> None:
         choose_workers("cpu", None, words)
 
 
+def test_without_slurm_it_is_said_before_any_run(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    words = [*tiny.SWEEP, "--grid", "method=cmd", "--seeds", "0", "--slurm", "partition=gpu"]
+    assert main(["sweep", str(clips), str(tmp_path / "out"), *words]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "srun" in last and "--slurm" in last
+
+
 def test_runs_through_submitit_are_those_of_the_pool_and_failures_keep_their_reason(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
